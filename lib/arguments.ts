@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Argument checks that both backends share, so that the same input gives the same error in both.
+
+import { invalid } from './errors.js'
+import type { Mark, WaitHook } from './types.js'
+
+/** The largest page index, 2^51 - 1: the last page of 4 KiB that a byte offset of 63 bits reaches. */
+export const MAX_INDEX = 2 ** 51 - 1
+/** The largest folio order: 2^18 pages, 1 GiB at 4 KiB a page. */
+export const MAX_ORDER = 18
+export const MIN_PAGE_SHIFT = 9
+export const MAX_PAGE_SHIFT = 30
+export const DEFAULT_PAGE_SHIFT = 12
+/** The largest byte offset, LLONG_MAX. */
+export const MAX_OFFSET = 2n ** 63n - 1n
+/** A batch holds so many folios (the kernel's PAGEVEC_SIZE). */
+export const FOLIO_BATCH_SIZE = 31
+/** An extent takes up to so many pages unless `maxPages` says otherwise, and at most MAX_EXTENT_PAGES. */
+export const DEFAULT_EXTENT_PAGES = 256
+export const MAX_EXTENT_PAGES = 1024
+
+/** The marks by number, as the core numbers them. PRESENT is internal: it is set for every entry. */
+export const DIRTY = 0
+export const WRITEBACK = 1
+export const TOWRITE = 2
+export const PRESENT = 3
+export type MarkNumber = typeof DIRTY | typeof WRITEBACK | typeof TOWRITE | typeof PRESENT
+
+export function checkIndex(what: string, value: unknown): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MAX_INDEX) {
+    throw invalid(what, value, 'a page index, an integer from 0 to 2^51 - 1')
+  }
+  return value + 0 // -0 becomes 0
+}
+
+export function checkOrder(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MAX_ORDER) {
+    throw invalid('order', value, `an integer from 0 to ${MAX_ORDER}`)
+  }
+  return value + 0
+}
+
+/** The head index of a folio of this order: a multiple of 2^order, the last page still a page index. */
+export function checkHead(index: unknown, order: number): number {
+  const head = checkIndex('index', index)
+  if (head % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
+  return head
+}
+
+export function checkPageShift(value: unknown): number {
+  if (value === undefined) return DEFAULT_PAGE_SHIFT
+  if (
+    typeof value !== 'number' ||
+    !Number.isInteger(value) ||
+    value < MIN_PAGE_SHIFT ||
+    value > MAX_PAGE_SHIFT
+  ) {
+    throw invalid('pageShift', value, `an integer from ${MIN_PAGE_SHIFT} to ${MAX_PAGE_SHIFT}`)
+  }
+  return value
+}
+
+export function checkMark(value: unknown): MarkNumber {
+  switch (value) {
+    case 'dirty':
+      return DIRTY
+    case 'writeback':
+      return WRITEBACK
+    case 'towrite':
+      return TOWRITE
+    default:
+      throw invalid('mark', value, "'dirty', 'writeback' or 'towrite'")
+  }
+}
+
+export function markName(mark: MarkNumber): Mark {
+  return mark === DIRTY ? 'dirty' : mark === WRITEBACK ? 'writeback' : 'towrite'
+}
+
+export function checkCallback<T>(what: string, value: T): T {
+  if (typeof value !== 'function') throw invalid(what, value, 'a function')
+  return value
+}
+
+/** The value of an error given in: 0, or a negative errno (the kernel warns of a positive one). */
+export function checkError(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value > 0 || value < -(2 ** 31)) {
+    throw invalid('error', value, '0 or a negative errno')
+  }
+  return value + 0
+}
+
+/** What a writepage or write callback returned: nothing and 0 are success. */
+export function checkResult(value: unknown): number {
+  if (value === undefined) return 0
+  if (typeof value !== 'number' || !Number.isInteger(value) || value > 0 || value < -(2 ** 31)) {
+    throw invalid("the callback's result", value, 'nothing, 0 or a negative errno')
+  }
+  return value + 0
+}
+
+export function checkOnWait(options: { onWait?: WaitHook | undefined } | undefined): WaitHook | undefined {
+  if (options === undefined) return undefined
+  if (options === null || typeof options !== 'object') throw invalid('options', options, 'an object')
+  const { onWait } = options
+  if (onWait !== undefined && typeof onWait !== 'function') throw invalid('onWait', onWait, 'a function')
+  return onWait
+}
+
+export function checkMaxPages(value: unknown): number {
+  if (value === undefined) return DEFAULT_EXTENT_PAGES
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_EXTENT_PAGES) {
+    throw invalid('maxPages', value, `an integer from 1 to ${MAX_EXTENT_PAGES}`)
+  }
+  return value
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What went wrong, as an errno name:
+ *
+ * - `EINVAL`: an argument of the wrong type, out of range or not aligned, or a call that the folio's state does
+ *   not allow (unlock of an unlocked folio, `endWriteback` without writeback …)
+ * - `EEXIST`: a folio already covers a page of the range
+ * - `EBUSY`: the folio is locked or under writeback
+ * - `ESTALE`: the folio was removed from its mapping
+ * - `EBADF`: the mapping (or the file) was closed
+ * - `EDEADLK`: the iterator would have to wait, and nobody released what it waits for
+ * - `ENOMEM`: an allocation failed; nothing changed
+ */
+export type ErrorCode = 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM'
+
+/** The error of every wrong use: `code` tells the kind, the message names the value. */
+export class WritebackError extends Error {
+  /** The kind of error, an errno name. */
+  readonly code: ErrorCode
+
+  /** @internal */
+  constructor(code: ErrorCode, message: string) {
+    super(`${code}: ${message}`)
+    this.name = 'WritebackError'
+    this.code = code
+  }
+}
+
+/**
+ * Names a value in a message. Runs no code of the value's: an argument may be a proxy whose every trap throws.
+ * @internal
+ */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)
+    case 'bigint': {
+      const digits = value.toString()
+      return `${digits.length > 64 ? `${digits.slice(0, 64)}…` : digits}n`
+    }
+    case 'object':
+      return value === null ? 'null' : 'an object'
+    case 'function':
+      return 'a function'
+    default:
+      return String(value)
+  }
+}
+
+/** @internal */
+export function invalid(what: string, value: unknown, expected: string): WritebackError {
+  return new WritebackError('EINVAL', `${what} is ${describe(value)}, expected ${expected}`)
+}
