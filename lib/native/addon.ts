@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The addon, if it loads: importing this never throws, so that the default entry can fall back.
+
+import { join } from 'node:path'
+import nodeGypBuild from 'node-gyp-build'
+import { CONTROL_BYTES } from './layout.js'
+
+/** What holds an open mapping: it is closed when this is collected. */
+export type MappingHandle = { readonly mappingHandle: unique symbol }
+
+/** The addon's calls. Those without parameters take them from the control block, and leave their results there. */
+export interface Addon {
+  addFolio(): void
+  getFolio(): void
+  removeFolio(): void
+  getFoliosTag(): void
+  tagged(): void
+  tagPagesForWriteback(): void
+  applyDeferredMarks(): void
+  getNrPages(): void
+  getWritebackIndex(): void
+  setWritebackIndex(): void
+  beginPass(): void
+  writebackIter(): void
+  getExtent(): void
+  endExtent(): void
+  releasePass(): void
+  openMapping(deferred: ArrayBuffer, pageShift: number): MappingHandle | undefined
+  closeMapping(handle: MappingHandle): void
+  addChunk(folios: ArrayBuffer): void
+  openPass(pass: ArrayBuffer): void
+  openExtent(extent: ArrayBuffer): void
+}
+
+const control = new ArrayBuffer(CONTROL_BYTES)
+
+/** The control block, as signed words and as doubles. */
+export const words = new Int32Array(control)
+export const doubles = new Float64Array(control)
+
+function load(): Addon {
+  const module = nodeGypBuild<{ create(control: ArrayBuffer): Addon | undefined }>(
+    join(__dirname, '..', '..'),
+  )
+  const created = module.create(control)
+  if (created === undefined) throw new Error('out of memory')
+  return created
+}
+
+let loaded: Addon | null = null
+let error: unknown = null
+try {
+  loaded = load()
+} catch (cause) {
+  error = cause
+}
+
+/** Why the addon did not load; null if it did. */
+export const addonError: unknown = error
+
+/** The addon. Nobody calls it unless `addonError` is null: the entries see to that. */
+export const addon = loaded as Addon

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The public surface over the addon: arguments in, call, result out. Importing this does not throw where the addon does not
+// load; lib/native/index.ts does.
+
+import {
+  checkCallback,
+  checkHead,
+  checkIndex,
+  checkMark,
+  checkMaxPages,
+  checkOnWait,
+  checkOrder,
+  checkPageShift,
+  MAX_INDEX,
+  type MarkNumber,
+  PRESENT,
+} from '../arguments.js'
+import { invalid, WritebackError } from '../errors.js'
+import type * as api from '../types.js'
+import { WaitTable } from '../wait_table.js'
+import { controlState } from '../writeback_control.js'
+import { WritebackIterator } from '../writeback_iterator.js'
+import { addon, doubles, words } from './addon.js'
+import { Folio, detached, folio_detach, folio_flags, folio_slot, folio_space, is_folio } from './folio.js'
+import {
+  EEXIST,
+  ENOBUFS,
+  F_END,
+  F_INDEX,
+  F_START,
+  F_VALUE,
+  NO_SLOT,
+  PG_locked,
+  PG_writeback,
+  W_COUNT,
+  W_MAPPING,
+  W_MARK,
+  W_ORDER,
+  W_SLOT,
+  W_SLOTS,
+  W_STATUS,
+} from './layout.js'
+import { REMOVED, Space } from './space.js'
+import {
+  abandon,
+  check_open,
+  give_back,
+  iterate,
+  write_cache_pages,
+  write_extents,
+  write_pages,
+} from './writeback_pass.js'
+
+export { WritebackError } from '../errors.js'
+export type * from '../types.js'
+export { AOP_WRITEPAGE_ACTIVATE, WritebackControl } from '../writeback_control.js'
+export { Folio } from './folio.js'
+
+/** Which backend this is. */
+export const backend = 'native'
+
+/** The space of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a closed one. */
+let openMapping: (mapping: unknown) => Space
+
+function checkFolio(value: unknown): Folio {
+  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
+  return value
+}
+
+/** The folios that bear the mark, found by batches as the iteration goes. */
+function* folios(space: Space, mark: MarkNumber, start: number, end: number): Generator<Folio, undefined> {
+  const fbatch: Folio[] = []
+  let index = start
+  for (;;) {
+    check_open(space)
+    words[W_MAPPING] = space.id
+    words[W_MARK] = mark
+    doubles[F_START] = index
+    doubles[F_END] = end
+    addon.getFoliosTag()
+    index = doubles[F_START]
+    fbatch.length = 0
+    for (let i = 0; i < words[W_COUNT]; i++) fbatch.push(space.folios[words[W_SLOTS + i]] as Folio)
+    if (fbatch.length === 0) return
+    for (const folio of fbatch) {
+      if (folio_space(folio) === space && space.open) yield folio
+    }
+  }
+}
+
+function wait(folio: api.Folio): Promise<void> {
+  const space = folio_space(folio as Folio)
+  if (!space.open) return Promise.resolve()
+  space.waiters ??= new WaitTable()
+  return space.waiters.wait(folio as Folio)
+}
+
+/** struct address_space; see {@link api.AddressSpace}. */
+export class AddressSpace implements api.AddressSpace {
+  readonly #space: Space
+
+  static {
+    openMapping = (mapping) => {
+      if (typeof mapping !== 'object' || mapping === null || !(#space in mapping)) {
+        throw invalid('mapping', mapping, 'an AddressSpace of this backend')
+      }
+      check_open(mapping.#space)
+      return mapping.#space
+    }
+  }
+
+  constructor(options?: api.AddressSpaceOptions) {
+    if (options !== undefined && (options === null || typeof options !== 'object')) {
+      throw invalid('options', options, 'an object')
+    }
+    this.#space = new Space(this, checkPageShift(options?.pageShift))
+  }
+
+  get writebackIndex(): number {
+    if (!this.#space.open) return this.#space.lastWritebackIndex
+    words[W_MAPPING] = this.#space.id
+    addon.getWritebackIndex()
+    return doubles[F_VALUE]
+  }
+  set writebackIndex(value: number) {
+    check_open(this.#space)
+    doubles[F_VALUE] = value === MAX_INDEX + 1 ? value : checkIndex('writebackIndex', value)
+    words[W_MAPPING] = this.#space.id
+    addon.setWritebackIndex()
+  }
+
+  get nrPages(): number {
+    if (!this.#space.open) return 0
+    words[W_MAPPING] = this.#space.id
+    addon.getNrPages()
+    return doubles[F_VALUE]
+  }
+
+  get pageShift(): number {
+    return this.#space.pageShift
+  }
+
+  addFolio(index: number, order = 0): Folio {
+    const space = this.#space
+    check_open(space)
+    const head = checkHead(index, checkOrder(order))
+    words[W_MAPPING] = space.id
+    words[W_ORDER] = order
+    doubles[F_INDEX] = head
+    addon.addFolio()
+    if (words[W_STATUS] === -ENOBUFS) {
+      space.grow()
+      addon.addFolio()
+    }
+    switch (words[W_STATUS]) {
+      case 0:
+        break
+      case -EEXIST:
+        throw new WritebackError(
+          'EEXIST',
+          `a folio covers a page of ${head} to ${head + 2 ** order - 1} already`,
+        )
+      default:
+        throw new WritebackError('ENOMEM', `no memory for folio ${head}`)
+    }
+    const slot = words[W_SLOT]
+    const folio = new Folio(space, slot)
+    space.folios[slot] = folio
+    return folio
+  }
+
+  getFolio(index: number): Folio | null {
+    const space = this.#space
+    check_open(space)
+    doubles[F_INDEX] = checkIndex('index', index)
+    words[W_MAPPING] = space.id
+    addon.getFolio()
+    return words[W_SLOT] === NO_SLOT ? null : space.folios[words[W_SLOT]]
+  }
+
+  removeFolio(folio: api.Folio): void {
+    const space = this.#space
+    check_open(space)
+    const removed = checkFolio(folio)
+    if (folio_space(removed) === REMOVED) throw detached(removed)
+    if (folio_space(removed) !== space) {
+      throw new WritebackError('EINVAL', `folio ${removed.index} is of another mapping`)
+    }
+    if ((folio_flags(removed) & (PG_locked | PG_writeback)) !== 0) {
+      const state = removed.locked ? 'locked' : 'under writeback'
+      throw new WritebackError('EBUSY', `folio ${removed.index} is ${state}`)
+    }
+    const slot = folio_slot(removed)
+    folio_detach(removed)
+    space.folios[slot] = null
+    words[W_MAPPING] = space.id
+    words[W_SLOT] = slot
+    addon.removeFolio()
+  }
+
+  folios(mark?: api.Mark, start = 0, end = MAX_INDEX): IterableIterator<Folio> {
+    check_open(this.#space)
+    const number = mark === undefined ? PRESENT : checkMark(mark)
+    return folios(this.#space, number, checkIndex('start', start), checkIndex('end', end))
+  }
+
+  tagged(mark: api.Mark): boolean {
+    check_open(this.#space)
+    words[W_MARK] = checkMark(mark)
+    words[W_MAPPING] = this.#space.id
+    addon.tagged()
+    return words[W_STATUS] !== 0
+  }
+
+  tagPagesForWriteback(start: number, end: number): void {
+    check_open(this.#space)
+    doubles[F_START] = checkIndex('start', start)
+    doubles[F_END] = checkIndex('end', end)
+    words[W_MAPPING] = this.#space.id
+    addon.tagPagesForWriteback()
+  }
+
+  writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {
+    check_open(this.#space)
+    controlState(wbc)
+    return new WritebackIterator(iteratorOps, this, wbc, checkOnWait(options))
+  }
+
+  writePages(
+    wbc: api.WritebackControl,
+    writepage: (folio: api.Folio) => number | void,
+    options?: api.WaitOptions,
+  ): number {
+    check_open(this.#space)
+    const control = controlState(wbc)
+    return write_pages(this.#space, control, checkCallback('writepage', writepage), checkOnWait(options))
+  }
+
+  writeExtents(
+    wbc: api.WritebackControl,
+    write: (extent: api.Extent) => number | void,
+    options?: api.ExtentOptions,
+  ): number {
+    check_open(this.#space)
+    const control = controlState(wbc)
+    checkCallback('write', write)
+    const onWait = checkOnWait(options)
+    return write_extents(this.#space, control, write, checkMaxPages(options?.maxPages), onWait)
+  }
+
+  close(): void {
+    this.#space.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/** writeback_iter; see {@link api.WritebackIter}. */
+export function writebackIter(
+  mapping: api.AddressSpace,
+  wbc: api.WritebackControl,
+  folio: api.Folio | null,
+  error: { value: number },
+  options?: api.WaitOptions,
+): Folio | null {
+  const open = openMapping(mapping)
+  const control = controlState(wbc)
+  const last = folio === null ? null : checkFolio(folio)
+  if (error === null || typeof error !== 'object') throw invalid('error', error, 'an object with a value')
+  return iterate(open, control, last, error, options === undefined ? undefined : checkOnWait(options))
+}
+
+/** write_cache_pages; see {@link api.WriteCachePages}. */
+export function writeCachePages(
+  mapping: api.AddressSpace,
+  wbc: api.WritebackControl,
+  writepage: (folio: api.Folio, wbc: api.WritebackControl) => number | void,
+  options?: api.WaitOptions,
+): number {
+  const open = openMapping(mapping)
+  const control = controlState(wbc)
+  checkCallback('writepage', writepage)
+  return write_cache_pages(open, control, (folio) => writepage(folio, wbc), checkOnWait(options))
+}
+
+const iteratorOps = {
+  writebackIter,
+  abandon,
+  giveBack: (folio: api.Folio) => give_back(folio as Folio),
+  wait,
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The folio: its flags and its lock, in memory that is shared with the core. Flags change here without a call; what that
+// means for the marks is noted in the folio and told to the tree with the next call (native/core/deferred_marks.h).
+
+import { invalid, WritebackError } from '../errors.js'
+import type * as api from '../types.js'
+import { addPages, controlState } from '../writeback_control.js'
+import {
+  DEFERRED_MARKS_SIZE,
+  FOLIO_CHUNK_MASK,
+  FOLIO_CHUNK_SHIFT,
+  FOLIO_KEY_HIGH,
+  FOLIO_KEY_LOW,
+  FOLIO_ORDER_BITS,
+  FOLIO_ORDER_MASK,
+  FOLIO_SLOT,
+  FOLIO_WORDS,
+  PG_clear_dirty,
+  PG_clear_towrite,
+  PG_clear_writeback,
+  PG_deferred,
+  PG_dirty,
+  PG_locked,
+  PG_set_dirty,
+  PG_set_writeback,
+  PG_uptodate,
+  PG_writeback,
+} from './layout.js'
+import { applyDeferredMarks, REMOVED, type Space } from './space.js'
+
+export let is_folio: (value: unknown) => value is Folio
+/** The space of the folio: REMOVED once it was removed. */
+export let folio_space: (folio: Folio) => Space
+export let folio_flags: (folio: Folio) => number
+export let folio_slot: (folio: Folio) => number
+/**
+ * Takes the folio if it is as most folios are that come next: dirty, unlocked and not under writeback. Then it is locked
+ * and cleared for I/O, as folio_prepare_writeback() leaves it; else nothing is done.
+ */
+export let folio_take: (folio: Folio) => boolean
+/** folio_start_writeback(), folio_unlock() and folio_end_writeback() at once; the folio is locked, not under writeback. */
+export let folio_write: (folio: Folio) => void
+/** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
+export let folio_detach: (folio: Folio) => void
+
+/** Changes the flags, and notes what that means for the marks. */
+function defer(space: Space, words: Int32Array, at: number, flags: number): void {
+  const listed = (words[at] & PG_deferred) !== 0
+  words[at] = flags
+  if (listed) return
+  const { deferred } = space
+  const nr = deferred[0] + 1
+  deferred[nr] = words[at + FOLIO_SLOT]
+  deferred[0] = nr
+  if (nr === DEFERRED_MARKS_SIZE) applyDeferredMarks(space)
+}
+
+function wake(space: Space, folio: Folio): void {
+  const { waiters } = space
+  if (waiters === null) return
+  waiters.wake(folio)
+  if (waiters.size === 0) space.waiters = null
+}
+
+/** struct folio; see {@link api.Folio}. */
+export class Folio implements api.Folio {
+  #space: Space
+  #words: Int32Array
+  #at: number
+
+  static {
+    is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #words in value
+    folio_space = (folio) => folio.#space
+    folio_flags = (folio) => folio.#words[folio.#at]
+    folio_slot = (folio) => folio.#words[folio.#at + FOLIO_SLOT]
+    folio_take = (folio) => {
+      const words = folio.#words
+      const at = folio.#at
+      const flags = words[at]
+      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_dirty) return false
+      words[at] = (flags & ~PG_dirty) | PG_locked
+      return true
+    }
+    folio_write = (folio) => {
+      const space = folio.#space
+      const words = folio.#words
+      const at = folio.#at
+      const flags = words[at] & ~PG_locked
+      // The WRITEBACK mark would be set and cleared. The DIRTY mark stays if the folio was dirtied again.
+      if ((flags & PG_dirty) !== 0) defer(space, words, at, flags | PG_clear_towrite)
+      else defer(space, words, at, (flags & ~PG_set_dirty) | PG_clear_dirty | PG_clear_towrite)
+      wake(space, folio)
+    }
+    folio_detach = (folio) => {
+      const { index, order } = folio
+      const words = new Int32Array(FOLIO_WORDS)
+      words[0] = folio.#words[folio.#at] & PG_uptodate
+      words[FOLIO_SLOT] = folio.#words[folio.#at + FOLIO_SLOT]
+      words[FOLIO_KEY_LOW] = ((index % 2 ** (32 - FOLIO_ORDER_BITS)) << FOLIO_ORDER_BITS) | order
+      words[FOLIO_KEY_HIGH] = Math.floor(index / 2 ** (32 - FOLIO_ORDER_BITS))
+      wake(folio.#space, folio)
+      folio.#space = REMOVED
+      folio.#words = words
+      folio.#at = 0
+    }
+  }
+
+  /** The object of a slot. Users reach this constructor, but not a space to give it. */
+  constructor(space: Space, slot: number) {
+    this.#space = space
+    this.#words = space.chunks[slot >>> FOLIO_CHUNK_SHIFT]
+    this.#at = (slot & FOLIO_CHUNK_MASK) * FOLIO_WORDS
+  }
+
+  get index(): number {
+    const words = this.#words
+    const at = this.#at
+    return (
+      (words[at + FOLIO_KEY_LOW] >>> FOLIO_ORDER_BITS) +
+      words[at + FOLIO_KEY_HIGH] * 2 ** (32 - FOLIO_ORDER_BITS)
+    )
+  }
+  get order(): number {
+    return this.#words[this.#at + FOLIO_KEY_LOW] & FOLIO_ORDER_MASK
+  }
+  get nrPages(): number {
+    return 1 << (this.#words[this.#at + FOLIO_KEY_LOW] & FOLIO_ORDER_MASK)
+  }
+  get mapping(): api.AddressSpace | null {
+    return this.#space.mapping
+  }
+  get locked(): boolean {
+    return (this.#words[this.#at] & PG_locked) !== 0
+  }
+  get dirty(): boolean {
+    return (this.#words[this.#at] & PG_dirty) !== 0
+  }
+  get writeback(): boolean {
+    return (this.#words[this.#at] & PG_writeback) !== 0
+  }
+  get uptodate(): boolean {
+    return (this.#words[this.#at] & PG_uptodate) !== 0
+  }
+  set uptodate(value: boolean) {
+    if (!this.#space.open) throw detached(this)
+    if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
+    if (value) this.#words[this.#at] |= PG_uptodate
+    else this.#words[this.#at] &= ~PG_uptodate
+  }
+
+  tryLock(): boolean {
+    if (!this.#space.open) throw detached(this)
+    const flags = this.#words[this.#at]
+    if ((flags & PG_locked) !== 0) return false
+    this.#words[this.#at] = flags | PG_locked
+    return true
+  }
+
+  unlock(): void {
+    const space = this.#space
+    if (!space.open) throw detached(this)
+    const flags = this.#words[this.#at]
+    if ((flags & PG_locked) === 0) throw misuse(this, 'is not locked')
+    this.#words[this.#at] = flags & ~PG_locked
+    wake(space, this)
+  }
+
+  markDirty(): boolean {
+    const space = this.#space
+    if (!space.open) throw detached(this)
+    const words = this.#words
+    const at = this.#at
+    const flags = words[at]
+    if ((flags & PG_dirty) !== 0) return false
+    defer(space, words, at, (flags & ~PG_clear_dirty) | PG_dirty | PG_set_dirty)
+    return true
+  }
+
+  startWriteback(keepWrite = false): void {
+    const space = this.#space
+    if (!space.open) throw detached(this)
+    if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
+    const words = this.#words
+    const at = this.#at
+    let flags = words[at]
+    if ((flags & (PG_locked | PG_writeback)) !== PG_locked) {
+      throw misuse(this, (flags & PG_writeback) === 0 ? 'is not locked' : 'is under writeback already')
+    }
+    flags = (flags & ~PG_clear_writeback) | PG_writeback | PG_set_writeback
+    // Dirtied again since its flag was cleared: there is more to write.
+    if ((flags & PG_dirty) === 0) flags = (flags & ~PG_set_dirty) | PG_clear_dirty
+    if (!keepWrite) flags |= PG_clear_towrite
+    defer(space, words, at, flags)
+  }
+
+  endWriteback(): void {
+    const space = this.#space
+    if (!space.open) throw detached(this)
+    const words = this.#words
+    const at = this.#at
+    const flags = words[at]
+    if ((flags & PG_writeback) === 0) throw misuse(this, 'is not under writeback')
+    defer(space, words, at, (flags & ~(PG_writeback | PG_set_writeback)) | PG_clear_writeback)
+    wake(space, this)
+  }
+
+  redirtyForWritepage(wbc: api.WritebackControl): boolean {
+    if (!this.#space.open) throw detached(this)
+    const control = controlState(wbc)
+    control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
+    return this.markDirty()
+  }
+}
+
+/** ESTALE for a removed folio, EBADF for one whose mapping was closed. */
+export function detached(folio: Folio): WritebackError {
+  if (folio_space(folio) === REMOVED) {
+    return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
+  }
+  return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
+}
+
+function misuse(folio: Folio, what: string): WritebackError {
+  return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
+}

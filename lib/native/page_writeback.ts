@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
+// a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
+
+import { type ControlState, pageIndex, subtractPages } from '../writeback_control.js'
+import { addon } from './addon.js'
+import { type Folio, folio_slot, folio_take } from './folio.js'
+import {
+  NO_SLOT,
+  P_BATCH_I,
+  P_BATCH_NR,
+  P_BLOCKED_ON,
+  P_ERROR,
+  P_MODE,
+  P_SLOT,
+  P_SLOTS,
+  P_STATUS,
+  PASS_BLOCKED,
+  PASS_CYCLIC,
+  PASS_FOLIO,
+  PASS_SYNC_ALL,
+  PASS_TAGGED,
+  PF_END,
+  PF_NR_TO_WRITE,
+  PF_START,
+} from './layout.js'
+import { type PassBlock, passBlock } from './pass_block.js'
+import type { Space } from './space.js'
+
+/** A pass that was never finished leaves its block to the mapping when it is collected. */
+const abandoned = new FinalizationRegistry<Lease>((lease) => lease.release())
+
+/** Who has a block: the pass, until it is over or collected. */
+class Lease {
+  block: PassBlock | null
+
+  constructor(space: Space) {
+    this.block = passBlock(space)
+  }
+
+  release(): void {
+    const { block } = this
+    this.block = null
+    if (block !== null) block.release()
+  }
+}
+
+/** Where a pass stands. Range and modes were read of its control when it started. */
+export class WritebackPass {
+  readonly control: ControlState
+  readonly space: Space
+  readonly block: PassBlock
+  readonly sync_all: boolean
+  /** The folio returned last; null before the first. */
+  folio: Folio | null = null
+  /** The kernel's *error. In: how the write of `folio` went; out, with null: the result. */
+  error = 0
+  /** The folio that the pass would have had to wait for; null mostly. */
+  blocked: Folio | null = null
+  /** What for: PG_locked or PG_writeback. */
+  blocked_on = 0
+  /** Whether a hook of the user's runs on behalf of this pass. */
+  waiting = false
+  /** Whether a loop of this library steps the pass, and ends it: nobody else does then. */
+  readonly owned: boolean
+  readonly #lease: Lease
+
+  constructor(space: Space, control: ControlState, owned: boolean) {
+    const lease = new Lease(space)
+    const block = lease.block as PassBlock
+    let mode = 0
+    this.control = control
+    this.space = space
+    this.block = block
+    this.#lease = lease
+    this.owned = owned
+    this.sync_all = control.syncMode === 'all'
+    if (this.sync_all) mode |= PASS_SYNC_ALL
+    if (control.taggedWritepages) mode |= PASS_TAGGED
+    if (control.rangeCyclic) mode |= PASS_CYCLIC
+    block.words[P_MODE] = mode
+    block.doubles[PF_START] = pageIndex(control.rangeStart, space.pageShift)
+    block.doubles[PF_END] = pageIndex(control.rangeEnd, space.pageShift)
+    block.select()
+    addon.beginPass()
+    if (!owned) abandoned.register(this, lease)
+  }
+
+  /** Drops what the core holds for the pass. It is not stepped any more. */
+  release(): void {
+    this.#lease.release()
+  }
+}
+
+/**
+ * The next folio of a pass, locked and cleared for I/O; as writeback_iter() of native/core/page_writeback.c.
+ *
+ * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call goes on there.
+ * @param folio - the folio returned last, null to start
+ */
+export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
+  if (folio !== null && wbc.error === 0 && wbc.blocked === null) {
+    const { words } = wbc.block
+    const i = words[P_BATCH_I]
+    if (i < words[P_BATCH_NR]) {
+      const { control } = wbc
+      const nr_to_write = subtractPages(control.nrToWrite, folio.nrPages)
+      if (wbc.sync_all || nr_to_write > 0) {
+        const next = wbc.space.folios[words[P_SLOTS + i]]
+        if (next !== null && folio_take(next)) {
+          words[P_BATCH_I] = i + 1
+          control.nrToWrite = nr_to_write
+          return next
+        }
+      }
+    }
+  }
+  return call_writeback_iter(wbc, folio)
+}
+
+function call_writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
+  const { block } = wbc
+  block.words[P_SLOT] = folio === null ? NO_SLOT : folio_slot(folio)
+  block.words[P_ERROR] = wbc.error
+  block.doubles[PF_NR_TO_WRITE] = wbc.control.nrToWrite
+  block.select()
+  addon.writebackIter()
+  pass_in(wbc)
+  return block.words[P_STATUS] === PASS_FOLIO ? wbc.space.folios[block.words[P_SLOT]] : null
+}
+
+/** Reads what the core did with the pass. */
+export function pass_in(wbc: WritebackPass): void {
+  const { words, doubles } = wbc.block
+  wbc.control.nrToWrite = doubles[PF_NR_TO_WRITE]
+  wbc.error = words[P_ERROR]
+  if (words[P_STATUS] === PASS_BLOCKED) {
+    wbc.blocked = wbc.space.folios[words[P_SLOT]]
+    wbc.blocked_on = words[P_BLOCKED_ON]
+  } else {
+    wbc.blocked = null
+  }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { WritebackError } from '../errors.js'
+import { addon, words } from './addon.js'
+import { EXTENT_BYTES, P_BATCH_NR, PASS_BYTES, W_MAPPING, W_PASS, W_STATUS } from './layout.js'
+import { allocate, type Space } from './space.js'
+
+/** The memory of a pass that is shared with the core. A mapping reuses those that no pass needs any more. */
+export class PassBlock {
+  readonly space: Space
+  readonly id: number
+  readonly words: Int32Array
+  readonly doubles: Float64Array
+  /** Room for extents, made when they are first asked for. */
+  extentWords: Int32Array | null = null
+  extentDoubles: Float64Array | null = null
+
+  constructor(space: Space) {
+    const memory = allocate(PASS_BYTES)
+    this.space = space
+    this.words = new Int32Array(memory)
+    this.doubles = new Float64Array(memory)
+    words[W_MAPPING] = space.id
+    addon.openPass(memory)
+    if (words[W_STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for a pass')
+    this.id = words[W_PASS]
+    space.blocks.push(this)
+  }
+
+  /** Names this pass to the call that follows. */
+  select(): void {
+    words[W_MAPPING] = this.space.id
+    words[W_PASS] = this.id
+  }
+
+  makeExtent(): void {
+    if (this.extentWords !== null) return
+    const memory = allocate(EXTENT_BYTES)
+    this.select()
+    addon.openExtent(memory)
+    this.extentWords = new Int32Array(memory)
+    this.extentDoubles = new Float64Array(memory)
+  }
+
+  /** The pass is over or abandoned: drops the references that the core still holds for it. */
+  release(): void {
+    if (!this.space.open) return
+    if (this.words[P_BATCH_NR] !== 0 || this.extentWords !== null) {
+      this.select()
+      addon.releasePass()
+    }
+    this.space.freeBlocks.push(this)
+  }
+}
+
+/** A block of this mapping's that nobody uses. */
+export function passBlock(space: Space): PassBlock {
+  return space.freeBlocks.pop() ?? new PassBlock(space)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the backend keeps of a mapping beside the core: the memory it shares with it, and the folios' objects.
+
+import { WritebackError } from '../errors.js'
+import type * as api from '../types.js'
+import type { WaitTable } from '../wait_table.js'
+import { addon, doubles, type MappingHandle, words } from './addon.js'
+import type { Folio } from './folio.js'
+import { DEFERRED_BYTES, F_VALUE, FOLIO_CHUNK_BYTES, W_MAPPING, W_STATUS } from './layout.js'
+import type { PassBlock } from './pass_block.js'
+
+/** Memory that the core can use, or ENOMEM. */
+export function allocate(bytes: number): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes)
+  } catch {
+    throw new WritebackError('ENOMEM', `no memory for ${bytes} bytes`)
+  }
+}
+
+/**
+ * A mapping's state. What the core points to (the list of deferred marks, the folios, the pass blocks) is kept alive here,
+ * and dies with it.
+ */
+export class Space {
+  /** The object that users hold; null for the space of removed folios. */
+  readonly mapping: api.AddressSpace | null
+  readonly pageShift: number
+  readonly id: number
+  open: boolean
+  /** The list of folios with deferred marks: their number, then their slots. */
+  readonly deferred: Int32Array
+  /** The folio of each slot. */
+  folios: (Folio | null)[] = []
+  /** The memory of the folios. */
+  chunks: Int32Array[] = []
+  /** Every pass block, and those that no pass is using. */
+  readonly blocks: PassBlock[] = []
+  readonly freeBlocks: PassBlock[] = []
+  /** What `writebackIndex` was when the mapping was closed. */
+  lastWritebackIndex = 0
+  /** Who waits for a folio by promise; null while nobody does. */
+  waiters: WaitTable<Folio> | null = null
+  readonly #handle: MappingHandle | undefined
+
+  constructor(mapping: api.AddressSpace | null, pageShift: number) {
+    this.mapping = mapping
+    this.pageShift = pageShift
+    this.open = mapping !== null
+    if (mapping === null) {
+      this.deferred = new Int32Array(0)
+      this.id = -1
+      return
+    }
+    const deferred = allocate(DEFERRED_BYTES)
+    this.deferred = new Int32Array(deferred)
+    this.#handle = addon.openMapping(deferred, pageShift)
+    if (this.#handle === undefined) throw new WritebackError('ENOMEM', 'no memory for a mapping')
+    this.id = words[W_MAPPING]
+  }
+
+  /** Makes room for more folios. */
+  grow(): void {
+    const chunk = allocate(FOLIO_CHUNK_BYTES)
+    words[W_MAPPING] = this.id
+    addon.addChunk(chunk)
+    if (words[W_STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
+    this.chunks.push(new Int32Array(chunk))
+  }
+
+  /** The folios' objects keep the memory of the folios; nothing else of the mapping is left. */
+  close(): void {
+    if (!this.open || this.#handle === undefined) return
+    const { waiters } = this
+    words[W_MAPPING] = this.id
+    addon.getWritebackIndex()
+    this.lastWritebackIndex = doubles[F_VALUE]
+    this.open = false
+    addon.closeMapping(this.#handle)
+    this.folios = []
+    this.chunks = []
+    this.blocks.length = 0
+    this.freeBlocks.length = 0
+    this.waiters = null
+    if (waiters !== null) waiters.wakeAll()
+  }
+}
+
+/** The space of folios that were removed from theirs. */
+export const REMOVED = new Space(null, 0)
+
+/** Tells the tree of the marks that were deferred. Every call into the core does that first, too. */
+export function applyDeferredMarks(space: Space): void {
+  words[W_MAPPING] = space.id
+  addon.applyDeferredMarks()
+}

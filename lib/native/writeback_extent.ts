@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Contiguous runs of folios for one write, over native/core/writeback_extent.c.
+
+import type * as api from '../types.js'
+import { addon } from './addon.js'
+import type { Folio } from './folio.js'
+import {
+  E_NR_FOLIOS,
+  E_SLOTS,
+  EF_INDEX,
+  EF_NR_PAGES,
+  P_ERROR,
+  P_MAX_PAGES,
+  P_STATUS,
+  PASS_FOLIO,
+  PF_NR_TO_WRITE,
+} from './layout.js'
+import { pass_in, type WritebackPass } from './page_writeback.js'
+
+/** The callback is over. */
+export let extent_end: (extent: Extent) => void
+
+/** What the callback sees of an extent: the objects of its folios are gathered only if they are asked for. */
+export class Extent implements api.Extent {
+  readonly index: number
+  readonly nrPages: number
+  #wbc: WritebackPass | null
+  #folios: readonly Folio[] | null = null
+
+  static {
+    extent_end = (extent) => {
+      extent.#wbc = null
+    }
+  }
+
+  constructor(wbc: WritebackPass) {
+    const doubles = wbc.block.extentDoubles as Float64Array
+    this.index = doubles[EF_INDEX]
+    this.nrPages = doubles[EF_NR_PAGES]
+    this.#wbc = wbc
+  }
+
+  get folios(): readonly Folio[] {
+    if (this.#folios === null) this.#folios = this.#wbc === null ? [] : extent_folios(this.#wbc)
+    return this.#folios
+  }
+}
+
+function extent_folios(wbc: WritebackPass): Folio[] {
+  const words = wbc.block.extentWords as Int32Array
+  const folios: Folio[] = []
+  for (let i = 0; i < words[E_NR_FOLIOS]; i++) {
+    folios.push(wbc.space.folios[words[E_SLOTS + i]] as Folio)
+  }
+  return folios
+}
+
+/** The last folio of the extent that was gathered last. */
+export function extent_last(wbc: WritebackPass): Folio {
+  const words = wbc.block.extentWords as Int32Array
+  return wbc.space.folios[words[E_SLOTS + words[E_NR_FOLIOS] - 1]] as Folio
+}
+
+/**
+ * The next contiguous run of folios to write; as writeback_get_extent() of native/core/writeback_extent.c.
+ * @param max_pages - the most pages it may have; a single larger folio is an extent of its own
+ * @returns false when the pass is over or blocked; wbc.error in counts as that of the last folio of the extent
+ */
+export function writeback_get_extent(wbc: WritebackPass, max_pages: number): boolean {
+  const { block } = wbc
+  block.makeExtent()
+  block.words[P_MAX_PAGES] = max_pages
+  block.words[P_ERROR] = wbc.error
+  block.doubles[PF_NR_TO_WRITE] = wbc.control.nrToWrite
+  block.select()
+  addon.getExtent()
+  pass_in(wbc)
+  return block.words[P_STATUS] === PASS_FOLIO
+}
+
+/** The extent was written, or not: its folios are dirty again then. */
+export function writeback_end_extent(wbc: WritebackPass, error: number): void {
+  wbc.block.words[P_ERROR] = error
+  wbc.block.select()
+  addon.endExtent()
+}

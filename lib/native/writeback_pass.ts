@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and to the
+// control, so what it may have changed is looked at again after each call of it.
+
+import { checkError, checkResult } from '../arguments.js'
+import { invalid, WritebackError } from '../errors.js'
+import type * as api from '../types.js'
+import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
+import { type Folio, folio_flags, folio_space, folio_write } from './folio.js'
+import { PG_locked, PG_writeback } from './layout.js'
+import { WritebackPass, writeback_iter } from './page_writeback.js'
+import type { Space } from './space.js'
+import {
+  Extent,
+  extent_end,
+  extent_last,
+  writeback_end_extent,
+  writeback_get_extent,
+} from './writeback_extent.js'
+
+type ErrorBox = { value: number }
+
+/** Any error: the callback threw. */
+const FAILED = -1
+
+/** Throws EBADF if the mapping was closed. */
+export function check_open(space: Space): void {
+  if (!space.open) throw new WritebackError('EBADF', 'the mapping is closed')
+}
+
+/** After a user's code: throws unless the pass still stands where it stood, at this folio. */
+function check_current(wbc: WritebackPass, folio: Folio | null): void {
+  check_open(wbc.space)
+  if (wbc.control.pass !== wbc || wbc.folio !== folio) {
+    throw new WritebackError('EINVAL', 'another pass was started on this control')
+  }
+}
+
+/** Ends the unfinished pass on this control, if any. The loop that owns one ends it itself. */
+export function abandon(control: ControlState): void {
+  const wbc = control.pass
+  control.pass = null
+  if (wbc instanceof WritebackPass && !wbc.owned) wbc.release()
+}
+
+/** Hangs a new pass on the control. An unfinished one that hung there is released with that. */
+function begin_pass(space: Space, control: ControlState, owned: boolean): WritebackPass {
+  check_open(space)
+  abandon(control)
+  const wbc = new WritebackPass(space, control, owned)
+  control.pass = wbc
+  return wbc
+}
+
+/** Takes the pass off its control, where it still hangs there. */
+function end_pass(wbc: WritebackPass): void {
+  if (wbc.control.pass === wbc) wbc.control.pass = null
+  wbc.release()
+}
+
+/** Lets the hook release what the pass is blocked on. Throws EDEADLK if it is still held then. */
+function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): void {
+  const blocked = wbc.blocked as Folio
+  const reason = wbc.blocked_on === PG_locked ? 'lock' : 'writeback'
+  if (onWait !== undefined) {
+    wbc.waiting = true
+    try {
+      onWait(blocked, reason)
+    } finally {
+      wbc.waiting = false
+    }
+    check_current(wbc, wbc.folio)
+  }
+  if ((folio_flags(blocked) & wbc.blocked_on) !== 0) {
+    const held = reason === 'lock' ? 'locked' : 'under writeback'
+    throw new WritebackError('EDEADLK', `the pass would wait for folio ${blocked.index}, which is ${held}`)
+  }
+}
+
+/** writeback_iter(), with the hook called where it is blocked. Takes the pass off its control at its end. */
+function next_folio(wbc: WritebackPass, onWait: api.WaitHook | undefined): Folio | null {
+  const last = wbc.folio
+  let folio = writeback_iter(wbc, last)
+  while (wbc.blocked !== null) {
+    wait_on_blocked(wbc, onWait)
+    folio = writeback_iter(wbc, last)
+  }
+  wbc.folio = folio
+  if (folio === null) end_pass(wbc)
+  return folio
+}
+
+/** `*error = value`, where a user's object stands for the pointer. */
+function set_error(error: ErrorBox, value: number): void {
+  if (!Reflect.set(error, 'value', value)) throw invalid('error', error, 'an object whose value can be set')
+}
+
+/** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
+function can_resume(wbc: WritebackPass, space: Space, folio: Folio | null): boolean {
+  return wbc.blocked !== null && wbc.space === space && wbc.folio === folio && !wbc.waiting && !wbc.owned
+}
+
+/** writebackIter(), its arguments checked. */
+export function iterate(
+  space: Space,
+  control: ControlState,
+  folio: Folio | null,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  let wbc = control.pass
+  if (!(wbc instanceof WritebackPass) || !can_resume(wbc, space, folio)) {
+    // `error` is the user's, and may have a setter and a getter: they run before anything is looked at.
+    if (folio === null) {
+      set_error(error, 0)
+      wbc = begin_pass(space, control, false)
+    } else {
+      const value = checkError(error.value)
+      wbc = control.pass
+      check_open(space)
+      if (
+        !(wbc instanceof WritebackPass) ||
+        wbc.space !== space ||
+        wbc.folio !== folio ||
+        wbc.blocked !== null ||
+        wbc.owned
+      ) {
+        throw new WritebackError('EINVAL', `folio ${folio.index} is not what this pass returned last`)
+      }
+      wbc.error = value
+    }
+  }
+  const pass = wbc as WritebackPass
+  const next = next_folio(pass, onWait)
+  if (next === null) set_error(error, pass.error)
+  return next
+}
+
+/** What the iterator does at an early exit: nothing is lost of a folio that was not written. */
+export function give_back(folio: Folio): void {
+  if (!folio_space(folio).open) return
+  if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== PG_locked) return
+  folio.markDirty()
+  folio.unlock()
+}
+
+/** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
+function folio_end_write(space: Space, folio: Folio, error: number): void {
+  if (folio_space(folio) !== space || !space.open) return
+  const state = folio_flags(folio) & (PG_locked | PG_writeback)
+  if (error !== 0) {
+    folio.markDirty()
+    if ((state & PG_locked) !== 0) folio.unlock()
+  } else if (state === PG_locked) {
+    folio_write(folio)
+  } else if (state === (PG_locked | PG_writeback)) {
+    folio.unlock()
+    folio.endWriteback()
+  }
+}
+
+/** AddressSpace.writePages(), its arguments checked. */
+export function write_pages(
+  space: Space,
+  control: ControlState,
+  writepage: (folio: Folio) => number | void,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(space, control, true)
+  let in_hand: Folio | null = null
+  try {
+    for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
+      in_hand = folio
+      const result = writepage(folio)
+      check_current(wbc, folio)
+      wbc.error = checkResult(result)
+      in_hand = null
+      folio_end_write(space, folio, wbc.error)
+    }
+    return wbc.error
+  } finally {
+    if (in_hand !== null) folio_end_write(space, in_hand, FAILED)
+    end_pass(wbc)
+  }
+}
+
+/** The next extent, with the hook called where the pass is blocked. Takes the pass off its control at its end. */
+function next_extent(wbc: WritebackPass, max_pages: number, onWait: api.WaitHook | undefined): boolean {
+  let found = writeback_get_extent(wbc, max_pages)
+  while (wbc.blocked !== null) {
+    wait_on_blocked(wbc, onWait)
+    found = writeback_get_extent(wbc, max_pages)
+  }
+  wbc.folio = found ? extent_last(wbc) : null
+  if (!found) end_pass(wbc)
+  return found
+}
+
+/** AddressSpace.writeExtents(), its arguments checked. */
+export function write_extents(
+  space: Space,
+  control: ControlState,
+  write: (extent: api.Extent) => number | void,
+  max_pages: number,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(space, control, true)
+  let in_hand = false
+  try {
+    while (next_extent(wbc, max_pages, onWait)) {
+      in_hand = true
+      const result = write_extent(wbc, write)
+      check_current(wbc, wbc.folio)
+      wbc.error = checkResult(result)
+      in_hand = false
+      writeback_end_extent(wbc, wbc.error)
+    }
+    return wbc.error
+  } finally {
+    if (in_hand && space.open) writeback_end_extent(wbc, FAILED)
+    end_pass(wbc)
+  }
+}
+
+function write_extent(wbc: WritebackPass, write: (extent: api.Extent) => number | void): number | void {
+  const view = new Extent(wbc)
+  try {
+    return write(view)
+  } finally {
+    extent_end(view)
+  }
+}
+
+/** writeCachePages(), its arguments checked. */
+export function write_cache_pages(
+  space: Space,
+  control: ControlState,
+  writepage: (folio: Folio) => number | void,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(space, control, true)
+  let in_hand: Folio | null = null
+  try {
+    for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
+      in_hand = folio
+      const result = writepage(folio)
+      check_current(wbc, folio)
+      if (result === AOP_WRITEPAGE_ACTIVATE) {
+        folio.unlock()
+        wbc.error = 0
+      } else {
+        wbc.error = checkResult(result)
+      }
+      in_hand = null
+    }
+    return wbc.error
+  } finally {
+    if (in_hand !== null) give_back(in_hand)
+    end_pass(wbc)
+  }
+}

@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "calls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deferred_marks.h"
+#include "writeback_extent.h"
+
+enum { PASS_FOLIO, PASS_DONE, PASS_BLOCKED };
+enum { PASS_SYNC_ALL = 1, PASS_TAGGED = 2, PASS_CYCLIC = 4 };
+
+/**
+ * struct control - arguments and results of the calls
+ * @mapping: which mapping
+ * @pass: which of the mapping's passes
+ * @slot: a folio, FOLIO_NO_SLOT for none
+ * @status: 0 or a negative errno; or the answer of a question
+ * @slots: a batch of folios, @count of them
+ */
+struct control {
+	uint32_t mapping;
+	uint32_t pass;
+	uint32_t slot;
+	uint32_t order;
+	int32_t status;
+	uint32_t mark;
+	uint32_t count;
+	uint32_t unused;
+	double index;
+	double start;
+	double end;
+	double value;
+	uint32_t slots[FOLIO_BATCH_SIZE];
+};
+
+struct extent_block {
+	double index;
+	double nr_pages;
+	uint32_t nr_folios;
+	uint32_t unused;
+	uint32_t slots[WRITEBACK_EXTENT_MAX_PAGES];
+	struct writeback_extent extent;
+};
+
+/**
+ * struct pass - a pass, and what TypeScript has to know of it
+ * @error: as *error of writeback_iter()
+ * @status: PASS_FOLIO, PASS_DONE or PASS_BLOCKED
+ * @slot: in: the folio returned last; out: the folio returned or waited for
+ * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
+ * @start: first page of the range
+ * @end: last page of the range
+ * @slots: the folios of wbc.fbatch. TypeScript takes the next one by itself in the common case, and
+ *	advances wbc.fbatch.i
+ * @extent: room for an extent, if TypeScript gave any
+ */
+struct pass {
+	int32_t error;
+	int32_t status;
+	uint32_t slot;
+	uint32_t mode;
+	double nr_to_write;
+	double start;
+	double end;
+	uint32_t blocked_on;
+	uint32_t max_pages;
+	uint32_t slots[FOLIO_BATCH_SIZE];
+	uint32_t unused;
+	struct writeback_control wbc;
+	struct extent_block *extent;
+};
+
+/* lib/native/layout.ts has these numbers. */
+static_assert(sizeof(void *) == 8, "the layouts are those of 64-bit machines");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "and little-endian ones");
+static_assert(offsetof(struct control, slot) == 2 * 4, "layout.ts");
+static_assert(offsetof(struct control, index) == 4 * 8, "layout.ts");
+static_assert(offsetof(struct control, slots) == 16 * 4, "layout.ts");
+static_assert(sizeof(struct control) <= CONTROL_BYTES, "layout.ts");
+static_assert(offsetof(struct extent_block, nr_folios) == 4 * 4, "layout.ts");
+static_assert(offsetof(struct extent_block, slots) == 6 * 4, "layout.ts");
+static_assert(sizeof(struct extent_block) <= EXTENT_BYTES, "layout.ts");
+static_assert(offsetof(struct pass, nr_to_write) == 2 * 8, "layout.ts");
+static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
+static_assert(offsetof(struct pass, slots) == 12 * 4, "layout.ts");
+static_assert(offsetof(struct pass, wbc.fbatch.nr) == 62 * 4, "layout.ts");
+static_assert(offsetof(struct pass, wbc.fbatch.i) == 63 * 4, "layout.ts");
+static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
+static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
+static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
+static_assert(offsetof(struct folio, slot) == 4 && offsetof(struct folio, key) == 8, "layout.ts");
+static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
+static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8, "layout.ts");
+static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeback == 0x400 &&
+		      PG_clear_writeback == 0x800 && PG_clear_towrite == 0x1000,
+	      "layout.ts");
+
+#define MIN_SAFE_INTEGER (-9007199254740991.0)
+
+struct mapping {
+	struct address_space mapping;
+	struct deferred_marks *deferred;
+	struct pass **passes;
+	uint32_t nr_passes;
+	uint32_t max_passes;
+};
+
+struct instance {
+	struct control *control;
+	struct mapping **mappings;
+	uint32_t nr_mappings;
+};
+
+static void *host_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+/* JavaScript's thread never sleeps in the core, and its mappings are not shared: no wait, no wake. */
+static const struct address_space_operations operations = {.alloc = host_alloc, .free = free};
+
+struct instance *instance_new(void *control)
+{
+	struct instance *instance = calloc(1, sizeof(*instance));
+
+	if (instance != NULL)
+		instance->control = control;
+	return instance;
+}
+
+void instance_free(struct instance *instance)
+{
+	for (uint32_t i = 0; i < instance->nr_mappings; i++)
+		instance_close_mapping(instance, i);
+	free(instance->mappings);
+	free(instance);
+}
+
+/* Opens a mapping and names it in the control block. Its number, or -ENOMEM. */
+int instance_open_mapping(struct instance *instance, void *deferred, unsigned int page_shift)
+{
+	struct mapping *mapping = calloc(1, sizeof(*mapping));
+	uint32_t id = 0;
+
+	if (mapping == NULL)
+		return -ENOMEM;
+	while (id < instance->nr_mappings && instance->mappings[id] != NULL)
+		id++;
+	if (id == instance->nr_mappings) {
+		struct mapping **mappings =
+			realloc(instance->mappings, (id + 1) * sizeof(struct mapping *));
+
+		if (mappings == NULL) {
+			free(mapping);
+			return -ENOMEM;
+		}
+		instance->mappings = mappings;
+		instance->nr_mappings++;
+	}
+	mapping->deferred = deferred;
+	address_space_init(&mapping->mapping, page_shift, false, &operations);
+	instance->mappings[id] = mapping;
+	instance->control->mapping = id;
+	return (int)id;
+}
+
+void instance_close_mapping(struct instance *instance, uint32_t id)
+{
+	struct mapping *mapping = instance->mappings[id];
+
+	if (mapping == NULL)
+		return;
+	address_space_destroy(&mapping->mapping);
+	free(mapping->passes);
+	free(mapping);
+	instance->mappings[id] = NULL;
+}
+
+static struct mapping *current_mapping(const struct instance *instance)
+{
+	assert(instance->control->mapping < instance->nr_mappings);
+	return instance->mappings[instance->control->mapping];
+}
+
+static struct pass *current_pass(const struct instance *instance)
+{
+	struct mapping *mapping = current_mapping(instance);
+
+	assert(instance->control->pass < mapping->nr_passes);
+	return mapping->passes[instance->control->pass];
+}
+
+void instance_add_chunk(struct instance *instance, void *chunk)
+{
+	instance->control->status =
+		address_space_add_chunk(&current_mapping(instance)->mapping, chunk);
+}
+
+/* A pass block is the mapping's until it is closed; its number goes to control.pass. */
+void instance_open_pass(struct instance *instance, void *pass)
+{
+	struct mapping *mapping = current_mapping(instance);
+
+	if (mapping->nr_passes == mapping->max_passes) {
+		uint32_t max = mapping->max_passes * 2 + 1;
+		struct pass **passes = realloc(mapping->passes, max * sizeof(struct pass *));
+
+		if (passes == NULL) {
+			instance->control->status = -ENOMEM;
+			return;
+		}
+		mapping->passes = passes;
+		mapping->max_passes = max;
+	}
+	instance->control->pass = mapping->nr_passes;
+	instance->control->status = 0;
+	mapping->passes[mapping->nr_passes++] = pass;
+}
+
+void instance_open_extent(struct instance *instance, void *extent)
+{
+	current_pass(instance)->extent = extent;
+}
+
+/* What every call begins with. The tree is told of the marks before anybody looks at them. */
+static struct instance *enter(napi_env env, napi_callback_info info)
+{
+	struct instance *instance;
+	struct mapping *mapping;
+	void *data = NULL;
+
+	napi_get_cb_info(env, info, NULL, NULL, NULL, &data);
+	instance = data;
+	mapping = current_mapping(instance);
+	if (mapping->deferred->nr != 0)
+		apply_deferred_marks(&mapping->mapping, mapping->deferred);
+	return instance;
+}
+
+static napi_value add_folio(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct control *control = instance->control;
+	struct folio *folio;
+
+	control->status = filemap_add_folio(&current_mapping(instance)->mapping,
+					    (pgoff_t)control->index, control->order, &folio);
+	if (control->status == 0)
+		control->slot = folio->slot;
+	return NULL;
+}
+
+static napi_value get_folio(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct control *control = instance->control;
+	struct folio *folio = filemap_get_folio(mapping, (pgoff_t)control->index);
+
+	control->slot = FOLIO_NO_SLOT;
+	if (folio != NULL) {
+		control->slot = folio->slot;
+		folio_put(mapping, folio);
+	}
+	return NULL;
+}
+
+static napi_value remove_folio(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct control *control = instance->control;
+
+	control->status =
+		filemap_remove_folio(mapping, folio_of_slot(&mapping->pool, control->slot));
+	return NULL;
+}
+
+static napi_value get_folios_tag(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct control *control = instance->control;
+	pgoff_t start = (pgoff_t)control->start;
+	struct folio_batch fbatch;
+
+	folio_batch_init(&fbatch);
+	filemap_get_folios_tag(mapping, &start, (pgoff_t)control->end, (xa_mark_t)control->mark,
+			       &fbatch);
+	for (uint32_t i = 0; i < fbatch.nr; i++)
+		control->slots[i] = fbatch.folios[i]->slot;
+	control->count = fbatch.nr;
+	control->start = (double)start;
+	folio_batch_release(mapping, &fbatch);
+	return NULL;
+}
+
+static napi_value tagged(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct control *control = instance->control;
+
+	control->status =
+		mapping_tagged(&current_mapping(instance)->mapping, (xa_mark_t)control->mark);
+	return NULL;
+}
+
+static napi_value tag_pages(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	const struct control *control = instance->control;
+
+	tag_pages_for_writeback(&current_mapping(instance)->mapping, (pgoff_t)control->start,
+				(pgoff_t)control->end);
+	return NULL;
+}
+
+static napi_value apply_marks(napi_env env, napi_callback_info info)
+{
+	enter(env, info);
+	return NULL;
+}
+
+static napi_value get_nr_pages(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+
+	instance->control->value = (double)current_mapping(instance)->mapping.nrpages;
+	return NULL;
+}
+
+static napi_value get_writeback_index(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+
+	instance->control->value = (double)current_mapping(instance)->mapping.writeback_index;
+	return NULL;
+}
+
+static napi_value set_writeback_index(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+
+	current_mapping(instance)->mapping.writeback_index = (pgoff_t)instance->control->value;
+	return NULL;
+}
+
+/* A pass starts; what was left of the one before on the same block was released. */
+static napi_value begin_pass(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	unsigned int shift = current_mapping(instance)->mapping.page_shift;
+	struct pass *pass = current_pass(instance);
+
+	pass->wbc = (struct writeback_control){
+		.range_start = (int64_t)pass->start << shift,
+		.range_end = (int64_t)pass->end << shift,
+		.sync_mode = (pass->mode & PASS_SYNC_ALL) != 0 ? WB_SYNC_ALL : WB_SYNC_NONE,
+		.tagged_writepages = (pass->mode & PASS_TAGGED) != 0,
+		.range_cyclic = (pass->mode & PASS_CYCLIC) != 0,
+		/* No lookup leaves this index, so that pass_out() sees the first one. */
+		.index = UINT64_MAX - 1,
+	};
+	return NULL;
+}
+
+/* Tells TypeScript what the core did with the pass; each lookup of a batch moves the index. */
+static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
+{
+	const struct folio_batch *fbatch = &pass->wbc.fbatch;
+
+	pass->nr_to_write = (double)pass->wbc.nr_to_write;
+	if (pass->nr_to_write < MIN_SAFE_INTEGER)
+		pass->nr_to_write = MIN_SAFE_INTEGER;
+	if (pass->wbc.index != index_before) {
+		for (uint32_t i = 0; i < fbatch->nr; i++)
+			pass->slots[i] = fbatch->folios[i]->slot;
+	}
+	if (found) {
+		pass->status = PASS_FOLIO;
+	} else if (pass->wbc.blocked != NULL) {
+		pass->status = PASS_BLOCKED;
+		pass->slot = pass->wbc.blocked->slot;
+		pass->blocked_on = pass->wbc.blocked_on;
+	} else {
+		pass->status = PASS_DONE;
+	}
+}
+
+static napi_value next_folio(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct pass *pass = current_pass(instance);
+	pgoff_t before = pass->wbc.index;
+	struct folio *folio = NULL;
+
+	if (pass->slot != FOLIO_NO_SLOT)
+		folio = folio_of_slot(&mapping->pool, pass->slot);
+	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
+	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
+	if (folio != NULL)
+		pass->slot = folio->slot;
+	pass_out(pass, before, folio != NULL);
+	return NULL;
+}
+
+static napi_value get_extent(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct pass *pass = current_pass(instance);
+	struct extent_block *block = pass->extent;
+	bool found;
+
+	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
+	found = writeback_get_extent(mapping, &pass->wbc, &block->extent, pass->max_pages,
+				     &pass->error);
+	if (found) {
+		block->index = (double)block->extent.index;
+		block->nr_pages = (double)block->extent.nr_pages;
+		block->nr_folios = block->extent.nr_folios;
+		for (uint32_t i = 0; i < block->nr_folios; i++)
+			block->slots[i] = block->extent.folios[i]->slot;
+	}
+	/* TypeScript takes extents from here only, never from the batch. */
+	pass_out(pass, pass->wbc.index, found);
+	return NULL;
+}
+
+static napi_value end_extent(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	const struct pass *pass = current_pass(instance);
+
+	writeback_end_extent(&current_mapping(instance)->mapping, &pass->extent->extent,
+			     pass->error);
+	return NULL;
+}
+
+/* The pass is over, or abandoned wherever it stands. An extent in hand was ended before. */
+static napi_value release_pass(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct pass *pass = current_pass(instance);
+
+	folio_batch_release(mapping, &pass->wbc.fbatch);
+	pass->wbc.blocked = NULL;
+	if (pass->extent != NULL && pass->extent->extent.nr_folios != 0) {
+		folio_put(mapping, pass->extent->extent.folios[0]);
+		pass->extent->extent.nr_folios = 0;
+	}
+	return NULL;
+}
+
+const struct call calls[] = {
+	{"addFolio", add_folio},
+	{"getFolio", get_folio},
+	{"removeFolio", remove_folio},
+	{"getFoliosTag", get_folios_tag},
+	{"tagged", tagged},
+	{"tagPagesForWriteback", tag_pages},
+	{"applyDeferredMarks", apply_marks},
+	{"getNrPages", get_nr_pages},
+	{"getWritebackIndex", get_writeback_index},
+	{"setWritebackIndex", set_writeback_index},
+	{"beginPass", begin_pass},
+	{"writebackIter", next_folio},
+	{"getExtent", get_extent},
+	{"endExtent", end_extent},
+	{"releasePass", release_pass},
+};
+const size_t nr_calls = sizeof(calls) / sizeof(calls[0]);

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page cache of one file. After mm/filemap.c and mm/page-writeback.c of Linux 6.12.
+ *
+ * Locks, where the mapping is shared: a folio's lock, then the tree's (i_pages.xa_lock). Flags are
+ * changed atomically; the tree's lock covers every change of a mark.
+ */
+#include "address_space.h"
+
+#include <errno.h>
+
+/**
+ * address_space_init - make an empty page cache
+ * @mapping: the page cache
+ * @page_shift: log2 of the page size
+ * @shared: whether threads share it; if not, no call pays for locks or atomics
+ * @a_ops: what the host provides; must outlive @mapping
+ */
+void address_space_init(struct address_space *mapping, unsigned int page_shift, bool shared,
+			const struct address_space_operations *a_ops)
+{
+	xa_init(&mapping->i_pages, shared, a_ops->alloc, a_ops->free);
+	folio_pool_init(&mapping->pool);
+	mapping->nrpages = 0;
+	mapping->writeback_index = 0;
+	mapping->page_shift = page_shift;
+	mapping->a_ops = a_ops;
+}
+
+/**
+ * address_space_destroy - drop a page cache, dirty folios and all
+ * @mapping: the page cache; nobody uses it or a folio of it any more
+ *
+ * Chunks of folios stay with who added them and are not touched: they may be gone already.
+ */
+void address_space_destroy(struct address_space *mapping)
+{
+	xa_destroy(&mapping->i_pages);
+	folio_pool_destroy(&mapping->pool, mapping->a_ops->free);
+	mapping->nrpages = 0;
+}
+
+/**
+ * address_space_add_chunk - give a page cache memory for FOLIO_CHUNK_SIZE more folios
+ * @mapping: the page cache
+ * @chunk: zeroed, aligned for a folio; stays the caller's, to be freed after address_space_destroy()
+ *
+ * Return: 0, or -ENOMEM with nothing taken.
+ */
+int address_space_add_chunk(struct address_space *mapping, struct folio *chunk)
+{
+	int err;
+
+	xa_lock(&mapping->i_pages);
+	err = folio_pool_reserve(&mapping->pool, mapping->a_ops->alloc, mapping->a_ops->free);
+	if (err == 0)
+		folio_pool_add(&mapping->pool, chunk);
+	xa_unlock(&mapping->i_pages);
+	return err;
+}
+
+/**
+ * filemap_add_folio - add a new folio: clean, up to date and unlocked
+ * @mapping: the page cache
+ * @index: its first page, a multiple of 2^@order
+ * @order: log2 of its number of pages, at most XA_MAX_ORDER
+ * @foliop: on success the folio; the page cache holds the reference
+ *
+ * Return: 0; -EEXIST if any of its pages is covered; -ENOBUFS if the page cache has no memory for a
+ * folio (address_space_add_chunk()); -ENOMEM. On error nothing changed.
+ */
+int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
+		      struct folio **foliop)
+{
+	XA_STATE(xas, &mapping->i_pages, index);
+	struct folio *folio;
+	int err;
+
+	xa_lock(&mapping->i_pages);
+	folio = folio_pool_get(&mapping->pool);
+	err = folio == NULL ? -ENOBUFS : xas_insert(&xas, order, folio);
+	if (err != 0) {
+		if (folio != NULL)
+			folio_pool_put(&mapping->pool, folio);
+		goto unlock;
+	}
+	atomic_store_explicit(
+		&folio->flags,
+		(uint16_t)(PG_uptodate | (mapping->i_pages.xa_shared ? PG_shared : 0)),
+		memory_order_relaxed);
+	atomic_store_explicit(&folio->refcount, 1, memory_order_relaxed);
+	folio->key = folio_key(index, order);
+	folio->node = xas.xa_node;
+	mapping->nrpages += (uint64_t)folio_nr_pages(folio);
+	*foliop = folio;
+unlock:
+	xa_unlock(&mapping->i_pages);
+	return err;
+}
+
+/**
+ * filemap_get_folio - the folio that covers a page
+ * @mapping: the page cache
+ * @index: the page
+ *
+ * Return: the folio with a reference for the caller, or NULL.
+ */
+struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+
+	xa_lock(&mapping->i_pages);
+	folio = xa_load(&mapping->i_pages, index);
+	if (folio != NULL)
+		folio_get(folio);
+	xa_unlock(&mapping->i_pages);
+	return folio;
+}
+
+/**
+ * filemap_remove_folio - take a folio out of the page cache, as truncation does
+ * @mapping: the page cache
+ * @folio: the folio; the caller holds a reference
+ *
+ * Its dirty flag and all its marks go. Waits for nothing.
+ *
+ * Return: 0; -EBUSY while it is locked or under writeback; -ENOENT if it is not in @mapping.
+ */
+int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
+{
+	struct xa_state xas;
+	int err = 0;
+
+	if (!folio_trylock(folio))
+		return -EBUSY;
+	if (!folio_in_mapping(folio, mapping)) {
+		err = -ENOENT;
+	} else if (folio_test_writeback(folio)) {
+		err = -EBUSY;
+	} else {
+		folio_change_flags(folio, 0, PG_dirty);
+		xa_lock(&mapping->i_pages);
+		xas = folio_xas(folio);
+		xas_erase(&xas, folio_order(folio));
+		folio->node = NULL;
+		mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
+		xa_unlock(&mapping->i_pages);
+	}
+	folio_unlock(mapping, folio);
+	if (err == 0)
+		folio_put(mapping, folio);
+	return err;
+}
+
+/**
+ * filemap_get_folios_tag - the next folios that bear a mark, ascending
+ * @mapping: the page cache
+ * @start: the page to start at: a folio that covers it counts, wherever it begins. Moved behind the
+ *	last folio if the batch filled up, else behind @end.
+ * @end: the last page a folio may begin at
+ * @tag: the mark
+ * @fbatch: an empty batch, which gets up to FOLIO_BATCH_SIZE folios and a reference to each
+ *
+ * Return: the number of folios found.
+ */
+unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end,
+				    xa_mark_t tag, struct folio_batch *fbatch)
+{
+	XA_STATE(xas, &mapping->i_pages, *start);
+	struct folio *folio;
+
+	xa_lock(&mapping->i_pages);
+	xas_for_each_marked(&xas, folio, end, tag)
+	{
+		folio_get(folio);
+		if (folio_batch_add(fbatch, folio) == 0) {
+			*start = folio_next_index(folio);
+			goto unlock;
+		}
+	}
+	/* end + 1 would wrap to the start of the file. */
+	*start = end == UINT64_MAX ? UINT64_MAX : end + 1;
+unlock:
+	xa_unlock(&mapping->i_pages);
+	return fbatch->nr;
+}
+
+/**
+ * folio_put - drop a reference
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio; with the last reference its memory is free for another
+ */
+void folio_put(struct address_space *mapping, struct folio *folio)
+{
+	uint16_t old = atomic_load_explicit(&folio->refcount, memory_order_relaxed);
+
+	assert(old > 0);
+	if (unlikely(old == FOLIO_REFCOUNT_MAX))
+		return;
+	if (likely((folio_flags(folio) & PG_shared) == 0)) {
+		atomic_store_explicit(&folio->refcount, (uint16_t)(old - 1), memory_order_relaxed);
+	} else {
+		while (!atomic_compare_exchange_weak_explicit(&folio->refcount, &old,
+							      (uint16_t)(old - 1),
+							      memory_order_acq_rel,
+							      memory_order_relaxed)) {
+			if (old == FOLIO_REFCOUNT_MAX)
+				return;
+		}
+	}
+	if (likely(old != 1))
+		return;
+	assert(folio->node == NULL);
+	xa_lock(&mapping->i_pages);
+	folio_pool_put(&mapping->pool, folio);
+	xa_unlock(&mapping->i_pages);
+}
+
+/* Drops the batch's references and empties it. */
+void folio_batch_release(struct address_space *mapping, struct folio_batch *fbatch)
+{
+	for (uint32_t i = 0; i < fbatch->nr; i++)
+		folio_put(mapping, fbatch->folios[i]);
+	folio_batch_init(fbatch);
+}
+
+static int folio_wait(struct address_space *mapping, struct folio *folio, unsigned int flag)
+{
+	if (mapping->a_ops->wait == NULL)
+		return -EDEADLK;
+	return mapping->a_ops->wait(mapping, folio, flag);
+}
+
+static void folio_wake(struct address_space *mapping, struct folio *folio, unsigned int flag)
+{
+	if (mapping->a_ops->wake != NULL)
+		mapping->a_ops->wake(mapping, folio, flag);
+}
+
+/**
+ * folio_lock - take the folio's lock, waiting for it if another holds it
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio; the caller holds a reference
+ *
+ * Return: 0, or what the host's wait refused with; the lock is then not taken.
+ */
+int folio_lock(struct address_space *mapping, struct folio *folio)
+{
+	while (!folio_trylock(folio)) {
+		int err = folio_wait(mapping, folio, PG_locked);
+
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Releases the folio's lock, which the caller (or whom it acts for) holds. */
+void folio_unlock(struct address_space *mapping, struct folio *folio)
+{
+	unsigned int old = folio_change_flags(folio, 0, PG_locked);
+
+	assert((old & PG_locked) != 0);
+	if (unlikely((old & PG_shared) != 0))
+		folio_wake(mapping, folio, PG_locked);
+}
+
+/**
+ * folio_wait_writeback - wait until the folio is not under writeback
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio, locked, so that no new writeback starts
+ *
+ * Return: 0, or what the host's wait refused with.
+ */
+int folio_wait_writeback(struct address_space *mapping, struct folio *folio)
+{
+	while (folio_test_writeback(folio)) {
+		int err = folio_wait(mapping, folio, PG_writeback);
+
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * folio_mark_dirty - set the folio's dirty flag and mark
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio
+ *
+ * A folio that was removed gets the flag only.
+ *
+ * Return: false, with nothing done, if the flag was set already: the mark is then not looked at.
+ */
+bool folio_mark_dirty(struct address_space *mapping, struct folio *folio)
+{
+	if ((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) != 0)
+		return false;
+	xa_lock(&mapping->i_pages);
+	if (likely(folio_in_mapping(folio, mapping))) {
+		struct xa_state xas = folio_xas(folio);
+
+		xas_set_mark(&xas, PAGECACHE_TAG_DIRTY);
+	}
+	xa_unlock(&mapping->i_pages);
+	return true;
+}
+
+/**
+ * folio_clear_dirty_for_io - clear the dirty flag of a folio about to be written
+ * @folio: the folio, locked
+ *
+ * The mark stays until folio_start_writeback(), so that a concurrent sync still finds the folio and
+ * waits for it.
+ *
+ * Return: whether it was dirty.
+ */
+bool folio_clear_dirty_for_io(struct folio *folio)
+{
+	assert(folio_test_locked(folio));
+	return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) != 0;
+}
+
+/**
+ * folio_start_writeback - the folio's data is on its way to the device
+ * @mapping: the page cache
+ * @folio: the folio, locked, not under writeback
+ * @keep_write: keep the TOWRITE mark, because only part of the folio is being written and the
+ *	iteration has to come back for the rest (__folio_start_writeback())
+ */
+void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write)
+{
+	unsigned int old;
+
+	assert(folio_test_locked(folio));
+	xa_lock(&mapping->i_pages);
+	old = folio_change_flags(folio, PG_writeback, 0);
+	assert((old & PG_writeback) == 0);
+	if (likely(folio_in_mapping(folio, mapping))) {
+		struct xa_state xas = folio_xas(folio);
+
+		xas_set_mark(&xas, PAGECACHE_TAG_WRITEBACK);
+		/* Dirtied again since its flag was cleared: there is more to write. */
+		if ((old & PG_dirty) == 0)
+			xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
+		if (!keep_write)
+			xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
+	}
+	xa_unlock(&mapping->i_pages);
+}
+
+/**
+ * folio_end_writeback - the folio's data is down
+ * @mapping: the page cache
+ * @folio: the folio, under writeback; the caller holds a reference
+ */
+void folio_end_writeback(struct address_space *mapping, struct folio *folio)
+{
+	unsigned int old;
+
+	xa_lock(&mapping->i_pages);
+	old = folio_change_flags(folio, 0, PG_writeback);
+	assert((old & PG_writeback) != 0);
+	if (likely(folio_in_mapping(folio, mapping))) {
+		struct xa_state xas = folio_xas(folio);
+
+		xas_clear_mark(&xas, PAGECACHE_TAG_WRITEBACK);
+	}
+	xa_unlock(&mapping->i_pages);
+	if (unlikely((old & PG_shared) != 0))
+		folio_wake(mapping, folio, PG_writeback);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A file's page cache: folios by page index, their state and their marks.
+ */
+#ifndef WRITEBACK_ITER_ADDRESS_SPACE_H
+#define WRITEBACK_ITER_ADDRESS_SPACE_H
+
+#include "folio_batch.h"
+
+#define PAGECACHE_TAG_DIRTY XA_MARK_0
+#define PAGECACHE_TAG_WRITEBACK XA_MARK_1
+#define PAGECACHE_TAG_TOWRITE XA_MARK_2
+
+#define PAGE_SHIFT 12
+
+/**
+ * struct address_space_operations - what the page cache needs of its host
+ * @alloc: gives zeroed memory, or NULL
+ * @free: takes it back
+ * @wait: sleeps until @folio may have lost @flag (PG_locked or PG_writeback) and returns 0, after
+ *	which the caller looks again; or returns a negative errno if it must not or cannot sleep,
+ *	which the caller passes on. The caller holds a reference but not the tree's lock. NULL where
+ *	nobody can ever sleep: as if it returned -EDEADLK.
+ * @wake: called after @folio lost @flag, if the mapping is shared; NULL where nobody sleeps
+ */
+struct address_space_operations {
+	void *(*alloc)(size_t size);
+	void (*free)(void *memory);
+	int (*wait)(struct address_space *mapping, struct folio *folio, unsigned int flag);
+	void (*wake)(struct address_space *mapping, struct folio *folio, unsigned int flag);
+};
+
+/**
+ * struct address_space - a page cache
+ * @i_pages: folio by page index; its lock protects the tree, the marks, @nrpages and @pool
+ * @pool: where the folios come from
+ * @nrpages: pages in the cache
+ * @writeback_index: where a cyclic pass starts
+ * @page_shift: log2 of the page size; only byte ranges depend on it
+ * @a_ops: what the host provides
+ */
+struct address_space {
+	struct xarray i_pages;
+	struct folio_pool pool;
+	uint64_t nrpages;
+	pgoff_t writeback_index;
+	unsigned int page_shift;
+	const struct address_space_operations *a_ops;
+};
+
+void address_space_init(struct address_space *mapping, unsigned int page_shift, bool shared,
+			const struct address_space_operations *a_ops);
+void address_space_destroy(struct address_space *mapping);
+int address_space_add_chunk(struct address_space *mapping, struct folio *chunk);
+
+int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
+		      struct folio **foliop);
+struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index);
+int filemap_remove_folio(struct address_space *mapping, struct folio *folio);
+unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end,
+				    xa_mark_t tag, struct folio_batch *fbatch);
+
+void folio_put(struct address_space *mapping, struct folio *folio);
+void folio_batch_release(struct address_space *mapping, struct folio_batch *fbatch);
+
+int folio_lock(struct address_space *mapping, struct folio *folio);
+void folio_unlock(struct address_space *mapping, struct folio *folio);
+int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
+
+bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
+bool folio_clear_dirty_for_io(struct folio *folio);
+void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write);
+void folio_end_writeback(struct address_space *mapping, struct folio *folio);
+
+/* Takes a reference; the caller holds one already, or the tree's lock. */
+static inline void folio_get(struct folio *folio)
+{
+	uint16_t old = atomic_load_explicit(&folio->refcount, memory_order_relaxed);
+
+	if (likely((folio_flags(folio) & PG_shared) == 0)) {
+		atomic_store_explicit(&folio->refcount, (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
+				      memory_order_relaxed);
+		return;
+	}
+	while (!atomic_compare_exchange_weak_explicit(
+		&folio->refcount, &old, (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
+		memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
+static inline bool folio_in_mapping(const struct folio *folio, const struct address_space *mapping)
+{
+	return folio->node != NULL && folio->node->array == &mapping->i_pages;
+}
+
+static inline bool mapping_tagged(const struct address_space *mapping, xa_mark_t tag)
+{
+	return xa_marked(&mapping->i_pages, tag);
+}
+
+/* The folio's place in its tree. The folio is in the cache and the tree's lock is held. */
+static inline struct xa_state folio_xas(const struct folio *folio)
+{
+	struct xa_node *node = folio->node;
+	unsigned int shift = FOLIO_ORDER_BITS + node->shift;
+
+	return (struct xa_state){.xa = node->array,
+				 .xa_index = folio_index(folio),
+				 .xa_node = node,
+				 .xa_offset = (unsigned int)(folio->key >> shift) & XA_CHUNK_MASK};
+}
+
+#endif

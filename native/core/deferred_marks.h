@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Changes of marks that are noted in the folio and told to its tree later, many at a time.
+ *
+ * For a host that shares the folios' memory with the core but pays for every call into it: it
+ * changes a folio's flags in place, notes in the folio's upper flag bits what folio_mark_dirty(),
+ * folio_start_writeback() or folio_end_writeback() would have done to the marks, and puts the folio
+ * on the list. As setting and clearing a mark are absolute and those of different folios commute,
+ * only the last note for a mark counts: each folio is on the list once.
+ *
+ * Protocol: the list is applied before anything looks at a mark or takes a folio out, and when it is
+ * full. A folio is on the list exactly if it has a PG_deferred bit. Unshared mappings only.
+ */
+#ifndef WRITEBACK_ITER_DEFERRED_MARKS_H
+#define WRITEBACK_ITER_DEFERRED_MARKS_H
+
+#include "address_space.h"
+
+#define PG_set_dirty 0x0100
+#define PG_clear_dirty 0x0200
+#define PG_set_writeback 0x0400
+#define PG_clear_writeback 0x0800
+#define PG_clear_towrite 0x1000
+#define PG_deferred                                                                                \
+	(PG_set_dirty | PG_clear_dirty | PG_set_writeback | PG_clear_writeback | PG_clear_towrite)
+
+#define DEFERRED_MARKS_SIZE 255
+
+/**
+ * struct deferred_marks - folios whose tree has yet to be told of their marks
+ * @nr: how many
+ * @slots: their slots
+ */
+struct deferred_marks {
+	uint32_t nr;
+	uint32_t slots[DEFERRED_MARKS_SIZE];
+};
+
+void apply_deferred_marks(struct address_space *mapping, struct deferred_marks *deferred);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A handful of folios, each with a reference held by the batch (the kernel's include/linux/pagevec.h).
+ */
+#ifndef WRITEBACK_ITER_FOLIO_BATCH_H
+#define WRITEBACK_ITER_FOLIO_BATCH_H
+
+#include "folio.h"
+
+/* The kernel's number: the batch then takes 32 words. */
+#define FOLIO_BATCH_SIZE 31
+
+/**
+ * struct folio_batch - folios looked up together
+ * @nr: how many there are
+ * @i: which one folio_batch_next() returns next
+ * @folios: the folios
+ */
+struct folio_batch {
+	uint32_t nr;
+	uint32_t i;
+	struct folio *folios[FOLIO_BATCH_SIZE];
+};
+
+static inline void folio_batch_init(struct folio_batch *fbatch)
+{
+	fbatch->nr = 0;
+	fbatch->i = 0;
+}
+
+/* Adds a folio and its reference; returns how many more would fit. The batch is not full. */
+static inline unsigned int folio_batch_add(struct folio_batch *fbatch, struct folio *folio)
+{
+	assert(fbatch->nr < FOLIO_BATCH_SIZE);
+	fbatch->folios[fbatch->nr++] = folio;
+	return FOLIO_BATCH_SIZE - fbatch->nr;
+}
+
+/* The next folio, NULL behind the last; the reference stays with the batch. */
+static inline struct folio *folio_batch_next(struct folio_batch *fbatch)
+{
+	if (fbatch->i == fbatch->nr)
+		return NULL;
+	return fbatch->folios[fbatch->i++];
+}
+
+#endif

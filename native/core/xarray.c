@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tree beneath the page cache. After lib/xarray.c of Linux 6.12 in its operations and their
+ * names; the walking is ours.
+ *
+ * Invariants, whenever the lock is free:
+ *  - a node other than one under construction bears at least one entry (XA_PRESENT is not zero);
+ *  - a mark's word in a node is not zero exactly if the node's slot above bears the mark;
+ *  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first,
+ *    siblings on the rest, all marks on the first;
+ *  - xa_hint is NULL or a node of the tree.
+ */
+#include "xarray.h"
+
+#include <errno.h>
+#include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#define cpu_relax() SwitchToThread()
+#else
+#include <sched.h>
+#define cpu_relax() sched_yield()
+#endif
+
+void xa_lock_slow(struct xarray *xa)
+{
+	while (atomic_flag_test_and_set_explicit(&xa->xa_lock, memory_order_acquire))
+		cpu_relax();
+}
+
+static void *xa_mk_node(const struct xa_node *node)
+{
+	return (void *)((uintptr_t)node + XA_NODE_TAG);
+}
+
+static void *xa_mk_sibling(unsigned int offset)
+{
+	return (void *)((uintptr_t)offset << 2 | XA_SIBLING_TAG);
+}
+
+/* The last index that the node covers. The top level's shift is 48 at most, so this never wraps. */
+static uint64_t node_last(const struct xa_node *node)
+{
+	return node->index + ((UINT64_C(1) << node->shift << XA_CHUNK_SHIFT) - 1);
+}
+
+static unsigned int node_offset(const struct xa_node *node, uint64_t index)
+{
+	return (unsigned int)(index >> node->shift) & XA_CHUNK_MASK;
+}
+
+static bool node_covers(const struct xa_node *node, uint64_t index)
+{
+	return (index - node->index) >> node->shift < XA_CHUNK_SIZE;
+}
+
+/**
+ * xa_init - make an empty array
+ * @xa: the array
+ * @shared: whether threads will share it; then every operation below takes its lock
+ * @alloc: gives zeroed memory or NULL; called with the lock held
+ * @free: takes it back; called with the lock held
+ */
+void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
+	     void (*free)(void *memory))
+{
+	xa->xa_head = NULL;
+	xa->xa_hint = NULL;
+	atomic_flag_clear(&xa->xa_lock);
+	xa->xa_shared = shared;
+	xa->xa_alloc = alloc;
+	xa->xa_free = free;
+}
+
+static struct xa_node *xa_node_alloc(struct xarray *xa, struct xa_node *parent,
+				     unsigned int shift, unsigned int offset, uint64_t index)
+{
+	struct xa_node *node = xa->xa_alloc(sizeof(*node));
+
+	if (node == NULL)
+		return NULL;
+	node->shift = (uint8_t)shift;
+	node->offset = (uint8_t)offset;
+	node->parent = parent;
+	node->array = xa;
+	node->index = index;
+	return node;
+}
+
+static void xa_node_free(struct xarray *xa, struct xa_node *node)
+{
+	if (xa->xa_hint == node)
+		xa->xa_hint = NULL;
+	xa->xa_free(node);
+}
+
+/**
+ * xa_destroy - free every node
+ * @xa: the array; empty afterwards
+ *
+ * The entries are the caller's; they are not looked at.
+ */
+void xa_destroy(struct xarray *xa)
+{
+	struct xa_node *node = xa->xa_head;
+
+	while (node != NULL) {
+		uint64_t rest = node->marks[XA_PRESENT];
+
+		if (rest != 0) {
+			unsigned int offset = (unsigned int)__builtin_ctzll(rest);
+			void *entry = node->slots[offset];
+
+			node->marks[XA_PRESENT] = rest & (rest - 1);
+			if (xa_is_node(entry))
+				node = xa_to_node(entry);
+		} else {
+			struct xa_node *parent = node->parent;
+
+			xa->xa_free(node);
+			node = parent;
+		}
+	}
+	xa->xa_head = NULL;
+	xa->xa_hint = NULL;
+}
+
+/* Sets the slots above a node whose word for the mark was empty and is no longer. */
+void xas_set_marks_up(struct xa_node *node, xa_mark_t mark)
+{
+	uint64_t old;
+
+	do {
+		unsigned int offset = node->offset;
+
+		node = node->parent;
+		if (node == NULL)
+			return;
+		old = node->marks[mark];
+		node->marks[mark] = old | UINT64_C(1) << offset;
+	} while (old == 0);
+}
+
+/* Clears the slots above a node whose word for the mark has become empty. */
+void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark)
+{
+	do {
+		unsigned int offset = node->offset;
+
+		node = node->parent;
+		if (node == NULL)
+			return;
+		node->marks[mark] &= ~(UINT64_C(1) << offset);
+	} while (node->marks[mark] == 0);
+}
+
+/* The lowest node that covers the index, seen from the node used last; NULL if none does. */
+static struct xa_node *xas_start(const struct xa_state *xas)
+{
+	struct xa_node *node = xas->xa->xa_hint;
+
+	if (node == NULL)
+		node = xas->xa->xa_head;
+	while (node != NULL && !node_covers(node, xas->xa_index))
+		node = node->parent;
+	return node;
+}
+
+/**
+ * xas_load - the entry that covers an index
+ * @xas: the index; on success it is moved to the entry's first slot
+ *
+ * Return: the entry, or NULL where there is none (@xas is then unset).
+ */
+void *xas_load(struct xa_state *xas)
+{
+	struct xa_node *node = xas_start(xas);
+	unsigned int offset;
+	void *entry;
+
+	xas->xa_node = NULL;
+	if (node == NULL)
+		return NULL;
+	for (;;) {
+		offset = node_offset(node, xas->xa_index);
+		entry = node->slots[offset];
+		if (!xa_is_node(entry))
+			break;
+		node = xa_to_node(entry);
+	}
+	xas->xa->xa_hint = node;
+	if (entry == NULL)
+		return NULL;
+	if (xa_is_sibling(entry)) {
+		offset = xa_to_sibling(entry);
+		entry = node->slots[offset];
+	}
+	xas->xa_node = node;
+	xas->xa_offset = offset;
+	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
+	return entry;
+}
+
+/**
+ * xa_load - the entry that covers an index
+ * @xa: the array, its lock held
+ * @index: the index
+ *
+ * Return: the entry or NULL.
+ */
+void *xa_load(struct xarray *xa, uint64_t index)
+{
+	XA_STATE(xas, xa, index);
+
+	return xas_load(&xas);
+}
+
+/* A first mark word of a new node above @child bears what the child bears. */
+static void node_adopt(struct xa_node *node, struct xa_node *child, unsigned int offset)
+{
+	node->slots[offset] = xa_mk_node(child);
+	child->parent = node;
+	child->offset = (uint8_t)offset;
+	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++) {
+		if (child->marks[mark] != 0)
+			node->marks[mark] |= UINT64_C(1) << offset;
+	}
+}
+
+/* Frees the node and those above it that bear no entry, then lowers a top of one first slot only. */
+static void xas_delete_node(struct xarray *xa, struct xa_node *node)
+{
+	struct xa_node *head;
+
+	while (node->marks[XA_PRESENT] == 0) {
+		struct xa_node *parent = node->parent;
+		unsigned int offset = node->offset;
+
+		xa_node_free(xa, node);
+		if (parent == NULL) {
+			xa->xa_head = NULL;
+			return;
+		}
+		/* The marks above were cleared when this node's words became empty. */
+		assert((parent->marks[XA_PRESENT] >> offset & 1) == 0);
+		parent->slots[offset] = NULL;
+		node = parent;
+	}
+	while ((head = xa->xa_head)->marks[XA_PRESENT] == 1 && xa_is_node(head->slots[0])) {
+		xa->xa_head = xa_to_node(head->slots[0]);
+		xa->xa_head->parent = NULL;
+		xa_node_free(xa, head);
+	}
+}
+
+/* Makes the top cover this index. An empty tree gets a top of at least @shift. */
+static int xas_expand(struct xa_state *xas, unsigned int shift, uint64_t last)
+{
+	struct xarray *xa = xas->xa;
+	struct xa_node *head = xa->xa_head;
+
+	if (head == NULL) {
+		while (last >> shift >= XA_CHUNK_SIZE)
+			shift += XA_CHUNK_SHIFT;
+		xa->xa_head = xa_node_alloc(xa, NULL, shift, 0, 0);
+		return xa->xa_head == NULL ? -ENOMEM : 0;
+	}
+	while (last > node_last(head)) {
+		struct xa_node *node =
+			xa_node_alloc(xa, NULL, head->shift + XA_CHUNK_SHIFT, 0, 0);
+
+		if (node == NULL)
+			return -ENOMEM;
+		node_adopt(node, head, 0);
+		xa->xa_head = head = node;
+	}
+	return 0;
+}
+
+/* Whether any entry lies in these indices or covers one of them. */
+static bool xa_conflict(struct xarray *xa, uint64_t first, uint64_t last)
+{
+	XA_STATE(xas, xa, first);
+
+	return xas_find_marked(&xas, last, XA_PRESENT) != NULL;
+}
+
+/**
+ * xas_insert - store an entry where there is none
+ * @xas: the entry's first index, a multiple of 2^@order; on success the entry's slot
+ * @order: log2 of how many indices the entry covers
+ * @entry: four-aligned and not NULL
+ *
+ * Return: 0; -EEXIST if any of its indices is covered; -ENOMEM with the array as it was.
+ */
+int xas_insert(struct xa_state *xas, unsigned int order, void *entry)
+{
+	struct xarray *xa = xas->xa;
+	uint64_t index = xas->xa_index;
+	uint64_t last = index + ((UINT64_C(1) << order) - 1);
+	unsigned int shift = order - order % XA_CHUNK_SHIFT;
+	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
+	struct xa_node *node = xa->xa_hint;
+	unsigned int offset;
+
+	assert(((uintptr_t)entry & 3) == 0 && entry != NULL);
+	assert(order <= XA_MAX_ORDER && last <= XA_MAX_INDEX && (index & (last - index)) == 0);
+
+	/* Most entries go next to the last one: look there before walking from the top. */
+	if (node == NULL || node->shift != shift || !node_covers(node, index)) {
+		if (xa_conflict(xa, index, last))
+			return -EEXIST;
+		if (xas_expand(xas, shift, last) != 0) {
+			if (xa->xa_head != NULL)
+				xas_delete_node(xa, xa->xa_head);
+			return -ENOMEM;
+		}
+		node = xa->xa_head;
+		assert(node->shift >= shift);
+		while (node->shift > shift) {
+			void *slot;
+
+			offset = node_offset(node, index);
+			slot = node->slots[offset];
+			if (slot == NULL) {
+				unsigned int below = node->shift - XA_CHUNK_SHIFT;
+				uint64_t base = index >> node->shift << node->shift;
+				struct xa_node *child =
+					xa_node_alloc(xa, node, below, offset, base);
+
+				if (child == NULL) {
+					xas_delete_node(xa, node);
+					return -ENOMEM;
+				}
+				slot = node->slots[offset] = xa_mk_node(child);
+			}
+			node = xa_to_node(slot);
+		}
+	}
+	offset = node_offset(node, index);
+	for (unsigned int i = 0; i < nr_slots; i++) {
+		if (node->slots[offset + i] != NULL)
+			return -EEXIST;
+	}
+	node->slots[offset] = entry;
+	for (unsigned int i = 1; i < nr_slots; i++)
+		node->slots[offset + i] = xa_mk_sibling(offset);
+	xas->xa_node = node;
+	xas->xa_offset = offset;
+	xas_set_mark(xas, XA_PRESENT);
+	xa->xa_hint = node;
+	return 0;
+}
+
+/**
+ * xas_erase - take an entry and its marks out
+ * @xas: the entry's slot; unset afterwards
+ * @order: the entry's order
+ *
+ * Nodes that become empty are freed.
+ */
+void xas_erase(struct xa_state *xas, unsigned int order)
+{
+	struct xa_node *node = xas->xa_node;
+	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
+
+	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
+		xas_clear_mark(xas, (xa_mark_t)mark);
+	memset(&node->slots[xas->xa_offset], 0, nr_slots * sizeof(node->slots[0]));
+	xas->xa_node = NULL;
+	xas_delete_node(xas->xa, node);
+}
+
+/**
+ * xas_find_marked - the next entry that bears a mark
+ * @xas: where to search from; moved to the entry's slot. An entry that begins before the index but
+ *	covers it is found.
+ * @max: the last index that an entry may begin at
+ * @mark: the mark
+ *
+ * Return: the entry, or NULL if there is none (@xas is then unset).
+ */
+void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
+{
+	uint64_t start = xas->xa_index;
+	struct xa_node *node = xas_start(xas);
+	unsigned int offset;
+
+	xas->xa_node = NULL;
+	if (node == NULL || start > max)
+		return NULL;
+	offset = node_offset(node, start);
+	if (xa_is_sibling(node->slots[offset]))
+		offset = xa_to_sibling(node->slots[offset]);
+	for (;;) {
+		uint64_t rest = node->marks[mark] >> offset;
+		uint64_t index;
+		void *entry;
+
+		if (rest == 0) {
+			/* Nothing more here: on with the slot behind this node. */
+			do {
+				offset = node->offset + 1U;
+				node = node->parent;
+				if (node == NULL)
+					return NULL;
+			} while (offset == XA_CHUNK_SIZE);
+			continue;
+		}
+		offset += (unsigned int)__builtin_ctzll(rest);
+		index = node->index + ((uint64_t)offset << node->shift);
+		if (index > max)
+			return NULL;
+		entry = node->slots[offset];
+		if (!xa_is_node(entry)) {
+			xas->xa->xa_hint = node;
+			xas->xa_node = node;
+			xas->xa_offset = offset;
+			xas->xa_index = index;
+			return entry;
+		}
+		/* The child that covers the start is entered there, all later ones at slot 0. */
+		node = xa_to_node(entry);
+		offset = start > node->index ? node_offset(node, start) : 0;
+		if (xa_is_sibling(node->slots[offset]))
+			offset = xa_to_sibling(node->slots[offset]);
+	}
+}
+
+/**
+ * xas_pause - let go of the position, to go on behind the entry found last
+ * @xas: the position; the lock may be dropped and anything may happen to the array afterwards
+ */
+void xas_pause(struct xa_state *xas)
+{
+	struct xa_node *node = xas->xa_node;
+	unsigned int offset = xas->xa_offset;
+
+	if (node == NULL)
+		return;
+	do {
+		offset++;
+	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(node->slots[offset]));
+	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
+	xas->xa_node = NULL;
+}
+
+/* The slots of a node whose entries begin at @max or before. */
+static uint64_t node_mask(const struct xa_node *node, uint64_t max)
+{
+	if (max >= node_last(node))
+		return ~UINT64_C(0);
+	return ~UINT64_C(0) >> (XA_CHUNK_MASK - node_offset(node, max));
+}
+
+/**
+ * xas_copy_mark - set one mark on all entries that bear another
+ * @xas: where to start: an entry that covers the index counts, wherever it begins
+ * @max: the last index that an entry may begin at
+ * @from: the mark to look for
+ * @to: the mark to set
+ *
+ * A lowest node's worth of entries is marked by one OR.
+ *
+ * Return: false if the range is done; true after %XA_CHECK_SCHED entries or somewhat more (the rest
+ * of a node), with @xas paused behind them: the caller may drop the lock and call again.
+ */
+bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t to)
+{
+	unsigned int copied = 0;
+
+	while (xas_find_marked(xas, max, from) != NULL) {
+		struct xa_node *node = xas->xa_node;
+		uint64_t bits = UINT64_C(1) << xas->xa_offset;
+		uint64_t old = node->marks[to];
+
+		/* Only in a lowest node is every marked slot an entry. */
+		if (node->shift == 0)
+			bits = node->marks[from] & (~UINT64_C(0) << xas->xa_offset) &
+			       node_mask(node, max);
+		node->marks[to] = old | bits;
+		if (old == 0)
+			xas_set_marks_up(node, to);
+		xas->xa_offset = XA_CHUNK_MASK - (unsigned int)__builtin_clzll(bits);
+		xas_pause(xas);
+		copied += (unsigned int)__builtin_popcountll(bits);
+		if (copied >= XA_CHECK_SCHED)
+			return true;
+	}
+	return false;
+}

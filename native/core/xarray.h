@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks an entry.
+ *
+ * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree beneath
+ * is our own. What differs from the kernel's stands in native/README.md.
+ */
+#ifndef WRITEBACK_ITER_XARRAY_H
+#define WRITEBACK_ITER_XARRAY_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define XA_CHUNK_SHIFT 6
+#define XA_CHUNK_SIZE (1U << XA_CHUNK_SHIFT)
+#define XA_CHUNK_MASK (XA_CHUNK_SIZE - 1)
+#define XA_MAX_ORDER 18
+#define XA_MAX_INDEX ((UINT64_C(1) << 51) - 1)
+
+/* How many entries may be worked through before the lock is dropped (the kernel's number). */
+#define XA_CHECK_SCHED 4096
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/*
+ * XA_PRESENT is ours and set for every entry: so a walk over all entries is a walk over the marked
+ * ones, and a node is empty when its XA_PRESENT word is zero.
+ */
+typedef enum { XA_MARK_0, XA_MARK_1, XA_MARK_2, XA_PRESENT, XA_NR_MARKS } xa_mark_t;
+
+/**
+ * struct xa_node - 64 slots of the tree
+ * @shift: log2 of how many indices one slot covers
+ * @offset: the slot of @parent that holds this node
+ * @parent: the node above, NULL at the top
+ * @array: the array that the node belongs to
+ * @index: the first index that the node covers
+ * @marks: a bit a slot for each mark; on a slot that holds a node it means that some entry below
+ *	bears the mark, on a sibling slot it is never set
+ * @slots: NULL, an entry, a node (xa_is_node) or the rest of a large entry (xa_is_sibling)
+ */
+struct xa_node {
+	uint8_t shift;
+	uint8_t offset;
+	struct xa_node *parent;
+	struct xarray *array;
+	uint64_t index;
+	uint64_t marks[XA_NR_MARKS];
+	void *slots[XA_CHUNK_SIZE];
+};
+
+/* What a cached page costs depends on this; a node is nine cache lines. */
+static_assert(sizeof(struct xa_node) == 9 * 64, "xa_node: nine cache lines");
+
+/**
+ * struct xarray - the array
+ * @xa_head: the topmost node; NULL while empty
+ * @xa_hint: the node that was looked up last, or NULL; lookups nearby start there
+ * @xa_lock: protects everything here and below, if @xa_shared
+ * @xa_shared: whether threads share the array; set before the first entry and never changed
+ * @xa_alloc: gives zeroed memory for a node, or NULL
+ * @xa_free: takes it back
+ */
+struct xarray {
+	struct xa_node *xa_head;
+	struct xa_node *xa_hint;
+	atomic_flag xa_lock;
+	bool xa_shared;
+	void *(*xa_alloc)(size_t size);
+	void (*xa_free)(void *memory);
+};
+
+/**
+ * struct xa_state - a position in the array
+ * @xa: the array
+ * @xa_index: the index looked for; after a find the first index of the entry found
+ * @xa_node: the node that holds the entry, NULL to start over from @xa_index
+ * @xa_offset: its slot there
+ */
+struct xa_state {
+	struct xarray *xa;
+	uint64_t xa_index;
+	struct xa_node *xa_node;
+	unsigned int xa_offset;
+};
+
+#define XA_STATE(name, array, index)                                                               \
+	struct xa_state name = {.xa = (array), .xa_index = (index), .xa_node = NULL, .xa_offset = 0}
+
+/* Entries are pointers to at least four-aligned memory; the low bits tell the other slots apart. */
+#define XA_NODE_TAG ((uintptr_t)2)
+#define XA_SIBLING_TAG ((uintptr_t)1)
+
+static inline bool xa_is_node(const void *entry)
+{
+	return ((uintptr_t)entry & 3) == XA_NODE_TAG;
+}
+
+static inline bool xa_is_sibling(const void *entry)
+{
+	return ((uintptr_t)entry & 3) == XA_SIBLING_TAG;
+}
+
+static inline struct xa_node *xa_to_node(const void *entry)
+{
+	return (struct xa_node *)((uintptr_t)entry - XA_NODE_TAG);
+}
+
+/* The slot that holds the entry which this sibling slot continues. */
+static inline unsigned int xa_to_sibling(const void *entry)
+{
+	return (unsigned int)((uintptr_t)entry >> 2);
+}
+
+static inline bool xa_marked(const struct xarray *xa, xa_mark_t mark)
+{
+	return xa->xa_head != NULL && xa->xa_head->marks[mark] != 0;
+}
+
+void xa_lock_slow(struct xarray *xa);
+
+static inline void xa_lock(struct xarray *xa)
+{
+	if (unlikely(xa->xa_shared))
+		xa_lock_slow(xa);
+}
+
+static inline void xa_unlock(struct xarray *xa)
+{
+	if (unlikely(xa->xa_shared))
+		atomic_flag_clear_explicit(&xa->xa_lock, memory_order_release);
+}
+
+void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
+	     void (*free)(void *memory));
+void xa_destroy(struct xarray *xa);
+void *xa_load(struct xarray *xa, uint64_t index);
+
+void *xas_load(struct xa_state *xas);
+int xas_insert(struct xa_state *xas, unsigned int order, void *entry);
+void xas_erase(struct xa_state *xas, unsigned int order);
+void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark);
+bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t to);
+void xas_set_marks_up(struct xa_node *node, xa_mark_t mark);
+void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark);
+
+void xas_pause(struct xa_state *xas);
+
+static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
+{
+	return (xas->xa_node->marks[mark] >> xas->xa_offset & 1) != 0;
+}
+
+/* A mark travels up only where its word was empty: else the slot above bears it already. */
+static inline void xas_set_mark(const struct xa_state *xas, xa_mark_t mark)
+{
+	struct xa_node *node = xas->xa_node;
+	uint64_t old = node->marks[mark];
+
+	node->marks[mark] = old | UINT64_C(1) << xas->xa_offset;
+	if (unlikely(old == 0))
+		xas_set_marks_up(node, mark);
+}
+
+static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
+{
+	struct xa_node *node = xas->xa_node;
+	uint64_t old = node->marks[mark];
+	uint64_t word = old & ~(UINT64_C(1) << xas->xa_offset);
+
+	node->marks[mark] = word;
+	if (unlikely(word == 0) && old != 0)
+		xas_clear_marks_up(node, mark);
+}
+
+/* The next marked entry after the one found last: mostly another bit of the same word. */
+static inline void *xas_next_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
+{
+	struct xa_node *node = xas->xa_node;
+	/* Two shifts, since one by 64 is undefined. */
+	uint64_t rest = node->marks[mark] >> xas->xa_offset >> 1;
+
+	if (likely(rest != 0)) {
+		unsigned int offset =
+			xas->xa_offset + 1 + (unsigned int)__builtin_ctzll(rest);
+		uint64_t index = node->index + ((uint64_t)offset << node->shift);
+		void *entry = node->slots[offset];
+
+		if (index > max)
+			return NULL;
+		if (likely(!xa_is_node(entry))) {
+			xas->xa_offset = offset;
+			xas->xa_index = index;
+			return entry;
+		}
+	}
+	xas_pause(xas);
+	return xas_find_marked(xas, max, mark);
+}
+
+/**
+ * xas_for_each_marked - walk the entries that bear a mark, ascending
+ * @xas: where to start: the first entry may begin before its index if it contains it
+ * @entry: the entry of this turn
+ * @max: the last index an entry may begin at
+ * @mark: the mark
+ *
+ * The array's lock is held throughout; xas_pause() before dropping it.
+ */
+#define xas_for_each_marked(xas, entry, max, mark)                                                 \
+	for (entry = xas_find_marked(xas, max, mark); entry != NULL;                               \
+	     entry = (xas)->xa_node != NULL ? xas_next_marked(xas, max, mark)                      \
+					    : xas_find_marked(xas, max, mark))
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "host.h"
+
+#include <errno.h>
+
+int host_alloc_fails = -1;
+int host_allocated;
+
+static void *host_alloc(size_t size)
+{
+	void *memory;
+
+	if (host_alloc_fails == 0)
+		return NULL;
+	if (host_alloc_fails > 0)
+		host_alloc_fails--;
+	memory = calloc(1, size);
+	CHECK(memory != NULL);
+	host_allocated++;
+	return memory;
+}
+
+static void host_free(void *memory)
+{
+	host_allocated--;
+	free(memory);
+}
+
+struct address_space_operations host_ops = {.alloc = host_alloc, .free = host_free};
+
+void host_mapping_init(struct address_space *mapping)
+{
+	address_space_init(mapping, PAGE_SHIFT, false, &host_ops);
+}
+
+/* Gives the chunks back too, which are the host's. */
+void host_mapping_destroy(struct address_space *mapping)
+{
+	uint32_t nr_chunks = mapping->pool.nr_chunks;
+	struct folio **chunks = calloc(nr_chunks + 1, sizeof(*chunks));
+
+	CHECK(chunks != NULL);
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		chunks[i] = mapping->pool.chunks[i];
+	address_space_destroy(mapping);
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		free(chunks[i]);
+	free(chunks);
+}
+
+/* The new folio; NULL where its pages are covered already. */
+struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order)
+{
+	struct folio *folio;
+	int err = filemap_add_folio(mapping, index, order, &folio);
+
+	if (err == -ENOBUFS) {
+		struct folio *chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
+
+		CHECK(chunk != NULL && address_space_add_chunk(mapping, chunk) == 0);
+		err = filemap_add_folio(mapping, index, order, &folio);
+	}
+	CHECK(err == 0 || err == -EEXIST);
+	return err == 0 ? folio : NULL;
+}
+
+static void check_node(const struct xa_node *node)
+{
+	CHECK(node->marks[XA_PRESENT] != 0);
+	for (unsigned int offset = 0; offset < XA_CHUNK_SIZE; offset++) {
+		const void *entry = node->slots[offset];
+		uint64_t bit = UINT64_C(1) << offset;
+
+		if (entry == NULL || xa_is_sibling(entry)) {
+			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
+				CHECK((node->marks[mark] & bit) == 0);
+			CHECK(entry == NULL || xa_to_sibling(entry) < offset);
+		} else if (xa_is_node(entry)) {
+			const struct xa_node *child = xa_to_node(entry);
+
+			CHECK(child->parent == node && child->offset == offset);
+			CHECK(child->shift + XA_CHUNK_SHIFT == node->shift);
+			CHECK(child->array == node->array);
+			CHECK(child->index == node->index + ((uint64_t)offset << node->shift));
+			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
+				CHECK((child->marks[mark] != 0) ==
+				      ((node->marks[mark] & bit) != 0));
+			check_node(child);
+		} else {
+			const struct folio *folio = entry;
+
+			CHECK((node->marks[XA_PRESENT] & bit) != 0);
+			CHECK(folio->node == node);
+			CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
+		}
+	}
+}
+
+/* Every invariant of the tree, from the top. */
+void host_check_tree(const struct address_space *mapping)
+{
+	const struct xarray *xa = &mapping->i_pages;
+
+	if (xa->xa_head != NULL) {
+		CHECK(xa->xa_head->parent == NULL);
+		check_node(xa->xa_head);
+	} else {
+		CHECK(mapping->nrpages == 0 && xa->xa_hint == NULL);
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A host for the core's tests: memory from calloc, with an allocation that can be made to fail.
+ */
+#ifndef WRITEBACK_ITER_TEST_HOST_H
+#define WRITEBACK_ITER_TEST_HOST_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "address_space.h"
+
+/* Fails the program with its place, in every build. */
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__,           \
+				#condition);                                                       \
+			exit(1);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+/* The allocation that fails, counted down to 0; negative: none. */
+extern int host_alloc_fails;
+/* Allocations that are not freed yet. */
+extern int host_allocated;
+
+extern struct address_space_operations host_ops;
+
+void host_mapping_init(struct address_space *mapping);
+void host_mapping_destroy(struct address_space *mapping);
+struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order);
+void host_check_tree(const struct address_space *mapping);
+
+#endif
