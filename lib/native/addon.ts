@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import nodeGypBuild from 'node-gyp-build'
-import { CONTROL_BYTES } from './layout.js'
+import { Control } from './layout.js'
 
 /** What holds an open mapping: it is closed when this is collected. */
 export type MappingHandle = { readonly mappingHandle: unique symbol }
@@ -32,7 +32,7 @@ export interface Addon {
   openExtent(extent: ArrayBuffer): void
 }
 
-const control = new ArrayBuffer(CONTROL_BYTES)
+const control = new ArrayBuffer(Control.BYTES)
 
 /** The control block, as signed words and as doubles. */
 export const words = new Int32Array(control)

@@ -22,24 +22,7 @@ import { controlState } from '../writeback_control.js'
 import { WritebackIterator } from '../writeback_iterator.js'
 import { addon, doubles, words } from './addon.js'
 import { Folio, detached, folio_detach, folio_flags, folio_slot, folio_space, is_folio } from './folio.js'
-import {
-  EEXIST,
-  ENOBUFS,
-  F_END,
-  F_INDEX,
-  F_START,
-  F_VALUE,
-  NO_SLOT,
-  PG_locked,
-  PG_writeback,
-  W_COUNT,
-  W_MAPPING,
-  W_MARK,
-  W_ORDER,
-  W_SLOT,
-  W_SLOTS,
-  W_STATUS,
-} from './layout.js'
+import { Control, Errno, NO_SLOT, PG } from './layout.js'
 import { REMOVED, Space } from './space.js'
 import {
   abandon,
@@ -73,14 +56,15 @@ function* folios(space: Space, mark: MarkNumber, start: number, end: number): Ge
   let index = start
   for (;;) {
     check_open(space)
-    words[W_MAPPING] = space.id
-    words[W_MARK] = mark
-    doubles[F_START] = index
-    doubles[F_END] = end
+    words[Control.MAPPING] = space.id
+    words[Control.MARK] = mark
+    doubles[Control.START_F64] = index
+    doubles[Control.END_F64] = end
     addon.getFoliosTag()
-    index = doubles[F_START]
+    index = doubles[Control.START_F64]
     fbatch.length = 0
-    for (let i = 0; i < words[W_COUNT]; i++) fbatch.push(space.folios[words[W_SLOTS + i]] as Folio)
+    for (let i = 0; i < words[Control.COUNT]; i++)
+      fbatch.push(space.folios[words[Control.SLOTS + i]] as Folio)
     if (fbatch.length === 0) return
     for (const folio of fbatch) {
       if (folio_space(folio) === space && space.open) yield folio
@@ -118,22 +102,22 @@ export class AddressSpace implements api.AddressSpace {
 
   get writebackIndex(): number {
     if (!this.#space.open) return this.#space.lastWritebackIndex
-    words[W_MAPPING] = this.#space.id
+    words[Control.MAPPING] = this.#space.id
     addon.getWritebackIndex()
-    return doubles[F_VALUE]
+    return doubles[Control.VALUE_F64]
   }
   set writebackIndex(value: number) {
     check_open(this.#space)
-    doubles[F_VALUE] = value === MAX_INDEX + 1 ? value : checkIndex('writebackIndex', value)
-    words[W_MAPPING] = this.#space.id
+    doubles[Control.VALUE_F64] = value === MAX_INDEX + 1 ? value : checkIndex('writebackIndex', value)
+    words[Control.MAPPING] = this.#space.id
     addon.setWritebackIndex()
   }
 
   get nrPages(): number {
     if (!this.#space.open) return 0
-    words[W_MAPPING] = this.#space.id
+    words[Control.MAPPING] = this.#space.id
     addon.getNrPages()
-    return doubles[F_VALUE]
+    return doubles[Control.VALUE_F64]
   }
 
   get pageShift(): number {
@@ -144,18 +128,18 @@ export class AddressSpace implements api.AddressSpace {
     const space = this.#space
     check_open(space)
     const head = checkHead(index, checkOrder(order))
-    words[W_MAPPING] = space.id
-    words[W_ORDER] = order
-    doubles[F_INDEX] = head
+    words[Control.MAPPING] = space.id
+    words[Control.ORDER] = order
+    doubles[Control.INDEX_F64] = head
     addon.addFolio()
-    if (words[W_STATUS] === -ENOBUFS) {
+    if (words[Control.STATUS] === -Errno.ENOBUFS) {
       space.grow()
       addon.addFolio()
     }
-    switch (words[W_STATUS]) {
+    switch (words[Control.STATUS]) {
       case 0:
         break
-      case -EEXIST:
+      case -Errno.EEXIST:
         throw new WritebackError(
           'EEXIST',
           `a folio covers a page of ${head} to ${head + 2 ** order - 1} already`,
@@ -163,7 +147,7 @@ export class AddressSpace implements api.AddressSpace {
       default:
         throw new WritebackError('ENOMEM', `no memory for folio ${head}`)
     }
-    const slot = words[W_SLOT]
+    const slot = words[Control.SLOT]
     const folio = new Folio(space, slot)
     space.folios[slot] = folio
     return folio
@@ -172,10 +156,10 @@ export class AddressSpace implements api.AddressSpace {
   getFolio(index: number): Folio | null {
     const space = this.#space
     check_open(space)
-    doubles[F_INDEX] = checkIndex('index', index)
-    words[W_MAPPING] = space.id
+    doubles[Control.INDEX_F64] = checkIndex('index', index)
+    words[Control.MAPPING] = space.id
     addon.getFolio()
-    return words[W_SLOT] === NO_SLOT ? null : space.folios[words[W_SLOT]]
+    return words[Control.SLOT] === NO_SLOT ? null : space.folios[words[Control.SLOT]]
   }
 
   removeFolio(folio: api.Folio): void {
@@ -186,15 +170,15 @@ export class AddressSpace implements api.AddressSpace {
     if (folio_space(removed) !== space) {
       throw new WritebackError('EINVAL', `folio ${removed.index} is of another mapping`)
     }
-    if ((folio_flags(removed) & (PG_locked | PG_writeback)) !== 0) {
+    if ((folio_flags(removed) & (PG.locked | PG.writeback)) !== 0) {
       const state = removed.locked ? 'locked' : 'under writeback'
       throw new WritebackError('EBUSY', `folio ${removed.index} is ${state}`)
     }
     const slot = folio_slot(removed)
     folio_detach(removed)
     space.folios[slot] = null
-    words[W_MAPPING] = space.id
-    words[W_SLOT] = slot
+    words[Control.MAPPING] = space.id
+    words[Control.SLOT] = slot
     addon.removeFolio()
   }
 
@@ -206,17 +190,17 @@ export class AddressSpace implements api.AddressSpace {
 
   tagged(mark: api.Mark): boolean {
     check_open(this.#space)
-    words[W_MARK] = checkMark(mark)
-    words[W_MAPPING] = this.#space.id
+    words[Control.MARK] = checkMark(mark)
+    words[Control.MAPPING] = this.#space.id
     addon.tagged()
-    return words[W_STATUS] !== 0
+    return words[Control.STATUS] !== 0
   }
 
   tagPagesForWriteback(start: number, end: number): void {
     check_open(this.#space)
-    doubles[F_START] = checkIndex('start', start)
-    doubles[F_END] = checkIndex('end', end)
-    words[W_MAPPING] = this.#space.id
+    doubles[Control.START_F64] = checkIndex('start', start)
+    doubles[Control.END_F64] = checkIndex('end', end)
+    words[Control.MAPPING] = this.#space.id
     addon.tagPagesForWriteback()
   }
 

@@ -5,27 +5,7 @@
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { addPages, controlState } from '../writeback_control.js'
-import {
-  DEFERRED_MARKS_SIZE,
-  FOLIO_CHUNK_MASK,
-  FOLIO_CHUNK_SHIFT,
-  FOLIO_KEY_HIGH,
-  FOLIO_KEY_LOW,
-  FOLIO_ORDER_BITS,
-  FOLIO_ORDER_MASK,
-  FOLIO_SLOT,
-  FOLIO_WORDS,
-  PG_clear_dirty,
-  PG_clear_towrite,
-  PG_clear_writeback,
-  PG_deferred,
-  PG_dirty,
-  PG_locked,
-  PG_set_dirty,
-  PG_set_writeback,
-  PG_uptodate,
-  PG_writeback,
-} from './layout.js'
+import { DeferredMarks, FolioChunk, FolioKey, FolioWord, PG } from './layout.js'
 import { applyDeferredMarks, REMOVED, type Space } from './space.js'
 
 export let is_folio: (value: unknown) => value is Folio
@@ -45,14 +25,14 @@ export let folio_detach: (folio: Folio) => void
 
 /** Changes the flags, and notes what that means for the marks. */
 function defer(space: Space, words: Int32Array, at: number, flags: number): void {
-  const listed = (words[at] & PG_deferred) !== 0
+  const listed = (words[at] & PG.deferred) !== 0
   words[at] = flags
   if (listed) return
   const { deferred } = space
   const nr = deferred[0] + 1
-  deferred[nr] = words[at + FOLIO_SLOT]
+  deferred[nr] = words[at + FolioWord.SLOT]
   deferred[0] = nr
-  if (nr === DEFERRED_MARKS_SIZE) applyDeferredMarks(space)
+  if (nr === DeferredMarks.SIZE) applyDeferredMarks(space)
 }
 
 function wake(space: Space, folio: Folio): void {
@@ -72,32 +52,32 @@ export class Folio implements api.Folio {
     is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #words in value
     folio_space = (folio) => folio.#space
     folio_flags = (folio) => folio.#words[folio.#at]
-    folio_slot = (folio) => folio.#words[folio.#at + FOLIO_SLOT]
+    folio_slot = (folio) => folio.#words[folio.#at + FolioWord.SLOT]
     folio_take = (folio) => {
       const words = folio.#words
       const at = folio.#at
       const flags = words[at]
-      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_dirty) return false
-      words[at] = (flags & ~PG_dirty) | PG_locked
+      if ((flags & (PG.locked | PG.dirty | PG.writeback)) !== PG.dirty) return false
+      words[at] = (flags & ~PG.dirty) | PG.locked
       return true
     }
     folio_write = (folio) => {
       const space = folio.#space
       const words = folio.#words
       const at = folio.#at
-      const flags = words[at] & ~PG_locked
+      const flags = words[at] & ~PG.locked
       // The WRITEBACK mark would be set and cleared. The DIRTY mark stays if the folio was dirtied again.
-      if ((flags & PG_dirty) !== 0) defer(space, words, at, flags | PG_clear_towrite)
-      else defer(space, words, at, (flags & ~PG_set_dirty) | PG_clear_dirty | PG_clear_towrite)
+      if ((flags & PG.dirty) !== 0) defer(space, words, at, flags | PG.clear_towrite)
+      else defer(space, words, at, (flags & ~PG.set_dirty) | PG.clear_dirty | PG.clear_towrite)
       wake(space, folio)
     }
     folio_detach = (folio) => {
       const { index, order } = folio
-      const words = new Int32Array(FOLIO_WORDS)
-      words[0] = folio.#words[folio.#at] & PG_uptodate
-      words[FOLIO_SLOT] = folio.#words[folio.#at + FOLIO_SLOT]
-      words[FOLIO_KEY_LOW] = ((index % 2 ** (32 - FOLIO_ORDER_BITS)) << FOLIO_ORDER_BITS) | order
-      words[FOLIO_KEY_HIGH] = Math.floor(index / 2 ** (32 - FOLIO_ORDER_BITS))
+      const words = new Int32Array(FolioWord.SIZE)
+      words[0] = folio.#words[folio.#at] & PG.uptodate
+      words[FolioWord.SLOT] = folio.#words[folio.#at + FolioWord.SLOT]
+      words[FolioWord.KEY_LOW] = ((index % FolioKey.HIGH_UNIT) << FolioKey.ORDER_BITS) | order
+      words[FolioWord.KEY_HIGH] = Math.floor(index / FolioKey.HIGH_UNIT)
       wake(folio.#space, folio)
       folio.#space = REMOVED
       folio.#words = words
@@ -108,51 +88,51 @@ export class Folio implements api.Folio {
   /** The object of a slot. Users reach this constructor, but not a space to give it. */
   constructor(space: Space, slot: number) {
     this.#space = space
-    this.#words = space.chunks[slot >>> FOLIO_CHUNK_SHIFT]
-    this.#at = (slot & FOLIO_CHUNK_MASK) * FOLIO_WORDS
+    this.#words = space.chunks[slot >>> FolioChunk.SHIFT]
+    this.#at = (slot & FolioChunk.MASK) * FolioWord.SIZE
   }
 
   get index(): number {
     const words = this.#words
     const at = this.#at
     return (
-      (words[at + FOLIO_KEY_LOW] >>> FOLIO_ORDER_BITS) +
-      words[at + FOLIO_KEY_HIGH] * 2 ** (32 - FOLIO_ORDER_BITS)
+      (words[at + FolioWord.KEY_LOW] >>> FolioKey.ORDER_BITS) +
+      words[at + FolioWord.KEY_HIGH] * FolioKey.HIGH_UNIT
     )
   }
   get order(): number {
-    return this.#words[this.#at + FOLIO_KEY_LOW] & FOLIO_ORDER_MASK
+    return this.#words[this.#at + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK
   }
   get nrPages(): number {
-    return 1 << (this.#words[this.#at + FOLIO_KEY_LOW] & FOLIO_ORDER_MASK)
+    return 1 << (this.#words[this.#at + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK)
   }
   get mapping(): api.AddressSpace | null {
     return this.#space.mapping
   }
   get locked(): boolean {
-    return (this.#words[this.#at] & PG_locked) !== 0
+    return (this.#words[this.#at] & PG.locked) !== 0
   }
   get dirty(): boolean {
-    return (this.#words[this.#at] & PG_dirty) !== 0
+    return (this.#words[this.#at] & PG.dirty) !== 0
   }
   get writeback(): boolean {
-    return (this.#words[this.#at] & PG_writeback) !== 0
+    return (this.#words[this.#at] & PG.writeback) !== 0
   }
   get uptodate(): boolean {
-    return (this.#words[this.#at] & PG_uptodate) !== 0
+    return (this.#words[this.#at] & PG.uptodate) !== 0
   }
   set uptodate(value: boolean) {
     if (!this.#space.open) throw detached(this)
     if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
-    if (value) this.#words[this.#at] |= PG_uptodate
-    else this.#words[this.#at] &= ~PG_uptodate
+    if (value) this.#words[this.#at] |= PG.uptodate
+    else this.#words[this.#at] &= ~PG.uptodate
   }
 
   tryLock(): boolean {
     if (!this.#space.open) throw detached(this)
     const flags = this.#words[this.#at]
-    if ((flags & PG_locked) !== 0) return false
-    this.#words[this.#at] = flags | PG_locked
+    if ((flags & PG.locked) !== 0) return false
+    this.#words[this.#at] = flags | PG.locked
     return true
   }
 
@@ -160,8 +140,8 @@ export class Folio implements api.Folio {
     const space = this.#space
     if (!space.open) throw detached(this)
     const flags = this.#words[this.#at]
-    if ((flags & PG_locked) === 0) throw misuse(this, 'is not locked')
-    this.#words[this.#at] = flags & ~PG_locked
+    if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
+    this.#words[this.#at] = flags & ~PG.locked
     wake(space, this)
   }
 
@@ -171,8 +151,8 @@ export class Folio implements api.Folio {
     const words = this.#words
     const at = this.#at
     const flags = words[at]
-    if ((flags & PG_dirty) !== 0) return false
-    defer(space, words, at, (flags & ~PG_clear_dirty) | PG_dirty | PG_set_dirty)
+    if ((flags & PG.dirty) !== 0) return false
+    defer(space, words, at, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
     return true
   }
 
@@ -183,13 +163,13 @@ export class Folio implements api.Folio {
     const words = this.#words
     const at = this.#at
     let flags = words[at]
-    if ((flags & (PG_locked | PG_writeback)) !== PG_locked) {
-      throw misuse(this, (flags & PG_writeback) === 0 ? 'is not locked' : 'is under writeback already')
+    if ((flags & (PG.locked | PG.writeback)) !== PG.locked) {
+      throw misuse(this, (flags & PG.writeback) === 0 ? 'is not locked' : 'is under writeback already')
     }
-    flags = (flags & ~PG_clear_writeback) | PG_writeback | PG_set_writeback
+    flags = (flags & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
     // Dirtied again since its flag was cleared: there is more to write.
-    if ((flags & PG_dirty) === 0) flags = (flags & ~PG_set_dirty) | PG_clear_dirty
-    if (!keepWrite) flags |= PG_clear_towrite
+    if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
+    if (!keepWrite) flags |= PG.clear_towrite
     defer(space, words, at, flags)
   }
 
@@ -199,8 +179,8 @@ export class Folio implements api.Folio {
     const words = this.#words
     const at = this.#at
     const flags = words[at]
-    if ((flags & PG_writeback) === 0) throw misuse(this, 'is not under writeback')
-    defer(space, words, at, (flags & ~(PG_writeback | PG_set_writeback)) | PG_clear_writeback)
+    if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
+    defer(space, words, at, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
     wake(space, this)
   }
 

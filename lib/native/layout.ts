@@ -1,82 +1,114 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The layouts of the memory that is shared with the core, in 32-bit words (W_) and doubles (F_). native/addon/calls.c
-// has the structs, and asserts these numbers when it is compiled.
+// The layouts of the memory that is shared with the core: places are numbers of 32-bit words, or of doubles where the name
+// says F64. native/addon/calls.c has the structs, and asserts these numbers when it is compiled. They are const enums, so
+// that they stand as numbers in the compiled loops.
 
 /** Flags of a folio, in the lower half of its first word; the upper half is its reference count. */
-export const PG_locked = 0x0001
-export const PG_dirty = 0x0002
-export const PG_writeback = 0x0004
-export const PG_uptodate = 0x0008
-/** Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol. */
-export const PG_set_dirty = 0x0100
-export const PG_clear_dirty = 0x0200
-export const PG_set_writeback = 0x0400
-export const PG_clear_writeback = 0x0800
-export const PG_clear_towrite = 0x1000
-export const PG_deferred =
-  PG_set_dirty | PG_clear_dirty | PG_set_writeback | PG_clear_writeback | PG_clear_towrite
+export const enum PG {
+  locked = 0x0001,
+  dirty = 0x0002,
+  writeback = 0x0004,
+  uptodate = 0x0008,
+  // Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol.
+  set_dirty = 0x0100,
+  clear_dirty = 0x0200,
+  set_writeback = 0x0400,
+  clear_writeback = 0x0800,
+  clear_towrite = 0x1000,
+  deferred = 0x1f00,
+}
 
-/** struct folio: flags, slot, and a key of index (51 bits) and order (5 bits). */
-export const FOLIO_WORDS = 6
-export const FOLIO_SLOT = 1
-export const FOLIO_KEY_LOW = 2
-export const FOLIO_KEY_HIGH = 3
-export const FOLIO_ORDER_BITS = 5
-export const FOLIO_ORDER_MASK = 31
-export const FOLIO_CHUNK_SHIFT = 10
-export const FOLIO_CHUNK_MASK = 1023
-export const FOLIO_CHUNK_BYTES = 24576
+/** struct folio; the key is index * 2^5 + order, in two words. */
+export const enum FolioWord {
+  FLAGS = 0,
+  SLOT = 1,
+  KEY_LOW = 2,
+  KEY_HIGH = 3,
+  /** Words a folio. */
+  SIZE = 6,
+}
+
+export const enum FolioKey {
+  ORDER_BITS = 5,
+  ORDER_MASK = 31,
+  /** What one in the high word of the key is worth as an index: 2^(32 - ORDER_BITS). */
+  HIGH_UNIT = 0x8000000,
+}
+
+/** The folios come in chunks of 2^SHIFT. */
+export const enum FolioChunk {
+  SHIFT = 10,
+  MASK = 1023,
+  BYTES = 24576,
+}
+
 /** FOLIO_NO_SLOT, as it reads from a signed word. */
 export const NO_SLOT = -1
 
 /** struct control: arguments and results of calls. */
-export const CONTROL_BYTES = 256
-export const W_MAPPING = 0
-export const W_PASS = 1
-export const W_SLOT = 2
-export const W_ORDER = 3
-export const W_STATUS = 4
-export const W_MARK = 5
-export const W_COUNT = 6
-export const F_INDEX = 4
-export const F_START = 5
-export const F_END = 6
-export const F_VALUE = 7
-export const W_SLOTS = 16
+export const enum Control {
+  MAPPING = 0,
+  PASS = 1,
+  SLOT = 2,
+  ORDER = 3,
+  STATUS = 4,
+  MARK = 5,
+  COUNT = 6,
+  INDEX_F64 = 4,
+  START_F64 = 5,
+  END_F64 = 6,
+  VALUE_F64 = 7,
+  SLOTS = 16,
+  BYTES = 256,
+}
 
 /** struct pass. */
-export const PASS_BYTES = 512
-export const P_ERROR = 0
-export const P_STATUS = 1
-export const P_SLOT = 2
-export const P_MODE = 3
-export const PF_NR_TO_WRITE = 2
-export const PF_START = 3
-export const PF_END = 4
-export const P_BLOCKED_ON = 10
-export const P_MAX_PAGES = 11
-export const P_SLOTS = 12
-export const P_BATCH_NR = 62
-export const P_BATCH_I = 63
-export const PASS_FOLIO = 0
-export const PASS_BLOCKED = 2
-export const PASS_SYNC_ALL = 1
-export const PASS_TAGGED = 2
-export const PASS_CYCLIC = 4
+export const enum Pass {
+  ERROR = 0,
+  STATUS = 1,
+  SLOT = 2,
+  MODE = 3,
+  NR_TO_WRITE_F64 = 2,
+  START_F64 = 3,
+  END_F64 = 4,
+  BLOCKED_ON = 10,
+  MAX_PAGES = 11,
+  SLOTS = 12,
+  BATCH_NR = 62,
+  BATCH_I = 63,
+  BYTES = 512,
+}
+
+export const enum PassStatus {
+  FOLIO = 0,
+  DONE = 1,
+  BLOCKED = 2,
+}
+
+export const enum PassMode {
+  SYNC_ALL = 1,
+  TAGGED = 2,
+  CYCLIC = 4,
+}
 
 /** struct extent_block. */
-export const EXTENT_BYTES = 12416
-export const EF_INDEX = 0
-export const EF_NR_PAGES = 1
-export const E_NR_FOLIOS = 4
-export const E_SLOTS = 6
+export const enum ExtentBlock {
+  INDEX_F64 = 0,
+  NR_PAGES_F64 = 1,
+  NR_FOLIOS = 4,
+  SLOTS = 6,
+  BYTES = 12416,
+}
 
-/** struct deferred_marks. */
-export const DEFERRED_BYTES = 1024
-export const DEFERRED_MARKS_SIZE = 255
+/** struct deferred_marks: how many, then their slots. */
+export const enum DeferredMarks {
+  NR = 0,
+  SIZE = 255,
+  BYTES = 1024,
+}
 
 /** errno values, as the core returns them. */
-export const ENOMEM = 12
-export const EBUSY = 16
-export const EEXIST = 17
-export const ENOBUFS = 105
+export const enum Errno {
+  EEXIST = 17,
+  ENOBUFS = 105,
+}

@@ -5,25 +5,7 @@
 import { type ControlState, pageIndex, subtractPages } from '../writeback_control.js'
 import { addon } from './addon.js'
 import { type Folio, folio_slot, folio_take } from './folio.js'
-import {
-  NO_SLOT,
-  P_BATCH_I,
-  P_BATCH_NR,
-  P_BLOCKED_ON,
-  P_ERROR,
-  P_MODE,
-  P_SLOT,
-  P_SLOTS,
-  P_STATUS,
-  PASS_BLOCKED,
-  PASS_CYCLIC,
-  PASS_FOLIO,
-  PASS_SYNC_ALL,
-  PASS_TAGGED,
-  PF_END,
-  PF_NR_TO_WRITE,
-  PF_START,
-} from './layout.js'
+import { NO_SLOT, Pass, PassMode, PassStatus } from './layout.js'
 import { type PassBlock, passBlock } from './pass_block.js'
 import type { Space } from './space.js'
 
@@ -75,12 +57,12 @@ export class WritebackPass {
     this.#lease = lease
     this.owned = owned
     this.sync_all = control.syncMode === 'all'
-    if (this.sync_all) mode |= PASS_SYNC_ALL
-    if (control.taggedWritepages) mode |= PASS_TAGGED
-    if (control.rangeCyclic) mode |= PASS_CYCLIC
-    block.words[P_MODE] = mode
-    block.doubles[PF_START] = pageIndex(control.rangeStart, space.pageShift)
-    block.doubles[PF_END] = pageIndex(control.rangeEnd, space.pageShift)
+    if (this.sync_all) mode |= PassMode.SYNC_ALL
+    if (control.taggedWritepages) mode |= PassMode.TAGGED
+    if (control.rangeCyclic) mode |= PassMode.CYCLIC
+    block.words[Pass.MODE] = mode
+    block.doubles[Pass.START_F64] = pageIndex(control.rangeStart, space.pageShift)
+    block.doubles[Pass.END_F64] = pageIndex(control.rangeEnd, space.pageShift)
     block.select()
     addon.beginPass()
     if (!owned) abandoned.register(this, lease)
@@ -101,14 +83,14 @@ export class WritebackPass {
 export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
   if (folio !== null && wbc.error === 0 && wbc.blocked === null) {
     const { words } = wbc.block
-    const i = words[P_BATCH_I]
-    if (i < words[P_BATCH_NR]) {
+    const i = words[Pass.BATCH_I]
+    if (i < words[Pass.BATCH_NR]) {
       const { control } = wbc
       const nr_to_write = subtractPages(control.nrToWrite, folio.nrPages)
       if (wbc.sync_all || nr_to_write > 0) {
-        const next = wbc.space.folios[words[P_SLOTS + i]]
+        const next = wbc.space.folios[words[Pass.SLOTS + i]]
         if (next !== null && folio_take(next)) {
-          words[P_BATCH_I] = i + 1
+          words[Pass.BATCH_I] = i + 1
           control.nrToWrite = nr_to_write
           return next
         }
@@ -120,23 +102,23 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
 
 function call_writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
   const { block } = wbc
-  block.words[P_SLOT] = folio === null ? NO_SLOT : folio_slot(folio)
-  block.words[P_ERROR] = wbc.error
-  block.doubles[PF_NR_TO_WRITE] = wbc.control.nrToWrite
+  block.words[Pass.SLOT] = folio === null ? NO_SLOT : folio_slot(folio)
+  block.words[Pass.ERROR] = wbc.error
+  block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite
   block.select()
   addon.writebackIter()
   pass_in(wbc)
-  return block.words[P_STATUS] === PASS_FOLIO ? wbc.space.folios[block.words[P_SLOT]] : null
+  return block.words[Pass.STATUS] === PassStatus.FOLIO ? wbc.space.folios[block.words[Pass.SLOT]] : null
 }
 
 /** Reads what the core did with the pass. */
 export function pass_in(wbc: WritebackPass): void {
   const { words, doubles } = wbc.block
-  wbc.control.nrToWrite = doubles[PF_NR_TO_WRITE]
-  wbc.error = words[P_ERROR]
-  if (words[P_STATUS] === PASS_BLOCKED) {
-    wbc.blocked = wbc.space.folios[words[P_SLOT]]
-    wbc.blocked_on = words[P_BLOCKED_ON]
+  wbc.control.nrToWrite = doubles[Pass.NR_TO_WRITE_F64]
+  wbc.error = words[Pass.ERROR]
+  if (words[Pass.STATUS] === PassStatus.BLOCKED) {
+    wbc.blocked = wbc.space.folios[words[Pass.SLOT]]
+    wbc.blocked_on = words[Pass.BLOCKED_ON]
   } else {
     wbc.blocked = null
   }

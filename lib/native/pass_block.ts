@@ -2,7 +2,7 @@
 
 import { WritebackError } from '../errors.js'
 import { addon, words } from './addon.js'
-import { EXTENT_BYTES, P_BATCH_NR, PASS_BYTES, W_MAPPING, W_PASS, W_STATUS } from './layout.js'
+import { Control, ExtentBlock, Pass } from './layout.js'
 import { allocate, type Space } from './space.js'
 
 /** The memory of a pass that is shared with the core. A mapping reuses those that no pass needs any more. */
@@ -16,26 +16,26 @@ export class PassBlock {
   extentDoubles: Float64Array | null = null
 
   constructor(space: Space) {
-    const memory = allocate(PASS_BYTES)
+    const memory = allocate(Pass.BYTES)
     this.space = space
     this.words = new Int32Array(memory)
     this.doubles = new Float64Array(memory)
-    words[W_MAPPING] = space.id
+    words[Control.MAPPING] = space.id
     addon.openPass(memory)
-    if (words[W_STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for a pass')
-    this.id = words[W_PASS]
+    if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for a pass')
+    this.id = words[Control.PASS]
     space.blocks.push(this)
   }
 
   /** Names this pass to the call that follows. */
   select(): void {
-    words[W_MAPPING] = this.space.id
-    words[W_PASS] = this.id
+    words[Control.MAPPING] = this.space.id
+    words[Control.PASS] = this.id
   }
 
   makeExtent(): void {
     if (this.extentWords !== null) return
-    const memory = allocate(EXTENT_BYTES)
+    const memory = allocate(ExtentBlock.BYTES)
     this.select()
     addon.openExtent(memory)
     this.extentWords = new Int32Array(memory)
@@ -45,7 +45,7 @@ export class PassBlock {
   /** The pass is over or abandoned: drops the references that the core still holds for it. */
   release(): void {
     if (!this.space.open) return
-    if (this.words[P_BATCH_NR] !== 0 || this.extentWords !== null) {
+    if (this.words[Pass.BATCH_NR] !== 0 || this.extentWords !== null) {
       this.select()
       addon.releasePass()
     }

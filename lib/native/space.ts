@@ -6,7 +6,7 @@ import type * as api from '../types.js'
 import type { WaitTable } from '../wait_table.js'
 import { addon, doubles, type MappingHandle, words } from './addon.js'
 import type { Folio } from './folio.js'
-import { DEFERRED_BYTES, F_VALUE, FOLIO_CHUNK_BYTES, W_MAPPING, W_STATUS } from './layout.js'
+import { Control, DeferredMarks, FolioChunk } from './layout.js'
 import type { PassBlock } from './pass_block.js'
 
 /** Memory that the core can use, or ENOMEM. */
@@ -52,19 +52,19 @@ export class Space {
       this.id = -1
       return
     }
-    const deferred = allocate(DEFERRED_BYTES)
+    const deferred = allocate(DeferredMarks.BYTES)
     this.deferred = new Int32Array(deferred)
     this.#handle = addon.openMapping(deferred, pageShift)
     if (this.#handle === undefined) throw new WritebackError('ENOMEM', 'no memory for a mapping')
-    this.id = words[W_MAPPING]
+    this.id = words[Control.MAPPING]
   }
 
   /** Makes room for more folios. */
   grow(): void {
-    const chunk = allocate(FOLIO_CHUNK_BYTES)
-    words[W_MAPPING] = this.id
+    const chunk = allocate(FolioChunk.BYTES)
+    words[Control.MAPPING] = this.id
     addon.addChunk(chunk)
-    if (words[W_STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
+    if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
     this.chunks.push(new Int32Array(chunk))
   }
 
@@ -72,9 +72,9 @@ export class Space {
   close(): void {
     if (!this.open || this.#handle === undefined) return
     const { waiters } = this
-    words[W_MAPPING] = this.id
+    words[Control.MAPPING] = this.id
     addon.getWritebackIndex()
-    this.lastWritebackIndex = doubles[F_VALUE]
+    this.lastWritebackIndex = doubles[Control.VALUE_F64]
     this.open = false
     addon.closeMapping(this.#handle)
     this.folios = []
@@ -91,6 +91,6 @@ export const REMOVED = new Space(null, 0)
 
 /** Tells the tree of the marks that were deferred. Every call into the core does that first, too. */
 export function applyDeferredMarks(space: Space): void {
-  words[W_MAPPING] = space.id
+  words[Control.MAPPING] = space.id
   addon.applyDeferredMarks()
 }

@@ -4,17 +4,7 @@
 import type * as api from '../types.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
-import {
-  E_NR_FOLIOS,
-  E_SLOTS,
-  EF_INDEX,
-  EF_NR_PAGES,
-  P_ERROR,
-  P_MAX_PAGES,
-  P_STATUS,
-  PASS_FOLIO,
-  PF_NR_TO_WRITE,
-} from './layout.js'
+import { ExtentBlock, Pass, PassStatus } from './layout.js'
 import { pass_in, type WritebackPass } from './page_writeback.js'
 
 /** The callback is over. */
@@ -35,8 +25,8 @@ export class Extent implements api.Extent {
 
   constructor(wbc: WritebackPass) {
     const doubles = wbc.block.extentDoubles as Float64Array
-    this.index = doubles[EF_INDEX]
-    this.nrPages = doubles[EF_NR_PAGES]
+    this.index = doubles[ExtentBlock.INDEX_F64]
+    this.nrPages = doubles[ExtentBlock.NR_PAGES_F64]
     this.#wbc = wbc
   }
 
@@ -49,8 +39,8 @@ export class Extent implements api.Extent {
 function extent_folios(wbc: WritebackPass): Folio[] {
   const words = wbc.block.extentWords as Int32Array
   const folios: Folio[] = []
-  for (let i = 0; i < words[E_NR_FOLIOS]; i++) {
-    folios.push(wbc.space.folios[words[E_SLOTS + i]] as Folio)
+  for (let i = 0; i < words[ExtentBlock.NR_FOLIOS]; i++) {
+    folios.push(wbc.space.folios[words[ExtentBlock.SLOTS + i]] as Folio)
   }
   return folios
 }
@@ -58,7 +48,7 @@ function extent_folios(wbc: WritebackPass): Folio[] {
 /** The last folio of the extent that was gathered last. */
 export function extent_last(wbc: WritebackPass): Folio {
   const words = wbc.block.extentWords as Int32Array
-  return wbc.space.folios[words[E_SLOTS + words[E_NR_FOLIOS] - 1]] as Folio
+  return wbc.space.folios[words[ExtentBlock.SLOTS + words[ExtentBlock.NR_FOLIOS] - 1]] as Folio
 }
 
 /**
@@ -69,18 +59,18 @@ export function extent_last(wbc: WritebackPass): Folio {
 export function writeback_get_extent(wbc: WritebackPass, max_pages: number): boolean {
   const { block } = wbc
   block.makeExtent()
-  block.words[P_MAX_PAGES] = max_pages
-  block.words[P_ERROR] = wbc.error
-  block.doubles[PF_NR_TO_WRITE] = wbc.control.nrToWrite
+  block.words[Pass.MAX_PAGES] = max_pages
+  block.words[Pass.ERROR] = wbc.error
+  block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite
   block.select()
   addon.getExtent()
   pass_in(wbc)
-  return block.words[P_STATUS] === PASS_FOLIO
+  return block.words[Pass.STATUS] === PassStatus.FOLIO
 }
 
 /** The extent was written, or not: its folios are dirty again then. */
 export function writeback_end_extent(wbc: WritebackPass, error: number): void {
-  wbc.block.words[P_ERROR] = error
+  wbc.block.words[Pass.ERROR] = error
   wbc.block.select()
   addon.endExtent()
 }

@@ -7,7 +7,7 @@ import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
 import { type Folio, folio_flags, folio_space, folio_write } from './folio.js'
-import { PG_locked, PG_writeback } from './layout.js'
+import { PG } from './layout.js'
 import { WritebackPass, writeback_iter } from './page_writeback.js'
 import type { Space } from './space.js'
 import {
@@ -61,7 +61,7 @@ function end_pass(wbc: WritebackPass): void {
 /** Lets the hook release what the pass is blocked on. Throws EDEADLK if it is still held then. */
 function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): void {
   const blocked = wbc.blocked as Folio
-  const reason = wbc.blocked_on === PG_locked ? 'lock' : 'writeback'
+  const reason = wbc.blocked_on === PG.locked ? 'lock' : 'writeback'
   if (onWait !== undefined) {
     wbc.waiting = true
     try {
@@ -139,7 +139,7 @@ export function iterate(
 /** What the iterator does at an early exit: nothing is lost of a folio that was not written. */
 export function give_back(folio: Folio): void {
   if (!folio_space(folio).open) return
-  if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== PG_locked) return
+  if ((folio_flags(folio) & (PG.locked | PG.writeback)) !== PG.locked) return
   folio.markDirty()
   folio.unlock()
 }
@@ -147,13 +147,13 @@ export function give_back(folio: Folio): void {
 /** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
 function folio_end_write(space: Space, folio: Folio, error: number): void {
   if (folio_space(folio) !== space || !space.open) return
-  const state = folio_flags(folio) & (PG_locked | PG_writeback)
+  const state = folio_flags(folio) & (PG.locked | PG.writeback)
   if (error !== 0) {
     folio.markDirty()
-    if ((state & PG_locked) !== 0) folio.unlock()
-  } else if (state === PG_locked) {
+    if ((state & PG.locked) !== 0) folio.unlock()
+  } else if (state === PG.locked) {
     folio_write(folio)
-  } else if (state === (PG_locked | PG_writeback)) {
+  } else if (state === (PG.locked | PG.writeback)) {
     folio.unlock()
     folio.endWriteback()
   }

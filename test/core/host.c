@@ -64,7 +64,9 @@ struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsig
 	return err == 0 ? folio : NULL;
 }
 
-static void check_node(const struct xa_node *node)
+typedef void (*check_entry_t)(const struct xa_node *node, unsigned int offset);
+
+static void check_node(const struct xa_node *node, check_entry_t check_entry)
 {
 	CHECK(node->marks[XA_PRESENT] != 0);
 	for (unsigned int offset = 0; offset < XA_CHUNK_SIZE; offset++) {
@@ -85,26 +87,41 @@ static void check_node(const struct xa_node *node)
 			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 				CHECK((child->marks[mark] != 0) ==
 				      ((node->marks[mark] & bit) != 0));
-			check_node(child);
+			check_node(child, check_entry);
 		} else {
-			const struct folio *folio = entry;
-
 			CHECK((node->marks[XA_PRESENT] & bit) != 0);
-			CHECK(folio->node == node);
-			CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
+			check_entry(node, offset);
 		}
 	}
 }
 
 /* Every invariant of the tree, from the top. */
+void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
+{
+	if (xa->xa_head == NULL) {
+		CHECK(xa->xa_hint == NULL);
+		return;
+	}
+	CHECK(xa->xa_head->parent == NULL && xa->xa_head->index == 0);
+	/* A top that bears its first slot only is one level too many. */
+	CHECK(xa->xa_head->marks[XA_PRESENT] != 1 || !xa_is_node(xa->xa_head->slots[0]));
+	check_node(xa->xa_head, check_entry);
+}
+
+static uint64_t nr_pages_seen;
+
+static void check_folio(const struct xa_node *node, unsigned int offset)
+{
+	const struct folio *folio = node->slots[offset];
+
+	CHECK(folio->node == node);
+	CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
+	nr_pages_seen += (uint64_t)folio_nr_pages(folio);
+}
+
 void host_check_tree(const struct address_space *mapping)
 {
-	const struct xarray *xa = &mapping->i_pages;
-
-	if (xa->xa_head != NULL) {
-		CHECK(xa->xa_head->parent == NULL);
-		check_node(xa->xa_head);
-	} else {
-		CHECK(mapping->nrpages == 0 && xa->xa_hint == NULL);
-	}
+	nr_pages_seen = 0;
+	host_check_xarray(&mapping->i_pages, check_folio);
+	CHECK(nr_pages_seen == mapping->nrpages);
 }

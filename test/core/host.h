@@ -31,5 +31,7 @@ void host_mapping_init(struct address_space *mapping);
 void host_mapping_destroy(struct address_space *mapping);
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order);
 void host_check_tree(const struct address_space *mapping);
+void host_check_xarray(const struct xarray *xa,
+		       void (*check_entry)(const struct xa_node *node, unsigned int offset));
 
 #endif
