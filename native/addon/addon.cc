@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The module: makes instances, and takes the blocks of memory that TypeScript shares with the core. The
-// calls of the loops are in calls.c. Everything hangs on the environment's instance data, so that the
-// addon loads in many threads and contexts at once.
+// The module: makes instances, and takes the blocks of memory that TypeScript shares with the core.
+// The calls of the loops are in calls.c. Everything hangs on the environment's instance data, so
+// that the addon loads in many threads and contexts at once.
 
 #include <napi.h>
 
@@ -60,8 +60,8 @@ void *memory_of(const Napi::CallbackInfo &info, size_t size)
 	return nullptr;
 }
 
-// openMapping(deferred, pageShift): its number goes to control.mapping. Returns what closes the mapping
-// when it is collected, or undefined if there is no memory.
+// openMapping(deferred, pageShift): its number goes to control.mapping. Returns what closes the
+// mapping when it is collected, or undefined if there is no memory.
 Napi::Value openMapping(const Napi::CallbackInfo &info)
 {
 	Napi::Env env = info.Env();
@@ -104,7 +104,8 @@ Napi::Value takeMemory(const Napi::CallbackInfo &info)
 	return info.Env().Undefined();
 }
 
-// create(control): the calls, over a control block of the caller's own. Undefined if there is no memory.
+// create(control): the calls, over a control block of the caller's own. Undefined if there is no
+// memory.
 Napi::Value create(const Napi::CallbackInfo &info)
 {
 	Napi::Env env = info.Env();

@@ -92,7 +92,8 @@ static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
 static_assert(offsetof(struct folio, slot) == 4 && offsetof(struct folio, key) == 8, "layout.ts");
 static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
-static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8, "layout.ts");
+static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8,
+	      "layout.ts");
 static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeback == 0x400 &&
 		      PG_clear_writeback == 0x800 && PG_clear_towrite == 0x1000,
 	      "layout.ts");
@@ -118,7 +119,8 @@ static void *host_alloc(size_t size)
 	return calloc(1, size);
 }
 
-/* JavaScript's thread never sleeps in the core, and its mappings are not shared: no wait, no wake. */
+/* JavaScript's thread never sleeps in the core, and its mappings are not shared: no wait, no wake.
+ */
 static const struct address_space_operations operations = {.alloc = host_alloc, .free = free};
 
 struct instance *instance_new(void *control)

@@ -43,7 +43,8 @@ void address_space_destroy(struct address_space *mapping)
 /**
  * address_space_add_chunk - give a page cache memory for FOLIO_CHUNK_SIZE more folios
  * @mapping: the page cache
- * @chunk: zeroed, aligned for a folio; stays the caller's, to be freed after address_space_destroy()
+ * @chunk: zeroed, aligned for a folio; stays the caller's, to be freed after
+ * address_space_destroy()
  *
  * Return: 0, or -ENOMEM with nothing taken.
  */
@@ -170,8 +171,7 @@ unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *star
 	struct folio *folio;
 
 	xa_lock(&mapping->i_pages);
-	xas_for_each_marked(&xas, folio, end, tag)
-	{
+	xas_for_each_marked (&xas, folio, end, tag) {
 		folio_get(folio);
 		if (folio_batch_add(fbatch, folio) == 0) {
 			*start = folio_next_index(folio);
@@ -200,10 +200,9 @@ void folio_put(struct address_space *mapping, struct folio *folio)
 	if (likely((folio_flags(folio) & PG_shared) == 0)) {
 		atomic_store_explicit(&folio->refcount, (uint16_t)(old - 1), memory_order_relaxed);
 	} else {
-		while (!atomic_compare_exchange_weak_explicit(&folio->refcount, &old,
-							      (uint16_t)(old - 1),
-							      memory_order_acq_rel,
-							      memory_order_relaxed)) {
+		while (!atomic_compare_exchange_weak_explicit(
+			&folio->refcount, &old, (uint16_t)(old - 1), memory_order_acq_rel,
+			memory_order_relaxed)) {
 			if (old == FOLIO_REFCOUNT_MAX)
 				return;
 		}

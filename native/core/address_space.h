@@ -78,13 +78,14 @@ static inline void folio_get(struct folio *folio)
 	uint16_t old = atomic_load_explicit(&folio->refcount, memory_order_relaxed);
 
 	if (likely((folio_flags(folio) & PG_shared) == 0)) {
-		atomic_store_explicit(&folio->refcount, (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
+		atomic_store_explicit(&folio->refcount,
+				      (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
 				      memory_order_relaxed);
 		return;
 	}
-	while (!atomic_compare_exchange_weak_explicit(
-		&folio->refcount, &old, (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
-		memory_order_relaxed, memory_order_relaxed))
+	while (!atomic_compare_exchange_weak_explicit(&folio->refcount, &old,
+						      (uint16_t)(old + (old != FOLIO_REFCOUNT_MAX)),
+						      memory_order_relaxed, memory_order_relaxed))
 		;
 }
 

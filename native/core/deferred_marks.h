@@ -8,8 +8,8 @@
  * on the list. As setting and clearing a mark are absolute and those of different folios commute,
  * only the last note for a mark counts: each folio is on the list once.
  *
- * Protocol: the list is applied before anything looks at a mark or takes a folio out, and when it is
- * full. A folio is on the list exactly if it has a PG_deferred bit. Unshared mappings only.
+ * Protocol: the list is applied before anything looks at a mark or takes a folio out, and when it
+ * is full. A folio is on the list exactly if it has a PG_deferred bit. Unshared mappings only.
  */
 #ifndef WRITEBACK_ITER_DEFERRED_MARKS_H
 #define WRITEBACK_ITER_DEFERRED_MARKS_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A handful of folios, each with a reference held by the batch (the kernel's include/linux/pagevec.h).
+ * A handful of folios, each with a reference held by the batch (the kernel's
+ * include/linux/pagevec.h).
  */
 #ifndef WRITEBACK_ITER_FOLIO_BATCH_H
 #define WRITEBACK_ITER_FOLIO_BATCH_H

@@ -102,7 +102,8 @@ bool writeback_fill_batch(struct address_space *mapping, struct writeback_contro
 				      &wbc->fbatch) != 0;
 }
 
-/* The next folio to write, locked and cleared for I/O; NULL if there is none or the pass is blocked. */
+/* The next folio to write, locked and cleared for I/O; NULL if there is none or the pass is
+ * blocked. */
 static struct folio *writeback_get_folio(struct address_space *mapping,
 					 struct writeback_control *wbc)
 {
@@ -121,7 +122,8 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
 			folio_unlock(mapping, folio);
 		}
 		if (unlikely(wbc->blocked != NULL)) {
-			/* Nothing is held while blocked; the folio is looked at afresh next time. */
+			/* Nothing is held while blocked; the folio is looked at afresh next time.
+			 */
 			wbc->fbatch.i--;
 			return NULL;
 		}
@@ -140,8 +142,8 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
  * folio, @folio included: the batch holds a reference to it until the next call.
  *
  * WB_SYNC_ALL goes on to the end whatever the errors and @wbc->nr_to_write, and returns the first
- * error. WB_SYNC_NONE stops at an error or when @wbc->nr_to_write runs out, which is looked at after
- * a folio, not before the first.
+ * error. WB_SYNC_NONE stops at an error or when @wbc->nr_to_write runs out, which is looked at
+ * after a folio, not before the first.
  *
  * Where the host cannot wait, the result is NULL, *@error is -EDEADLK and @wbc->blocked names the
  * folio; the next call, with the same @folio, goes on there.

@@ -73,9 +73,9 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 	while (extent_continues(mapping, wbc, extent, max_pages)) {
 		*error = 0;
 		folio = writeback_iter(mapping, wbc, folio, error);
-		assert(folio != NULL && folio_next_index(folio) ==
-						extent->index + extent->nr_pages +
-							(uint64_t)folio_nr_pages(folio));
+		assert(folio != NULL &&
+		       folio_next_index(folio) ==
+			       extent->index + extent->nr_pages + (uint64_t)folio_nr_pages(folio));
 		extent_add(extent, folio);
 	}
 	return true;

@@ -6,8 +6,8 @@
  * Invariants, whenever the lock is free:
  *  - a node other than one under construction bears at least one entry (XA_PRESENT is not zero);
  *  - a mark's word in a node is not zero exactly if the node's slot above bears the mark;
- *  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first,
- *    siblings on the rest, all marks on the first;
+ *  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the
+ * first, siblings on the rest, all marks on the first;
  *  - xa_hint is NULL or a node of the tree.
  */
 #include "xarray.h"
@@ -72,8 +72,8 @@ void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	xa->xa_free = free;
 }
 
-static struct xa_node *xa_node_alloc(struct xarray *xa, struct xa_node *parent,
-				     unsigned int shift, unsigned int offset, uint64_t index)
+static struct xa_node *xa_node_alloc(struct xarray *xa, struct xa_node *parent, unsigned int shift,
+				     unsigned int offset, uint64_t index)
 {
 	struct xa_node *node = xa->xa_alloc(sizeof(*node));
 
@@ -227,7 +227,8 @@ static void node_adopt(struct xa_node *node, struct xa_node *child, unsigned int
 	}
 }
 
-/* Frees the node and those above it that bear no entry, then lowers a top of one first slot only. */
+/* Frees the node and those above it that bear no entry, then lowers a top of one first slot only.
+ */
 static void xas_delete_node(struct xarray *xa, struct xa_node *node)
 {
 	struct xa_node *head;
@@ -266,8 +267,7 @@ static int xas_expand(struct xa_state *xas, unsigned int shift, uint64_t last)
 		return xa->xa_head == NULL ? -ENOMEM : 0;
 	}
 	while (last > node_last(head)) {
-		struct xa_node *node =
-			xa_node_alloc(xa, NULL, head->shift + XA_CHUNK_SHIFT, 0, 0);
+		struct xa_node *node = xa_node_alloc(xa, NULL, head->shift + XA_CHUNK_SHIFT, 0, 0);
 
 		if (node == NULL)
 			return -ENOMEM;

@@ -2,8 +2,8 @@
 /*
  * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks an entry.
  *
- * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree beneath
- * is our own. What differs from the kernel's stands in native/README.md.
+ * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree
+ * beneath is our own. What differs from the kernel's stands in native/README.md.
  */
 #ifndef WRITEBACK_ITER_XARRAY_H
 #define WRITEBACK_ITER_XARRAY_H
@@ -185,8 +185,7 @@ static inline void *xas_next_marked(struct xa_state *xas, uint64_t max, xa_mark_
 	uint64_t rest = node->marks[mark] >> xas->xa_offset >> 1;
 
 	if (likely(rest != 0)) {
-		unsigned int offset =
-			xas->xa_offset + 1 + (unsigned int)__builtin_ctzll(rest);
+		unsigned int offset = xas->xa_offset + 1 + (unsigned int)__builtin_ctzll(rest);
 		uint64_t index = node->index + ((uint64_t)offset << node->shift);
 		void *entry = node->slots[offset];
 

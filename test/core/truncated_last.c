@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The last folio of a cyclic pass is truncated while the pass still has it in hand. The batch then
- * holds the last reference, so its index has to be read before the batch is released. With the order
- * of the patch as it was first sent, AddressSanitizer stops this program.
+ * holds the last reference, so its index has to be read before the batch is released. With the
+ * order of the patch as it was first sent, AddressSanitizer stops this program.
  */
 #include "host.h"
 #include "page_writeback.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The xarray against a list of entries that is searched from end to end: xarray [SEED [OPERATIONS]].
+ * The xarray against a list of entries that is searched from end to end: xarray [SEED
+ * [OPERATIONS]].
  */
 #include "xarray.h"
 
@@ -99,7 +100,7 @@ static void check_entry(const struct xa_node *node, unsigned int offset)
 static void insert(void)
 {
 	unsigned int order = (unsigned int)(random_below(3) == 0 ? random_below(XA_MAX_ORDER + 1)
-								  : random_below(4));
+								 : random_below(4));
 	uint64_t index = random_index() >> order << order;
 	bool conflict = model_conflict(index, index + ((UINT64_C(1) << order) - 1));
 	XA_STATE(xas, &xa, index);
@@ -173,8 +174,7 @@ static void walk(void)
 	XA_STATE(xas, &xa, start);
 	struct entry *entry;
 
-	xas_for_each_marked(&xas, entry, max, mark)
-	{
+	xas_for_each_marked (&xas, entry, max, mark) {
 		CHECK(entry == model_find(start, max, mark) && xas.xa_index == entry->index);
 		start = last_index(entry) + 1;
 		if (pause) {

@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: GPL-2.0-only
+// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it failed.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { CommandError } from './command_error.js'
+import { replayCommand } from './replay.js'
+import { runCommand } from './run.js'
+
+function version(): string {
+  return JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')).version
+}
+
+function createProgram(): Command {
+  const program = new Command('writeback-iter')
+    .description("Linux's writeback_iter() for Node.js: run it, replay it, compare the backends.")
+    .version(version())
+    .showHelpAfterError('(--help tells what there is)')
+    .exitOverride()
+  for (const command of [runCommand(), replayCommand()]) {
+    program.addCommand(command.copyInheritedSettings(program))
+  }
+  return program
+}
+
+/** The exit code of what a command threw. What is not the user's doing shows its stack. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
+  const explained = error instanceof CommandError || (error instanceof Error && 'syscall' in error)
+  console.error(explained ? `writeback-iter: ${error.message}` : error)
+  return 2
+}
+
+/** Output that cannot be written. A reader that has seen enough (head) is no failure of ours. */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === 'EPIPE' ? undefined : report(error))
+}
+
+process.stdout.on('error', onOutputError)
+process.stderr.on('error', onOutputError)
+createProgram()
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.exitCode = report(error)
+  })

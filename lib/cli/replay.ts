@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { Command, Option } from 'commander'
+import { loadBackend, selectBackend } from '../backend.js'
+import { parseTrace, type Trace, TraceError } from '../trace/format.js'
+import { type Divergence, replay } from '../trace/replay.js'
+import type { Backend } from '../types.js'
+import { CommandError } from './command_error.js'
+import { Progress } from './progress.js'
+
+interface Options {
+  readonly backend?: 'native' | 'js' | 'both'
+  readonly json?: boolean
+}
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .summary('replay traces and compare every result')
+    .description(
+      'Replays traces of page-cache operations and compares every result with the one in the trace.\n' +
+        'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use.',
+    )
+    .argument('<file...>', 'traces, also gzipped; of a folder, every *.trace and *.trace.gz below it')
+    .addOption(
+      new Option('--backend <name>', 'default: what the package picks').choices(['native', 'js', 'both']),
+    )
+    .option('--json', 'print the outcome as JSON')
+    .action((paths: string[], options: Options) => {
+      const files = paths.flatMap(findTraces)
+      const backends = chooseBackends(options.backend)
+      const outcome = replayAll(files, backends)
+      if (options.json) console.log(JSON.stringify(outcome, null, 2))
+      else print(outcome)
+      process.exitCode = outcome.malformed.length > 0 ? 2 : outcome.divergences.length > 0 ? 1 : 0
+    })
+}
+
+/** What `--backend` names; without it, the one that the default entry picks. */
+function chooseBackends(name: Options['backend']): Backend[] {
+  try {
+    if (name === undefined) return [selectBackend()]
+    if (name === 'both') return [loadBackend('native'), loadBackend('js')]
+    return [loadBackend(name)]
+  } catch (error) {
+    throw new CommandError((error as Error).message, { cause: error })
+  }
+}
+
+/** The traces that a path of the command line means: itself, or those in the folder, sorted. */
+function findTraces(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path]
+  const files = readdirSync(path, { encoding: 'utf8', recursive: true })
+    .filter((name) => name.endsWith('.trace') || name.endsWith('.trace.gz'))
+    .sort()
+    .map((name) => join(path, name))
+    .filter((file) => statSync(file).isFile())
+  if (files.length === 0) throw new CommandError(`${path}: no *.trace or *.trace.gz in this folder`)
+  return files
+}
+
+function readTrace(file: string): Trace {
+  const bytes = readFileSync(file)
+  const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b
+  return parseTrace(file, gzipped ? gunzip(file, bytes) : bytes.toString())
+}
+
+function gunzip(file: string, bytes: Buffer): string {
+  try {
+    return gunzipSync(bytes).toString()
+  } catch (error) {
+    throw new TraceError(file, 1, `gzip: ${(error as Error).message}`)
+  }
+}
+
+/** A divergence with its place. */
+interface Finding extends Divergence {
+  readonly file: string
+  readonly backend: 'native' | 'js'
+}
+
+interface Outcome {
+  /** Traces replayed; one that is malformed is not. */
+  traces: number
+  /** Operations executed on each backend. */
+  readonly operations: { native?: number; js?: number }
+  /** The first of each trace on each backend. */
+  readonly divergences: Finding[]
+  readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
+}
+
+/** Goes on after a divergence and after a malformed trace, so that one call tells about every file. */
+function replayAll(files: readonly string[], backends: readonly Backend[]): Outcome {
+  const outcome: Outcome = { traces: 0, operations: {}, divergences: [], malformed: [] }
+  for (const { backend } of backends) outcome.operations[backend] = 0
+  const progress = new Progress('traces', files.length)
+  for (const [i, file] of files.entries()) {
+    progress.update(i)
+    try {
+      replayOne(readTrace(file), backends, outcome)
+    } catch (error) {
+      if (!(error instanceof TraceError)) throw error
+      outcome.malformed.push({ file, line: error.line, problem: error.problem })
+    }
+  }
+  progress.stop()
+  return outcome
+}
+
+function replayOne(trace: Trace, backends: readonly Backend[], outcome: Outcome): void {
+  const results = backends.map((backend) => replay(trace, backend))
+  outcome.traces++
+  for (const [i, { operations, divergence }] of results.entries()) {
+    const { backend } = backends[i]
+    outcome.operations[backend] = (outcome.operations[backend] ?? 0) + operations
+    if (divergence !== null) outcome.divergences.push({ file: trace.file, backend, ...divergence })
+  }
+}
+
+/** Divergences and counts to stdout, malformed traces to stderr. */
+function print(outcome: Outcome): void {
+  const { traces, operations, divergences, malformed } = outcome
+  const counts = Object.entries(operations)
+  for (const { file, line, expected, got, backend } of divergences) {
+    const [e, g] = excerpts(expected, got)
+    const where = counts.length > 1 ? ` (${backend})` : ''
+    console.log(`${file}:${line}: expected «${e}» got «${g}»${where}`)
+  }
+  for (const { file, line, problem } of malformed) console.error(`${file}:${line}: ${problem}`)
+  if (counts.length > 1) {
+    for (const [backend, count] of counts) {
+      const found = divergences.filter((finding) => finding.backend === backend).length
+      console.log(`${backend}: ${traces} traces, ${count} operations, ${found} divergences`)
+    }
+  }
+  const total = counts.reduce((sum, [, count]) => sum + count, 0)
+  const rest = malformed.length > 0 ? `, ${malformed.length} malformed` : ''
+  console.log(`${traces} traces, ${total} operations, ${divergences.length} divergences${rest}`)
+}
+
+/** So many characters of a longer result are shown, from a little before the first difference. */
+const EXCERPT = 200
+
+function excerpts(a: string, b: string): [string, string] {
+  if (a.length <= EXCERPT && b.length <= EXCERPT) return [a, b]
+  let same = 0
+  while (same < a.length && a[same] === b[same]) same++
+  const from = Math.max(0, same - EXCERPT / 4)
+  const cut = (text: string) =>
+    `${from > 0 ? '…' : ''}${text.slice(from, from + EXCERPT)}${text.length > from + EXCERPT ? '…' : ''}`
+  return [cut(a), cut(b)]
+}

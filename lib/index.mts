@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+export type * from './types.js'
+export {
+  AddressSpace,
+  AOP_WRITEPAGE_ACTIVATE,
+  backend,
+  WritebackControl,
+  WritebackError,
+  writebackIter,
+  writeCachePages,
+} from './index.js'

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// writeback_iter as an iterator of JavaScript: the same for both backends.
+
+import { checkError } from './arguments.js'
+import { WritebackError } from './errors.js'
+import type * as api from './types.js'
+import { type ControlState, controlState } from './writeback_control.js'
+
+/** What the iterator needs of its backend. */
+export interface IteratorOps {
+  readonly writebackIter: api.WritebackIter
+  /** Ends the unfinished pass on this control, if any: the rest of its batch is released. */
+  abandon(control: ControlState): void
+  /** Gives a folio back: dirty again and unlocked, if it is in its open mapping, locked and not under writeback. */
+  giveBack(folio: api.Folio): void
+  /** Resolves when the folio, which is locked or under writeback, is unlocked, ends writeback or is gone. */
+  wait(folio: api.Folio): Promise<void>
+}
+
+/** One pass over a mapping; see {@link api.WritebackIterator}. */
+export class WritebackIterator implements api.WritebackIterator {
+  readonly #ops: IteratorOps
+  readonly #mapping: api.AddressSpace
+  readonly #wbc: api.WritebackControl
+  readonly #control: ControlState
+  readonly #options: api.WaitOptions
+  readonly #error = { value: 0 }
+  /** The folio in hand; null before the first and behind the last. */
+  #folio: api.Folio | null = null
+  /** The pass as it hangs on the control: another one there means that the control was used for another pass. */
+  #pass: object | null = null
+  #started = false
+  #done = false
+  /** The folio that the last step was blocked on, where no hook of the user's threw. */
+  #blocked: api.Folio | null = null
+
+  /** The arguments were checked by the backend's `AddressSpace.writeback`. */
+  constructor(
+    ops: IteratorOps,
+    mapping: api.AddressSpace,
+    wbc: api.WritebackControl,
+    onWait: api.WaitHook | undefined,
+  ) {
+    this.#ops = ops
+    this.#mapping = mapping
+    this.#wbc = wbc
+    this.#control = controlState(wbc)
+    this.#options = {
+      onWait: (folio, reason) => {
+        this.#pass = this.#control.pass
+        onWait?.(folio, reason)
+        this.#blocked = folio
+      },
+    }
+  }
+
+  get error(): number {
+    return this.#error.value
+  }
+  set error(value: number) {
+    this.#error.value = checkError(value)
+  }
+
+  next(): IteratorResult<api.Folio> {
+    if (this.#done) return { value: undefined, done: true }
+    if (!this.#started) {
+      this.#ops.abandon(this.#control)
+      this.#started = true
+    } else if (this.#control.pass !== this.#pass) {
+      this.#giveUp()
+      throw new WritebackError('EINVAL', 'another pass was started on this control')
+    }
+    let folio: api.Folio | null
+    this.#blocked = null
+    try {
+      folio = this.#ops.writebackIter(this.#mapping, this.#wbc, this.#folio, this.#error, this.#options)
+    } catch (error) {
+      // If the pass is still there, next() takes it up where it stood (EDEADLK, or the hook threw).
+      if (this.#pass === null || this.#control.pass !== this.#pass) this.#giveUp()
+      throw error
+    }
+    this.#folio = folio
+    if (folio === null) {
+      this.#done = true
+      return { value: undefined, done: true }
+    }
+    this.#pass = this.#control.pass
+    this.#error.value = 0
+    return { value: folio, done: false }
+  }
+
+  return(): IteratorResult<api.Folio> {
+    if (!this.#done) {
+      if (this.#pass !== null && this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
+      this.#giveUp()
+    }
+    return { value: undefined, done: true }
+  }
+
+  #giveUp(): void {
+    const folio = this.#folio
+    this.#done = true
+    this.#folio = null
+    if (folio !== null) this.#ops.giveBack(folio)
+  }
+
+  [Symbol.dispose](): void {
+    this.return()
+  }
+
+  [Symbol.iterator](): this {
+    return this
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<api.Folio, undefined, undefined> {
+    try {
+      for (;;) {
+        const result = await this.#nextUnblocked()
+        if (result.done) return
+        yield result.value
+      }
+    } finally {
+      this.return()
+    }
+  }
+
+  /** next(), once nothing has to be waited for any more. */
+  async #nextUnblocked(): Promise<IteratorResult<api.Folio>> {
+    for (;;) {
+      try {
+        return this.next()
+      } catch (error) {
+        const isBlocked = error instanceof WritebackError && error.code === 'EDEADLK' && !this.#done
+        if (!isBlocked || this.#blocked === null) throw error
+        await this.#ops.wait(this.#blocked)
+      }
+    }
+  }
+}
