@@ -13,18 +13,11 @@ export let is_folio: (value: unknown) => value is Folio
 export let folio_space: (folio: Folio) => Space
 export let folio_flags: (folio: Folio) => number
 export let folio_slot: (folio: Folio) => number
-/**
- * Takes the folio if it is as most folios are that come next: dirty, unlocked and not under writeback. Then it is locked
- * and cleared for I/O, as folio_prepare_writeback() leaves it; else nothing is done.
- */
-export let folio_take: (folio: Folio) => boolean
-/** folio_start_writeback(), folio_unlock() and folio_end_writeback() at once; the folio is locked, not under writeback. */
-export let folio_write: (folio: Folio) => void
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
 export let folio_detach: (folio: Folio) => void
 
-/** Changes the flags, and notes what that means for the marks. */
-function defer(space: Space, words: Int32Array, at: number, flags: number): void {
+/** Changes the flags of a folio, and notes what that means for its marks. */
+export function defer(space: Space, words: Int32Array, at: number, flags: number): void {
   const listed = (words[at] & PG.deferred) !== 0
   words[at] = flags
   if (listed) return
@@ -35,7 +28,8 @@ function defer(space: Space, words: Int32Array, at: number, flags: number): void
   if (nr === DeferredMarks.SIZE) applyDeferredMarks(space)
 }
 
-function wake(space: Space, folio: Folio): void {
+/** Whoever waits for the folio by promise looks at it again. */
+export function wake(space: Space, folio: Folio): void {
   const { waiters } = space
   if (waiters === null) return
   waiters.wake(folio)
@@ -53,24 +47,6 @@ export class Folio implements api.Folio {
     folio_space = (folio) => folio.#space
     folio_flags = (folio) => folio.#words[folio.#at]
     folio_slot = (folio) => folio.#words[folio.#at + FolioWord.SLOT]
-    folio_take = (folio) => {
-      const words = folio.#words
-      const at = folio.#at
-      const flags = words[at]
-      if ((flags & (PG.locked | PG.dirty | PG.writeback)) !== PG.dirty) return false
-      words[at] = (flags & ~PG.dirty) | PG.locked
-      return true
-    }
-    folio_write = (folio) => {
-      const space = folio.#space
-      const words = folio.#words
-      const at = folio.#at
-      const flags = words[at] & ~PG.locked
-      // The WRITEBACK mark would be set and cleared. The DIRTY mark stays if the folio was dirtied again.
-      if ((flags & PG.dirty) !== 0) defer(space, words, at, flags | PG.clear_towrite)
-      else defer(space, words, at, (flags & ~PG.set_dirty) | PG.clear_dirty | PG.clear_towrite)
-      wake(space, folio)
-    }
     folio_detach = (folio) => {
       const { index, order } = folio
       const words = new Int32Array(FolioWord.SIZE)

@@ -2,10 +2,10 @@
 // The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
 // a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
 
-import { type ControlState, pageIndex, subtractPages } from '../writeback_control.js'
+import { type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
-import { type Folio, folio_slot, folio_take } from './folio.js'
-import { NO_SLOT, Pass, PassMode, PassStatus } from './layout.js'
+import type { Folio } from './folio.js'
+import { FolioChunk, FolioWord, NO_SLOT, Pass, PassMode, PassStatus, PG } from './layout.js'
 import { type PassBlock, passBlock } from './pass_block.js'
 import type { Space } from './space.js'
 
@@ -35,6 +35,8 @@ export class WritebackPass {
   readonly sync_all: boolean
   /** The folio returned last; null before the first. */
   folio: Folio | null = null
+  /** Its slot. */
+  slot: number = NO_SLOT
   /** The kernel's *error. In: how the write of `folio` went; out, with null: the result. */
   error = 0
   /** The folio that the pass would have had to wait for; null mostly. */
@@ -85,30 +87,39 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
     const { words } = wbc.block
     const i = words[Pass.BATCH_I]
     if (i < words[Pass.BATCH_NR]) {
-      const { control } = wbc
-      const nr_to_write = subtractPages(control.nrToWrite, folio.nrPages)
-      if (wbc.sync_all || nr_to_write > 0) {
-        const next = wbc.space.folios[words[Pass.SLOTS + i]]
-        if (next !== null && folio_take(next)) {
-          words[Pass.BATCH_I] = i + 1
-          control.nrToWrite = nr_to_write
-          return next
-        }
+      const { control, space } = wbc
+      const nr_to_write = control.nrToWrite - folio.nrPages
+      const slot = words[Pass.SLOTS + i]
+      const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
+      const at = (slot & FolioChunk.MASK) * FolioWord.SIZE
+      const flags = chunk[at]
+      // As most folios are that come next. A removed folio is not dirty.
+      if (
+        (flags & (PG.locked | PG.dirty | PG.writeback)) === PG.dirty &&
+        (nr_to_write > 0 || (wbc.sync_all && nr_to_write >= Number.MIN_SAFE_INTEGER))
+      ) {
+        chunk[at] = flags ^ (PG.locked | PG.dirty)
+        words[Pass.BATCH_I] = i + 1
+        control.nrToWrite = nr_to_write
+        wbc.slot = slot
+        return space.folios[slot]
       }
     }
   }
-  return call_writeback_iter(wbc, folio)
+  return call_writeback_iter(wbc)
 }
 
-function call_writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
+function call_writeback_iter(wbc: WritebackPass): Folio | null {
   const { block } = wbc
-  block.words[Pass.SLOT] = folio === null ? NO_SLOT : folio_slot(folio)
+  block.words[Pass.SLOT] = wbc.slot
   block.words[Pass.ERROR] = wbc.error
   block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite
   block.select()
   addon.writebackIter()
   pass_in(wbc)
-  return block.words[Pass.STATUS] === PassStatus.FOLIO ? wbc.space.folios[block.words[Pass.SLOT]] : null
+  if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return null
+  wbc.slot = block.words[Pass.SLOT]
+  return wbc.space.folios[wbc.slot]
 }
 
 /** Reads what the core did with the pass. */

@@ -6,8 +6,8 @@ import { checkError, checkResult } from '../arguments.js'
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
-import { type Folio, folio_flags, folio_space, folio_write } from './folio.js'
-import { PG } from './layout.js'
+import { defer, type Folio, folio_flags, folio_space, wake } from './folio.js'
+import { FolioChunk, FolioWord, PG } from './layout.js'
 import { WritebackPass, writeback_iter } from './page_writeback.js'
 import type { Space } from './space.js'
 import {
@@ -144,16 +144,21 @@ export function give_back(folio: Folio): void {
   folio.unlock()
 }
 
-/** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
-function folio_end_write(space: Space, folio: Folio, error: number): void {
-  if (folio_space(folio) !== space || !space.open) return
-  const state = folio_flags(folio) & (PG.locked | PG.writeback)
+/** The folio of this slot was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
+function folio_end_write(space: Space, slot: number, folio: Folio, error: number): void {
+  if (space.folios[slot] !== folio) return
+  const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
+  const at = (slot & FolioChunk.MASK) * FolioWord.SIZE
+  const flags = chunk[at]
   if (error !== 0) {
     folio.markDirty()
-    if ((state & PG.locked) !== 0) folio.unlock()
-  } else if (state === PG.locked) {
-    folio_write(folio)
-  } else if (state === (PG.locked | PG.writeback)) {
+    if ((flags & PG.locked) !== 0) folio.unlock()
+  } else if ((flags & (PG.locked | PG.dirty | PG.writeback)) === PG.locked) {
+    // Start of writeback, unlock and end of it at once: the WRITEBACK mark would be set and cleared again.
+    defer(space, chunk, at, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
+    wake(space, folio)
+  } else if ((flags & PG.locked) !== 0) {
+    if ((flags & PG.writeback) === 0) folio.startWriteback()
     folio.unlock()
     folio.endWriteback()
   }
@@ -172,14 +177,15 @@ export function write_pages(
     for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
       in_hand = folio
       const result = writepage(folio)
-      check_current(wbc, folio)
-      wbc.error = checkResult(result)
+      if (control.pass !== wbc || !space.open) check_current(wbc, folio)
+      const error = result === undefined || result === 0 ? 0 : checkResult(result)
       in_hand = null
-      folio_end_write(space, folio, wbc.error)
+      wbc.error = error
+      folio_end_write(space, wbc.slot, folio, error)
     }
     return wbc.error
   } finally {
-    if (in_hand !== null) folio_end_write(space, in_hand, FAILED)
+    if (in_hand !== null) folio_end_write(space, wbc.slot, in_hand, FAILED)
     end_pass(wbc)
   }
 }
