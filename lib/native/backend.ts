@@ -175,6 +175,7 @@ export class AddressSpace implements api.AddressSpace {
       throw new WritebackError('EBUSY', `folio ${removed.index} is ${state}`)
     }
     const slot = folio_slot(removed)
+    space.gatherExtents()
     folio_detach(removed)
     space.folios[slot] = null
     words[Control.MAPPING] = space.id

@@ -5,7 +5,7 @@
 import { type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
-import { FolioChunk, FolioWord, NO_SLOT, Pass, PassMode, PassStatus, PG } from './layout.js'
+import { FolioChunk, FolioKey, FolioWord, NO_SLOT, Pass, PassMode, PassStatus, PG } from './layout.js'
 import { type PassBlock, passBlock } from './pass_block.js'
 import type { Space } from './space.js'
 
@@ -88,7 +88,7 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
     const i = words[Pass.BATCH_I]
     if (i < words[Pass.BATCH_NR]) {
       const { control, space } = wbc
-      const nr_to_write = control.nrToWrite - folio.nrPages
+      const nr_to_write = control.nrToWrite - slot_nr_pages(space, wbc.slot)
       const slot = words[Pass.SLOTS + i]
       const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
       const at = (slot & FolioChunk.MASK) * FolioWord.SIZE
@@ -107,6 +107,12 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
     }
   }
   return call_writeback_iter(wbc)
+}
+
+/** The pages of a folio that the pass holds a reference to: it may have been removed. */
+function slot_nr_pages(space: Space, slot: number): number {
+  const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
+  return 1 << (chunk[(slot & FolioChunk.MASK) * FolioWord.SIZE + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK)
 }
 
 function call_writeback_iter(wbc: WritebackPass): Folio | null {

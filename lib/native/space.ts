@@ -37,6 +37,8 @@ export class Space {
   /** Every pass block, and those that no pass is using. */
   readonly blocks: PassBlock[] = []
   readonly freeBlocks: PassBlock[] = []
+  /** The extents that callbacks are looking at, that of the innermost pass last. */
+  readonly extents: api.Extent[] = []
   /** What `writebackIndex` was when the mapping was closed. */
   lastWritebackIndex = 0
   /** Who waits for a folio by promise; null while nobody does. */
@@ -59,6 +61,11 @@ export class Space {
     this.id = words[Control.MAPPING]
   }
 
+  /** Extents keep their folios: to be called before a folio leaves its slot. */
+  gatherExtents(): void {
+    for (const extent of this.extents) void extent.folios
+  }
+
   /** Makes room for more folios. */
   grow(): void {
     const chunk = allocate(FolioChunk.BYTES)
@@ -75,6 +82,7 @@ export class Space {
     words[Control.MAPPING] = this.id
     addon.getWritebackIndex()
     this.lastWritebackIndex = doubles[Control.VALUE_F64]
+    this.gatherExtents()
     this.open = false
     addon.closeMapping(this.#handle)
     this.folios = []

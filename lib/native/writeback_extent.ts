@@ -10,7 +10,7 @@ import { pass_in, type WritebackPass } from './page_writeback.js'
 /** The callback is over. */
 export let extent_end: (extent: Extent) => void
 
-/** What the callback sees of an extent: the objects of its folios are gathered only if they are asked for. */
+/** What the callback sees of an extent: the objects of its folios are gathered only if asked for, or before one goes. */
 export class Extent implements api.Extent {
   readonly index: number
   readonly nrPages: number
@@ -19,6 +19,7 @@ export class Extent implements api.Extent {
 
   static {
     extent_end = (extent) => {
+      extent.#wbc?.space.extents.pop()
       extent.#wbc = null
     }
   }
@@ -28,6 +29,7 @@ export class Extent implements api.Extent {
     this.index = doubles[ExtentBlock.INDEX_F64]
     this.nrPages = doubles[ExtentBlock.NR_PAGES_F64]
     this.#wbc = wbc
+    wbc.space.extents.push(this)
   }
 
   get folios(): readonly Folio[] {
@@ -43,12 +45,6 @@ function extent_folios(wbc: WritebackPass): Folio[] {
     folios.push(wbc.space.folios[words[ExtentBlock.SLOTS + i]] as Folio)
   }
   return folios
-}
-
-/** The last folio of the extent that was gathered last. */
-export function extent_last(wbc: WritebackPass): Folio {
-  const words = wbc.block.extentWords as Int32Array
-  return wbc.space.folios[words[ExtentBlock.SLOTS + words[ExtentBlock.NR_FOLIOS] - 1]] as Folio
 }
 
 /**

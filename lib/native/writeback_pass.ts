@@ -13,7 +13,6 @@ import type { Space } from './space.js'
 import {
   Extent,
   extent_end,
-  extent_last,
   writeback_end_extent,
   writeback_get_extent,
 } from './writeback_extent.js'
@@ -28,10 +27,10 @@ export function check_open(space: Space): void {
   if (!space.open) throw new WritebackError('EBADF', 'the mapping is closed')
 }
 
-/** After a user's code: throws unless the pass still stands where it stood, at this folio. */
-function check_current(wbc: WritebackPass, folio: Folio | null): void {
+/** After a user's code: throws unless the pass still is the control's. */
+function check_current(wbc: WritebackPass): void {
   check_open(wbc.space)
-  if (wbc.control.pass !== wbc || wbc.folio !== folio) {
+  if (wbc.control.pass !== wbc) {
     throw new WritebackError('EINVAL', 'another pass was started on this control')
   }
 }
@@ -69,7 +68,7 @@ function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): 
     } finally {
       wbc.waiting = false
     }
-    check_current(wbc, wbc.folio)
+    check_current(wbc)
   }
   if ((folio_flags(blocked) & wbc.blocked_on) !== 0) {
     const held = reason === 'lock' ? 'locked' : 'under writeback'
@@ -108,6 +107,8 @@ export function iterate(
   error: ErrorBox,
   onWait: api.WaitHook | undefined,
 ): Folio | null {
+  // The getter of options.onWait may have closed the mapping.
+  check_open(space)
   let wbc = control.pass
   if (!(wbc instanceof WritebackPass) || !can_resume(wbc, space, folio)) {
     // `error` is the user's, and may have a setter and a getter: they run before anything is looked at.
@@ -177,7 +178,7 @@ export function write_pages(
     for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
       in_hand = folio
       const result = writepage(folio)
-      if (control.pass !== wbc || !space.open) check_current(wbc, folio)
+      if (control.pass !== wbc || !space.open) check_current(wbc)
       const error = result === undefined || result === 0 ? 0 : checkResult(result)
       in_hand = null
       wbc.error = error
@@ -197,7 +198,6 @@ function next_extent(wbc: WritebackPass, max_pages: number, onWait: api.WaitHook
     wait_on_blocked(wbc, onWait)
     found = writeback_get_extent(wbc, max_pages)
   }
-  wbc.folio = found ? extent_last(wbc) : null
   if (!found) end_pass(wbc)
   return found
 }
@@ -216,7 +216,7 @@ export function write_extents(
     while (next_extent(wbc, max_pages, onWait)) {
       in_hand = true
       const result = write_extent(wbc, write)
-      check_current(wbc, wbc.folio)
+      check_current(wbc)
       wbc.error = checkResult(result)
       in_hand = false
       writeback_end_extent(wbc, wbc.error)
@@ -250,7 +250,7 @@ export function write_cache_pages(
     for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
       in_hand = folio
       const result = writepage(folio)
-      check_current(wbc, folio)
+      check_current(wbc)
       if (result === AOP_WRITEPAGE_ACTIVATE) {
         folio.unlock()
         wbc.error = 0

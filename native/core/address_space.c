@@ -129,7 +129,7 @@ struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
  */
 int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 {
-	struct xa_state xas;
+	XA_STATE(xas, &mapping->i_pages, folio_index(folio));
 	int err = 0;
 
 	if (!folio_trylock(folio))
@@ -141,7 +141,8 @@ int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 	} else {
 		folio_change_flags(folio, 0, PG_dirty);
 		xa_lock(&mapping->i_pages);
-		xas = folio_xas(folio);
+		xas.xa_node = folio->node;
+		xas.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio));
 		xas_erase(&xas, folio_order(folio));
 		folio->node = NULL;
 		mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
@@ -296,11 +297,8 @@ bool folio_mark_dirty(struct address_space *mapping, struct folio *folio)
 	if ((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) != 0)
 		return false;
 	xa_lock(&mapping->i_pages);
-	if (likely(folio_in_mapping(folio, mapping))) {
-		struct xa_state xas = folio_xas(folio);
-
-		xas_set_mark(&xas, PAGECACHE_TAG_DIRTY);
-	}
+	if (likely(folio_in_mapping(folio, mapping)))
+		folio_set_mark(folio, PAGECACHE_TAG_DIRTY);
 	xa_unlock(&mapping->i_pages);
 	return true;
 }
@@ -321,6 +319,40 @@ bool folio_clear_dirty_for_io(struct folio *folio)
 }
 
 /**
+ * folio_trylock_for_io - lock a folio and clear its dirty flag, if it can be written at once
+ * @mapping: the page cache that it has to be in
+ * @folio: the folio; the caller holds a reference
+ *
+ * What folio_trylock() and folio_clear_dirty_for_io() do, in one step.
+ *
+ * Return: false, with nothing done, if it is locked, clean, under writeback or not in @mapping.
+ */
+bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio)
+{
+	uint16_t old = atomic_load_explicit(&folio->flags, memory_order_acquire);
+
+	do {
+		if ((old & (PG_locked | PG_dirty | PG_writeback)) != PG_dirty)
+			return false;
+		if (likely((old & PG_shared) == 0)) {
+			if (!folio_in_mapping(folio, mapping))
+				return false;
+			atomic_store_explicit(&folio->flags, old ^ (PG_locked | PG_dirty),
+					      memory_order_relaxed);
+			return true;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(
+		&folio->flags, &old, old ^ (PG_locked | PG_dirty), memory_order_acq_rel,
+		memory_order_acquire));
+	if (folio_in_mapping(folio, mapping))
+		return true;
+	/* It was dirtied after its removal, which is nobody's business. */
+	folio_change_flags(folio, PG_dirty, 0);
+	folio_unlock(mapping, folio);
+	return false;
+}
+
+/**
  * folio_start_writeback - the folio's data is on its way to the device
  * @mapping: the page cache
  * @folio: the folio, locked, not under writeback
@@ -336,14 +368,12 @@ void folio_start_writeback(struct address_space *mapping, struct folio *folio, b
 	old = folio_change_flags(folio, PG_writeback, 0);
 	assert((old & PG_writeback) == 0);
 	if (likely(folio_in_mapping(folio, mapping))) {
-		struct xa_state xas = folio_xas(folio);
-
-		xas_set_mark(&xas, PAGECACHE_TAG_WRITEBACK);
+		folio_set_mark(folio, PAGECACHE_TAG_WRITEBACK);
 		/* Dirtied again since its flag was cleared: there is more to write. */
 		if ((old & PG_dirty) == 0)
-			xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
+			folio_clear_mark(folio, PAGECACHE_TAG_DIRTY);
 		if (!keep_write)
-			xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
+			folio_clear_mark(folio, PAGECACHE_TAG_TOWRITE);
 	}
 	xa_unlock(&mapping->i_pages);
 }
@@ -360,11 +390,8 @@ void folio_end_writeback(struct address_space *mapping, struct folio *folio)
 	xa_lock(&mapping->i_pages);
 	old = folio_change_flags(folio, 0, PG_writeback);
 	assert((old & PG_writeback) != 0);
-	if (likely(folio_in_mapping(folio, mapping))) {
-		struct xa_state xas = folio_xas(folio);
-
-		xas_clear_mark(&xas, PAGECACHE_TAG_WRITEBACK);
-	}
+	if (likely(folio_in_mapping(folio, mapping)))
+		folio_clear_mark(folio, PAGECACHE_TAG_WRITEBACK);
 	xa_unlock(&mapping->i_pages);
 	if (unlikely((old & PG_shared) != 0))
 		folio_wake(mapping, folio, PG_writeback);

@@ -65,6 +65,7 @@ void folio_batch_release(struct address_space *mapping, struct folio_batch *fbat
 
 int folio_lock(struct address_space *mapping, struct folio *folio);
 void folio_unlock(struct address_space *mapping, struct folio *folio);
+bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio);
 int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
 
 bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
@@ -100,16 +101,23 @@ static inline bool mapping_tagged(const struct address_space *mapping, xa_mark_t
 	return xa_marked(&mapping->i_pages, tag);
 }
 
-/* The folio's place in its tree. The folio is in the cache and the tree's lock is held. */
-static inline struct xa_state folio_xas(const struct folio *folio)
+/* The folio's bit in the mark words of its node. The folio is in the cache. */
+static inline uint64_t folio_bit(const struct folio *folio)
 {
-	struct xa_node *node = folio->node;
-	unsigned int shift = FOLIO_ORDER_BITS + node->shift;
+	unsigned int shift = FOLIO_ORDER_BITS + folio->node->shift;
 
-	return (struct xa_state){.xa = node->array,
-				 .xa_index = folio_index(folio),
-				 .xa_node = node,
-				 .xa_offset = (unsigned int)(folio->key >> shift) & XA_CHUNK_MASK};
+	return UINT64_C(1) << ((folio->key >> shift) & XA_CHUNK_MASK);
+}
+
+/* Sets or clears a mark of a folio that is in the cache, with the tree's lock held. */
+static inline void folio_set_mark(const struct folio *folio, xa_mark_t tag)
+{
+	xas_set_marks(folio->node, folio_bit(folio), tag);
+}
+
+static inline void folio_clear_mark(const struct folio *folio, xa_mark_t tag)
+{
+	xas_clear_marks(folio->node, folio_bit(folio), tag);
 }
 
 #endif

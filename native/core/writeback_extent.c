@@ -12,28 +12,32 @@ static void extent_add(struct writeback_extent *extent, struct folio *folio)
 }
 
 /*
- * Whether handing back the last folio without error would make writeback_iter() return one that
- * continues the extent, at once and without a wait.
+ * The folio that writeback_iter() would return if the last one were handed back without error,
+ * taken as it would take it: if it continues the extent, and without a wait. NULL otherwise, with
+ * nothing done.
  */
-static bool extent_continues(struct address_space *mapping, struct writeback_control *wbc,
-			     const struct writeback_extent *extent, uint64_t max_pages)
+static struct folio *extent_continue(struct address_space *mapping, struct writeback_control *wbc,
+				     const struct writeback_extent *extent, uint64_t max_pages)
 {
-	const struct folio *last = extent->folios[extent->nr_folios - 1];
-	const struct folio *next;
-	unsigned int flags;
+	int64_t nr_to_write =
+		wbc->nr_to_write - folio_nr_pages(extent->folios[extent->nr_folios - 1]);
+	struct folio *next;
 
 	if (extent->nr_pages >= max_pages)
-		return false;
-	if (wbc->sync_mode == WB_SYNC_NONE && wbc->nr_to_write - folio_nr_pages(last) <= 0)
-		return false;
+		return NULL;
+	if (wbc->sync_mode == WB_SYNC_NONE && nr_to_write <= 0)
+		return NULL;
 	if (!writeback_fill_batch(mapping, wbc))
-		return false;
+		return NULL;
 	next = wbc->fbatch.folios[wbc->fbatch.i];
 	if (folio_index(next) != extent->index + extent->nr_pages ||
 	    extent->nr_pages + (uint64_t)folio_nr_pages(next) > max_pages)
-		return false;
-	flags = folio_flags(next) & (PG_locked | PG_dirty | PG_writeback);
-	return flags == PG_dirty && folio_in_mapping(next, mapping);
+		return NULL;
+	if (!folio_trylock_for_io(mapping, next))
+		return NULL;
+	wbc->fbatch.i++;
+	wbc->nr_to_write = nr_to_write;
+	return next;
 }
 
 /**
@@ -70,31 +74,59 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 		return false;
 	extent->index = folio_index(folio);
 	extent_add(extent, folio);
-	while (extent_continues(mapping, wbc, extent, max_pages)) {
-		*error = 0;
-		folio = writeback_iter(mapping, wbc, folio, error);
-		assert(folio != NULL &&
-		       folio_next_index(folio) ==
-			       extent->index + extent->nr_pages + (uint64_t)folio_nr_pages(folio));
+	while ((folio = extent_continue(mapping, wbc, extent, max_pages)) != NULL)
 		extent_add(extent, folio);
-	}
+	*error = 0;
 	return true;
 }
 
-/* The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
-static void folio_end_write(struct address_space *mapping, struct folio *folio, int error)
+/* The write failed. Whoever removed the folio meanwhile has taken it over. */
+static void end_failed(struct address_space *mapping, struct folio *folio)
 {
 	if (!folio_in_mapping(folio, mapping))
 		return;
-	if (error != 0) {
-		folio_mark_dirty(mapping, folio);
-		if (folio_test_locked(folio))
-			folio_unlock(mapping, folio);
-	} else if (folio_test_locked(folio)) {
-		if (!folio_test_writeback(folio))
-			folio_start_writeback(mapping, folio, false);
+	folio_mark_dirty(mapping, folio);
+	if (folio_test_locked(folio))
 		folio_unlock(mapping, folio);
-		folio_end_writeback(mapping, folio);
+}
+
+/* The folio was written. Whoever unlocked or removed it meanwhile has taken it over. */
+static void end_written(struct address_space *mapping, struct folio *folio)
+{
+	if (!folio_in_mapping(folio, mapping) || !folio_test_locked(folio))
+		return;
+	if (!folio_test_writeback(folio))
+		folio_start_writeback(mapping, folio, false);
+	folio_unlock(mapping, folio);
+	folio_end_writeback(mapping, folio);
+}
+
+/* end_written() for a run of folios: neighbours lose their marks at once, a word at a time. */
+static void end_all_written(struct address_space *mapping, struct folio *const *folios, uint32_t nr)
+{
+	const unsigned int state = PG_locked | PG_dirty | PG_writeback | PG_shared;
+	struct xa_node *node = NULL;
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i <= nr; i++) {
+		struct folio *folio = i < nr ? folios[i] : NULL;
+
+		if (node != NULL && (folio == NULL || folio->node != node)) {
+			xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
+			xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
+			node = NULL;
+			bits = 0;
+		}
+		if (folio == NULL)
+			break;
+		/* Start and end of writeback at once: WRITEBACK would be set and cleared again. */
+		if ((folio_flags(folio) & state) == PG_locked && folio_in_mapping(folio, mapping)) {
+			folio_change_flags(folio, 0, PG_locked);
+			node = folio->node;
+			bits |= folio_bit(folio);
+		} else {
+			end_written(mapping, folio);
+		}
 	}
 }
 
@@ -108,10 +140,13 @@ void writeback_end_extent(struct address_space *mapping, struct writeback_extent
 {
 	struct folio *last = extent->folios[extent->nr_folios - 1];
 
+	if (error == 0)
+		end_all_written(mapping, extent->folios, extent->nr_folios);
 	for (uint32_t i = 0; i < extent->nr_folios; i++) {
 		struct folio *folio = extent->folios[i];
 
-		folio_end_write(mapping, folio, error);
+		if (error != 0)
+			end_failed(mapping, folio);
 		if (folio != last)
 			folio_put(mapping, folio);
 	}

@@ -472,15 +472,12 @@ bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t
 	while (xas_find_marked(xas, max, from) != NULL) {
 		struct xa_node *node = xas->xa_node;
 		uint64_t bits = UINT64_C(1) << xas->xa_offset;
-		uint64_t old = node->marks[to];
 
 		/* Only in a lowest node is every marked slot an entry. */
 		if (node->shift == 0)
 			bits = node->marks[from] & (~UINT64_C(0) << xas->xa_offset) &
 			       node_mask(node, max);
-		node->marks[to] = old | bits;
-		if (old == 0)
-			xas_set_marks_up(node, to);
+		xas_set_marks(node, bits, to);
 		xas->xa_offset = XA_CHUNK_MASK - (unsigned int)__builtin_clzll(bits);
 		xas_pause(xas);
 		copied += (unsigned int)__builtin_popcountll(bits);

@@ -155,26 +155,37 @@ static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
 	return (xas->xa_node->marks[mark] >> xas->xa_offset & 1) != 0;
 }
 
-/* A mark travels up only where its word was empty: else the slot above bears it already. */
-static inline void xas_set_mark(const struct xa_state *xas, xa_mark_t mark)
+/*
+ * Sets or clears a mark on these slots of a node, all of them entries. It travels up only where the
+ * node's word was, or becomes, empty: else the slot above bears it already, or still has to.
+ */
+static inline void xas_set_marks(struct xa_node *node, uint64_t bits, xa_mark_t mark)
 {
-	struct xa_node *node = xas->xa_node;
 	uint64_t old = node->marks[mark];
 
-	node->marks[mark] = old | UINT64_C(1) << xas->xa_offset;
+	node->marks[mark] = old | bits;
 	if (unlikely(old == 0))
 		xas_set_marks_up(node, mark);
 }
 
-static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
+static inline void xas_clear_marks(struct xa_node *node, uint64_t bits, xa_mark_t mark)
 {
-	struct xa_node *node = xas->xa_node;
 	uint64_t old = node->marks[mark];
-	uint64_t word = old & ~(UINT64_C(1) << xas->xa_offset);
+	uint64_t word = old & ~bits;
 
 	node->marks[mark] = word;
 	if (unlikely(word == 0) && old != 0)
 		xas_clear_marks_up(node, mark);
+}
+
+static inline void xas_set_mark(const struct xa_state *xas, xa_mark_t mark)
+{
+	xas_set_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
+}
+
+static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
+{
+	xas_clear_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
 }
 
 /* The next marked entry after the one found last: mostly another bit of the same word. */
