@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The page cache of one file. After mm/filemap.c and mm/page-writeback.c of Linux 6.12.
+
+import { DIRTY, FOLIO_BATCH_SIZE, type MarkNumber, TOWRITE, WRITEBACK } from '../arguments.js'
+import type * as api from '../types.js'
+import type { WaitTable } from '../wait_table.js'
+import {
+  type Folio,
+  folio_alloc,
+  folio_attach,
+  folio_change_flags,
+  folio_detach,
+  folio_flags,
+  folio_mapping,
+  folio_next_index,
+  folio_nr_pages,
+  folio_order,
+  folio_slot,
+  PG_dirty,
+  PG_locked,
+  PG_writeback,
+} from './folio.js'
+import type { FolioBatch } from './folio_batch.js'
+import {
+  XArray,
+  xa_load,
+  xa_marked,
+  xas_clear_mark,
+  xas_erase,
+  xas_extract_marked,
+  xas_insert,
+  xas_set_mark,
+} from './xarray.js'
+
+/** The end of a range that has none; beyond every page index. */
+export const ULONG_MAX = Number.MAX_SAFE_INTEGER
+
+const PAGECACHE_TAG_DIRTY = DIRTY
+const PAGECACHE_TAG_WRITEBACK = WRITEBACK
+const PAGECACHE_TAG_TOWRITE = TOWRITE
+export { PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_TOWRITE, PAGECACHE_TAG_WRITEBACK }
+
+/** struct address_space. */
+export class MappingState {
+  /** Folio by page index. */
+  i_pages = new XArray()
+  /** Pages in the cache. */
+  nrpages = 0
+  /** Where a cyclic pass starts. */
+  writeback_index = 0
+  /** log2 of the page size; only byte ranges depend on it. */
+  readonly page_shift: number
+  /** Once closed, the tree is gone and what folios remember of it means nothing. */
+  closed = false
+  /** Who waits for a folio by promise; null while nobody does. */
+  waiters: WaitTable<Folio> | null = null
+  /** The object that users hold. */
+  readonly handle: api.AddressSpace
+
+  constructor(handle: api.AddressSpace, page_shift: number) {
+    this.handle = handle
+    this.page_shift = page_shift
+  }
+}
+
+/** Drops the page cache, dirty folios and all. The folios keep their flags. */
+export function address_space_destroy(mapping: MappingState): void {
+  const { waiters } = mapping
+  mapping.closed = true
+  mapping.i_pages = new XArray()
+  mapping.nrpages = 0
+  mapping.waiters = null
+  if (waiters !== null) waiters.wakeAll()
+}
+
+/**
+ * Adds a new folio: clean, up to date and unlocked.
+ * @param index - its first page, a multiple of 2^order
+ * @returns null if any of its pages is covered
+ * @throws ENOMEM with nothing changed
+ */
+export function filemap_add_folio(mapping: MappingState, index: number, order: number): Folio | null {
+  const folio = folio_alloc(index, order)
+  const slot = xas_insert(mapping.i_pages, index, order, folio)
+  if (slot === 0) return null
+  folio_attach(folio, mapping, slot)
+  mapping.nrpages += folio_nr_pages(folio)
+  return folio
+}
+
+/** The folio that covers a page, or null. */
+export function filemap_get_folio(mapping: MappingState, index: number): Folio | null {
+  return xa_load(mapping.i_pages, index)
+}
+
+/**
+ * Takes a folio of this mapping out, as truncation does: its dirty flag and all its marks go.
+ * @returns false, with nothing done, while it is locked or under writeback
+ */
+export function filemap_remove_folio(mapping: MappingState, folio: Folio): boolean {
+  if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== 0) return false
+  folio_change_flags(folio, 0, PG_dirty)
+  xas_erase(mapping.i_pages, folio_slot(folio), folio_order(folio))
+  mapping.nrpages -= folio_nr_pages(folio)
+  folio_detach(folio)
+  folio_wake(mapping, folio)
+  return true
+}
+
+/** Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
+export function folio_in_mapping(folio: Folio, mapping: MappingState): boolean {
+  return folio_mapping(folio) === mapping && !mapping.closed
+}
+
+/** Whether any folio bears the mark. */
+export function mapping_tagged(mapping: MappingState, tag: MarkNumber): boolean {
+  return xa_marked(mapping.i_pages, tag)
+}
+
+/**
+ * The next folios that bear a mark, ascending.
+ * @param start - the page to start at: a folio that covers it counts, wherever it begins
+ * @param end - the last page a folio may begin at
+ * @param fbatch - an empty batch, which gets up to FOLIO_BATCH_SIZE folios
+ * @returns the next start: behind the last folio if the batch filled up, else behind `end`
+ */
+export function filemap_get_folios_tag(
+  mapping: MappingState,
+  start: number,
+  end: number,
+  tag: MarkNumber,
+  fbatch: FolioBatch,
+): number {
+  const { folios } = fbatch
+  fbatch.nr = xas_extract_marked(mapping.i_pages, start, end, tag, folios, FOLIO_BATCH_SIZE)
+  if (fbatch.nr === FOLIO_BATCH_SIZE) return folio_next_index(folios[FOLIO_BATCH_SIZE - 1] as Folio)
+  return end === ULONG_MAX ? ULONG_MAX : end + 1
+}
+
+function folio_wake(mapping: MappingState, folio: Folio): void {
+  const { waiters } = mapping
+  if (waiters === null) return
+  waiters.wake(folio)
+  if (waiters.size === 0) mapping.waiters = null
+}
+
+/** Releases the folio's lock, which the caller (or whom it acts for) holds. */
+export function folio_unlock(folio: Folio): void {
+  const mapping = folio_mapping(folio)
+  folio_change_flags(folio, 0, PG_locked)
+  if (mapping !== null) folio_wake(mapping, folio)
+}
+
+/**
+ * Sets the folio's dirty flag and mark; the folio is in the cache.
+ * @returns false, with nothing done, if the flag was set already: the mark is then not looked at
+ */
+export function folio_mark_dirty(folio: Folio): boolean {
+  if ((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) !== 0) return false
+  xas_set_mark((folio_mapping(folio) as MappingState).i_pages, folio_slot(folio), PAGECACHE_TAG_DIRTY)
+  return true
+}
+
+/**
+ * Clears the dirty flag of a locked folio about to be written. The mark stays until folio_start_writeback(), so that a
+ * concurrent sync still finds the folio and waits for it.
+ * @returns whether it was dirty
+ */
+export function folio_clear_dirty_for_io(folio: Folio): boolean {
+  return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) !== 0
+}
+
+/**
+ * The folio's data is on its way to the device. The folio is in the cache, locked, not under writeback.
+ * @param keep_write - keep the TOWRITE mark, because only part of the folio is being written and the iteration has to
+ *   come back for the rest (__folio_start_writeback())
+ */
+export function folio_start_writeback(folio: Folio, keep_write: boolean): void {
+  const xa = (folio_mapping(folio) as MappingState).i_pages
+  const slot = folio_slot(folio)
+  const old = folio_change_flags(folio, PG_writeback, 0)
+  xas_set_mark(xa, slot, PAGECACHE_TAG_WRITEBACK)
+  // Dirtied again since its flag was cleared: there is more to write.
+  if ((old & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
+  if (!keep_write) xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
+}
+
+/** The folio's data is down. The folio is in the cache and under writeback. */
+export function folio_end_writeback(folio: Folio): void {
+  const mapping = folio_mapping(folio) as MappingState
+  folio_change_flags(folio, 0, PG_writeback)
+  xas_clear_mark(mapping.i_pages, folio_slot(folio), PAGECACHE_TAG_WRITEBACK)
+  folio_wake(mapping, folio)
+}
+
+/**
+ * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
+ * nobody can look in between, so that the WRITEBACK flag and mark need not be set to be cleared.
+ */
+export function folio_end_sync_write(folio: Folio): void {
+  const mapping = folio_mapping(folio) as MappingState
+  const slot = folio_slot(folio)
+  const old = folio_change_flags(folio, 0, PG_locked)
+  if ((old & PG_dirty) === 0) xas_clear_mark(mapping.i_pages, slot, PAGECACHE_TAG_DIRTY)
+  xas_clear_mark(mapping.i_pages, slot, PAGECACHE_TAG_TOWRITE)
+  folio_wake(mapping, folio)
+}

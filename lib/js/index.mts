@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+export {
+  AddressSpace,
+  AOP_WRITEPAGE_ACTIVATE,
+  backend,
+  Folio,
+  WritebackControl,
+  WritebackError,
+  writebackIter,
+  writeCachePages,
+} from './index.js'
+export type * from '../types.js'

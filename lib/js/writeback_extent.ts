@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What file systems do around writeback_iter() to write runs of folios at once, in one place.
+
+import type * as api from '../types.js'
+import { subtractPages } from '../writeback_control.js'
+import {
+  folio_end_sync_write,
+  folio_end_writeback,
+  folio_in_mapping,
+  folio_mark_dirty,
+  folio_unlock,
+  type MappingState,
+  PAGECACHE_TAG_DIRTY,
+  PAGECACHE_TAG_TOWRITE,
+} from './address_space.js'
+import {
+  type Folio,
+  folio_flags,
+  folio_index,
+  folio_mapping,
+  folio_nr_pages,
+  folio_slot,
+  folio_trylock_for_io,
+  folio_unlock_after_io,
+  PG_locked,
+  PG_writeback,
+} from './folio.js'
+import { type WritebackPass, writeback_fill_batch, writeback_iter } from './page_writeback.js'
+import { xas_clear_marks } from './xarray.js'
+
+/** Folios that are locked, cleared for I/O and contiguous. */
+export class WritebackExtent {
+  /** First page. */
+  index = 0
+  nr_pages = 0
+  nr_folios = 0
+  /** The first `nr_folios` are the extent's; what stands behind is left over from longer ones. */
+  readonly folios: Folio[] = []
+}
+
+/** The callback is over: the view lets go of the extent. */
+export let extent_end: (extent: Extent) => void
+
+/** What the callback sees of an extent: its folios are copied only if they are asked for. */
+export class Extent implements api.Extent {
+  readonly index: number
+  readonly nrPages: number
+  #extent: WritebackExtent | null
+  #folios: readonly Folio[] | null = null
+
+  static {
+    extent_end = (extent) => {
+      extent.#extent = null
+    }
+  }
+
+  constructor(extent: WritebackExtent) {
+    this.index = extent.index
+    this.nrPages = extent.nr_pages
+    this.#extent = extent
+  }
+
+  get folios(): readonly Folio[] {
+    if (this.#folios === null) {
+      this.#folios = this.#extent === null ? [] : this.#extent.folios.slice(0, this.#extent.nr_folios)
+    }
+    return this.#folios
+  }
+}
+
+function extent_add(extent: WritebackExtent, folio: Folio): void {
+  extent.folios[extent.nr_folios++] = folio
+  extent.nr_pages += folio_nr_pages(folio)
+}
+
+/**
+ * Takes what writeback_iter() would return next, the folios before handed back without error, as long as that continues
+ * the extent, at once and without a wait.
+ */
+function extent_extend(
+  mapping: MappingState,
+  wbc: WritebackPass,
+  extent: WritebackExtent,
+  max_pages: number,
+): void {
+  const { control, fbatch } = wbc
+  let last_nr = extent.nr_pages
+  while (extent.nr_pages < max_pages) {
+    const nr_to_write = subtractPages(control.nrToWrite, last_nr)
+    if (!wbc.sync_all && nr_to_write <= 0) return
+    if (fbatch.i === fbatch.nr && !writeback_fill_batch(mapping, wbc)) return
+    const next = fbatch.folios[fbatch.i] as Folio
+    last_nr = folio_nr_pages(next)
+    if (folio_index(next) !== extent.index + extent.nr_pages || extent.nr_pages + last_nr > max_pages) return
+    if (folio_mapping(next) !== mapping || !folio_trylock_for_io(next)) return
+    control.nrToWrite = nr_to_write
+    fbatch.i++
+    extent_add(extent, next)
+  }
+}
+
+/**
+ * The next contiguous run of folios to write. An extent ends at a hole, where nr_to_write runs out, and before a folio
+ * that is locked or under writeback: a pass never waits while it holds folios.
+ * @param extent - in: the extent that was returned last, with no folio to start; out: the next one
+ * @param max_pages - the most pages it may have; a single larger folio is an extent of its own
+ * @returns false when the pass is over or blocked, as from writeback_iter(); wbc.error in counts as that of the last
+ *   folio of the extent
+ */
+export function writeback_get_extent(
+  mapping: MappingState,
+  wbc: WritebackPass,
+  extent: WritebackExtent,
+  max_pages: number,
+): boolean {
+  const last = extent.nr_folios === 0 ? null : extent.folios[extent.nr_folios - 1]
+  const folio = writeback_iter(mapping, wbc, last)
+  if (folio === null) return false
+  extent.index = folio_index(folio)
+  extent.nr_pages = 0
+  extent.nr_folios = 0
+  extent_add(extent, folio)
+  extent_extend(mapping, wbc, extent, max_pages)
+  return true
+}
+
+/** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
+export function folio_end_write(mapping: MappingState, folio: Folio, error: number): void {
+  if (!folio_in_mapping(folio, mapping)) return
+  const flags = folio_flags(folio)
+  if (error !== 0) {
+    folio_mark_dirty(folio)
+    if ((flags & PG_locked) !== 0) folio_unlock(folio)
+  } else if ((flags & PG_locked) !== 0) {
+    if ((flags & PG_writeback) === 0) {
+      folio_end_sync_write(folio)
+    } else {
+      folio_unlock(folio)
+      folio_end_writeback(folio)
+    }
+  }
+}
+
+/** The folios' write is down: they lose their marks. `bits` are slots of the word that holds this one. */
+function clear_written(mapping: MappingState, slot: number, bits: number): void {
+  xas_clear_marks(mapping.i_pages, slot, bits, PAGECACHE_TAG_DIRTY)
+  xas_clear_marks(mapping.i_pages, slot, bits, PAGECACHE_TAG_TOWRITE)
+}
+
+/** folio_end_write() without error for a run of folios: neighbours lose their marks a word at a time. */
+function end_all_written(mapping: MappingState, extent: WritebackExtent): void {
+  let slot = 0
+  let bits = 0
+  for (let i = 0; i < extent.nr_folios; i++) {
+    const folio = extent.folios[i]
+    if (folio_mapping(folio) !== mapping || !folio_unlock_after_io(folio)) {
+      folio_end_write(mapping, folio, 0)
+      continue
+    }
+    const next = folio_slot(folio)
+    if (next >> 5 !== slot >> 5) {
+      clear_written(mapping, slot, bits)
+      bits = 0
+    }
+    slot = next
+    bits |= 1 << slot
+  }
+  clear_written(mapping, slot, bits)
+}
+
+/** The extent was written, or not: its folios are dirty again then. */
+export function writeback_end_extent(mapping: MappingState, extent: WritebackExtent, error: number): void {
+  if (error === 0 && mapping.waiters === null) {
+    end_all_written(mapping, extent)
+    return
+  }
+  for (let i = 0; i < extent.nr_folios; i++) folio_end_write(mapping, extent.folios[i], error)
+}

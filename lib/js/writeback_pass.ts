@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and to the
+// control, so what it may have changed is looked at again after each call of it.
+
+import { checkError, checkResult } from '../arguments.js'
+import { invalid, WritebackError } from '../errors.js'
+import type * as api from '../types.js'
+import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
+import { folio_mark_dirty, folio_unlock, type MappingState } from './address_space.js'
+import { type Folio, folio_flags, folio_index, folio_mapping, PG_locked, PG_writeback } from './folio.js'
+import { WritebackPass, writeback_iter } from './page_writeback.js'
+import {
+  Extent,
+  extent_end,
+  folio_end_write,
+  WritebackExtent,
+  writeback_end_extent,
+  writeback_get_extent,
+} from './writeback_extent.js'
+
+type ErrorBox = { value: number }
+
+/** Any error: the callback threw. */
+const FAILED = -1
+
+/** Throws EBADF if the mapping was closed. */
+export function check_open(mapping: MappingState): void {
+  if (mapping.closed) throw new WritebackError('EBADF', 'the mapping is closed')
+}
+
+/** After a user's code: throws unless the pass still is the control's. */
+function check_current(wbc: WritebackPass): void {
+  check_open(wbc.mapping)
+  if (wbc.control.pass !== wbc) {
+    throw new WritebackError('EINVAL', 'another pass was started on this control')
+  }
+}
+
+/** Hangs a new pass on the control. An unfinished one that hung there is released with that. */
+function begin_pass(mapping: MappingState, control: ControlState, owned: boolean): WritebackPass {
+  check_open(mapping)
+  const wbc = new WritebackPass(mapping, control, owned)
+  control.pass = wbc
+  return wbc
+}
+
+/** Takes the pass off its control, where it still hangs there. */
+function end_pass(wbc: WritebackPass): void {
+  if (wbc.control.pass === wbc) wbc.control.pass = null
+}
+
+/** Lets the hook release what the pass is blocked on. Throws EDEADLK if it is still held then. */
+function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): void {
+  const blocked = wbc.blocked as Folio
+  const reason = wbc.blocked_on === PG_locked ? 'lock' : 'writeback'
+  if (onWait !== undefined) {
+    wbc.waiting = true
+    try {
+      onWait(blocked, reason)
+    } finally {
+      wbc.waiting = false
+    }
+    check_current(wbc)
+  }
+  if ((folio_flags(blocked) & wbc.blocked_on) !== 0) {
+    const held = reason === 'lock' ? 'locked' : 'under writeback'
+    throw new WritebackError(
+      'EDEADLK',
+      `the pass would wait for folio ${folio_index(blocked)}, which is ${held}`,
+    )
+  }
+}
+
+/** writeback_iter(), with the hook called where it is blocked. Takes the pass off its control at its end. */
+function next_folio(wbc: WritebackPass, onWait: api.WaitHook | undefined): Folio | null {
+  const last = wbc.folio
+  let folio = writeback_iter(wbc.mapping, wbc, last)
+  while (wbc.blocked !== null) {
+    wait_on_blocked(wbc, onWait)
+    folio = writeback_iter(wbc.mapping, wbc, last)
+  }
+  wbc.folio = folio
+  if (folio === null) end_pass(wbc)
+  return folio
+}
+
+/** `*error = value`, where a user's object stands for the pointer. */
+function set_error(error: ErrorBox, value: number): void {
+  if (!Reflect.set(error, 'value', value)) throw invalid('error', error, 'an object whose value can be set')
+}
+
+/** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
+function can_resume(wbc: WritebackPass | null, mapping: MappingState, folio: Folio | null): boolean {
+  if (wbc === null || wbc.blocked === null) return false
+  return wbc.mapping === mapping && wbc.folio === folio && !wbc.waiting && !wbc.owned
+}
+
+/** writebackIter(), its arguments checked. */
+export function iterate(
+  mapping: MappingState,
+  control: ControlState,
+  folio: Folio | null,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  // The getter of options.onWait may have closed the mapping.
+  check_open(mapping)
+  let wbc = control.pass as WritebackPass | null
+  if (wbc === null || !can_resume(wbc, mapping, folio)) {
+    // `error` is the user's, and may have a setter and a getter: they run before anything is looked at.
+    if (folio === null) {
+      set_error(error, 0)
+      wbc = begin_pass(mapping, control, false)
+    } else {
+      const value = checkError(error.value)
+      wbc = control.pass as WritebackPass | null
+      check_open(mapping)
+      if (
+        wbc === null ||
+        wbc.mapping !== mapping ||
+        wbc.folio !== folio ||
+        wbc.blocked !== null ||
+        wbc.owned
+      ) {
+        throw new WritebackError('EINVAL', `folio ${folio_index(folio)} is not what this pass returned last`)
+      }
+      wbc.error = value
+    }
+  }
+  const next = next_folio(wbc, onWait)
+  if (next === null) set_error(error, wbc.error)
+  return next
+}
+
+/** What the iterator does at an early exit: nothing is lost of a folio that was not written. */
+export function give_back(folio: Folio): void {
+  const mapping = folio_mapping(folio)
+  if (mapping === null || mapping.closed) return
+  if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== PG_locked) return
+  folio_mark_dirty(folio)
+  folio_unlock(folio)
+}
+
+/** AddressSpace.writePages(), its arguments checked. */
+export function write_pages(
+  mapping: MappingState,
+  control: ControlState,
+  writepage: (folio: Folio) => number | void,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(mapping, control, true)
+  let in_hand: Folio | null = null
+  try {
+    for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
+      in_hand = folio
+      const result = writepage(folio)
+      check_current(wbc)
+      wbc.error = checkResult(result)
+      in_hand = null
+      folio_end_write(mapping, folio, wbc.error)
+    }
+    return wbc.error
+  } finally {
+    if (in_hand !== null) folio_end_write(mapping, in_hand, FAILED)
+    end_pass(wbc)
+  }
+}
+
+/** The next extent, with the hook called where the pass is blocked. Takes the pass off its control at its end. */
+function next_extent(
+  wbc: WritebackPass,
+  extent: WritebackExtent,
+  max_pages: number,
+  onWait: api.WaitHook | undefined,
+): boolean {
+  let found = writeback_get_extent(wbc.mapping, wbc, extent, max_pages)
+  while (wbc.blocked !== null) {
+    wait_on_blocked(wbc, onWait)
+    found = writeback_get_extent(wbc.mapping, wbc, extent, max_pages)
+  }
+  if (!found) end_pass(wbc)
+  return found
+}
+
+/** AddressSpace.writeExtents(), its arguments checked. */
+export function write_extents(
+  mapping: MappingState,
+  control: ControlState,
+  write: (extent: api.Extent) => number | void,
+  max_pages: number,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(mapping, control, true)
+  const extent = new WritebackExtent()
+  let in_hand = false
+  try {
+    while (next_extent(wbc, extent, max_pages, onWait)) {
+      in_hand = true
+      const result = write_extent(extent, write)
+      check_current(wbc)
+      wbc.error = checkResult(result)
+      in_hand = false
+      writeback_end_extent(mapping, extent, wbc.error)
+    }
+    return wbc.error
+  } finally {
+    if (in_hand) writeback_end_extent(mapping, extent, FAILED)
+    end_pass(wbc)
+  }
+}
+
+function write_extent(extent: WritebackExtent, write: (extent: api.Extent) => number | void): number | void {
+  const view = new Extent(extent)
+  try {
+    return write(view)
+  } finally {
+    extent_end(view)
+  }
+}
+
+/** writeCachePages(), its arguments checked. */
+export function write_cache_pages(
+  mapping: MappingState,
+  control: ControlState,
+  writepage: (folio: Folio) => number | void,
+  onWait: api.WaitHook | undefined,
+): number {
+  const wbc = begin_pass(mapping, control, true)
+  let in_hand: Folio | null = null
+  try {
+    for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
+      in_hand = folio
+      const result = writepage(folio)
+      check_current(wbc)
+      if (result === AOP_WRITEPAGE_ACTIVATE) {
+        folio.unlock()
+        wbc.error = 0
+      } else {
+        wbc.error = checkResult(result)
+      }
+      in_hand = null
+    }
+    return wbc.error
+  } finally {
+    if (in_hand !== null) give_back(in_hand)
+    end_pass(wbc)
+  }
+}
