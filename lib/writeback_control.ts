@@ -21,6 +21,16 @@ export interface ControlState {
   taggedWritepages: boolean
   rangeCyclic: boolean
   pass: object | null
+  /** A pass on this control that has taken folios ahead: `nrToWrite` is behind until it settles. */
+  ahead: Ahead | null
+}
+
+/**
+ * A pass that is further than it seems. To settle is to make everything as it seems.
+ * @internal
+ */
+export interface Ahead {
+  settle(): void
 }
 
 /**
@@ -35,7 +45,7 @@ function checkOffset(what: string, value: unknown): number | bigint {
       ? value >= 0n && value <= MAX_OFFSET
       : Number.isSafeInteger(value) && (value as number) >= 0
   ) {
-    return value as number | bigint
+    return typeof value === 'bigint' ? value : (value as number) + 0 // -0 becomes 0
   }
   throw invalid(what, value, 'a byte offset, a safe integer or bigint from 0 to 2^63 - 1')
 }
@@ -43,6 +53,11 @@ function checkOffset(what: string, value: unknown): number | bigint {
 function checkFlag(what: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw invalid(what, value, 'true or false')
   return value
+}
+
+function settled(state: ControlState): ControlState {
+  if (state.ahead !== null) state.ahead.settle()
+  return state
 }
 
 /** struct writeback_control; see {@link api.WritebackControl}. */
@@ -56,11 +71,12 @@ export class WritebackControl implements api.WritebackControl {
     taggedWritepages: false,
     rangeCyclic: false,
     pass: null,
+    ahead: null,
   }
 
   static {
     controlState = (wbc) => {
-      if (typeof wbc === 'object' && wbc !== null && #state in wbc) return wbc.#state
+      if (typeof wbc === 'object' && wbc !== null && #state in wbc) return settled(wbc.#state)
       throw invalid('wbc', wbc, 'a WritebackControl')
     }
   }
@@ -79,11 +95,11 @@ export class WritebackControl implements api.WritebackControl {
   }
 
   get nrToWrite(): number {
-    return this.#state.nrToWrite
+    return settled(this.#state).nrToWrite
   }
   set nrToWrite(value: number) {
     if (!Number.isSafeInteger(value)) throw invalid('nrToWrite', value, 'a safe integer')
-    this.#state.nrToWrite = value + 0
+    settled(this.#state).nrToWrite = value + 0
   }
 
   get pagesSkipped(): number {

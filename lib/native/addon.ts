@@ -22,6 +22,8 @@ export interface Addon {
   setWritebackIndex(): void
   beginPass(): void
   writebackIter(): void
+  writebackIterAhead(): void
+  settleAhead(): void
   getExtent(): void
   endExtent(): void
   releasePass(): void

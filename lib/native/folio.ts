@@ -87,12 +87,15 @@ export class Folio implements api.Folio {
     return this.#space.mapping
   }
   get locked(): boolean {
+    this.#space.settle()
     return (this.#words[this.#at] & PG.locked) !== 0
   }
   get dirty(): boolean {
+    this.#space.settle()
     return (this.#words[this.#at] & PG.dirty) !== 0
   }
   get writeback(): boolean {
+    this.#space.settle()
     return (this.#words[this.#at] & PG.writeback) !== 0
   }
   get uptodate(): boolean {
@@ -107,6 +110,7 @@ export class Folio implements api.Folio {
 
   tryLock(): boolean {
     if (!this.#space.open) throw detached(this)
+    this.#space.settle()
     const flags = this.#words[this.#at]
     if ((flags & PG.locked) !== 0) return false
     this.#words[this.#at] = flags | PG.locked
@@ -116,6 +120,7 @@ export class Folio implements api.Folio {
   unlock(): void {
     const space = this.#space
     if (!space.open) throw detached(this)
+    space.settle()
     const flags = this.#words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
     this.#words[this.#at] = flags & ~PG.locked
@@ -125,6 +130,7 @@ export class Folio implements api.Folio {
   markDirty(): boolean {
     const space = this.#space
     if (!space.open) throw detached(this)
+    space.settle()
     const words = this.#words
     const at = this.#at
     const flags = words[at]
@@ -136,6 +142,7 @@ export class Folio implements api.Folio {
   startWriteback(keepWrite = false): void {
     const space = this.#space
     if (!space.open) throw detached(this)
+    space.settle()
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const words = this.#words
     const at = this.#at
@@ -153,6 +160,7 @@ export class Folio implements api.Folio {
   endWriteback(): void {
     const space = this.#space
     if (!space.open) throw detached(this)
+    space.settle()
     const words = this.#words
     const at = this.#at
     const flags = words[at]

@@ -74,9 +74,12 @@ export const enum Pass {
   BLOCKED_ON = 10,
   MAX_PAGES = 11,
   SLOTS = 12,
+  DONE = 43,
   BATCH_NR = 62,
   BATCH_I = 63,
-  BYTES = 512,
+  AHEAD_FIRST = 126,
+  AHEAD_NR = 127,
+  BYTES = 576,
 }
 
 export const enum PassStatus {

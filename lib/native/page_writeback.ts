@@ -2,7 +2,7 @@
 // The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
 // a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
 
-import { type ControlState, pageIndex } from '../writeback_control.js'
+import { type Ahead, type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
 import { FolioChunk, FolioKey, FolioWord, NO_SLOT, Pass, PassMode, PassStatus, PG } from './layout.js'
@@ -28,7 +28,7 @@ class Lease {
 }
 
 /** Where a pass stands. Range and modes were read of its control when it started. */
-export class WritebackPass {
+export class WritebackPass implements Ahead {
   readonly control: ControlState
   readonly space: Space
   readonly block: PassBlock
@@ -45,6 +45,8 @@ export class WritebackPass {
   blocked_on = 0
   /** Whether a hook of the user's runs on behalf of this pass. */
   waiting = false
+  /** How many folios of the stretch that was taken ahead are written. */
+  done = 0
   /** Whether a loop of this library steps the pass, and ends it: nobody else does then. */
   readonly owned: boolean
   readonly #lease: Lease
@@ -68,6 +70,24 @@ export class WritebackPass {
     block.select()
     addon.beginPass()
     if (!owned) abandoned.register(this, lease)
+  }
+
+  /** From here on, until it settles, the stretch is ahead of what everybody else may see. */
+  run_ahead(): void {
+    this.space.ahead = this
+    this.control.ahead = this
+  }
+
+  /** Makes everything as it would be had the folios been taken one by one; native/core/writeback_ahead.c does it. */
+  settle(): void {
+    const { block, control, space } = this
+    space.ahead = null
+    control.ahead = null
+    block.words[Pass.DONE] = this.done
+    block.doubles[Pass.NR_TO_WRITE_F64] = control.nrToWrite
+    block.select()
+    addon.settleAhead()
+    control.nrToWrite = block.doubles[Pass.NR_TO_WRITE_F64]
   }
 
   /** Drops what the core holds for the pass. It is not stepped any more. */
@@ -126,6 +146,27 @@ function call_writeback_iter(wbc: WritebackPass): Folio | null {
   if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return null
   wbc.slot = block.words[Pass.SLOT]
   return wbc.space.folios[wbc.slot]
+}
+
+/**
+ * writeback_iter(), and the folios behind the one it returns, as many as can be had at once: a stretch of the batch, from
+ * Pass.AHEAD_FIRST on. The stretch before, if `wbc.done` says so, is ended and handed back first; else the folio of
+ * `wbc.slot` is.
+ * @returns how many folios; 0 where writeback_iter() returns null
+ */
+export function writeback_iter_ahead(wbc: WritebackPass): number {
+  const { block, control, space } = wbc
+  space.ahead = null
+  control.ahead = null
+  block.words[Pass.DONE] = wbc.done
+  block.words[Pass.SLOT] = wbc.slot
+  block.words[Pass.ERROR] = wbc.error
+  block.doubles[Pass.NR_TO_WRITE_F64] = control.nrToWrite
+  block.select()
+  addon.writebackIterAhead()
+  wbc.done = 0
+  pass_in(wbc)
+  return block.words[Pass.STATUS] === PassStatus.FOLIO ? block.words[Pass.AHEAD_NR] : 0
 }
 
 /** Reads what the core did with the pass. */

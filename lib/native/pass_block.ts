@@ -29,6 +29,7 @@ export class PassBlock {
 
   /** Names this pass to the call that follows. */
   select(): void {
+    this.space.settle()
     words[Control.MAPPING] = this.space.id
     words[Control.PASS] = this.id
   }

@@ -4,6 +4,7 @@
 import { WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import type { WaitTable } from '../wait_table.js'
+import type { Ahead } from '../writeback_control.js'
 import { addon, doubles, type MappingHandle, words } from './addon.js'
 import type { Folio } from './folio.js'
 import { Control, DeferredMarks, FolioChunk } from './layout.js'
@@ -41,6 +42,8 @@ export class Space {
   readonly extents: api.Extent[] = []
   /** What `writebackIndex` was when the mapping was closed. */
   lastWritebackIndex = 0
+  /** The pass that has taken folios ahead; null mostly. It settles before anything is looked at. */
+  ahead: Ahead | null = null
   /** Who waits for a folio by promise; null while nobody does. */
   waiters: WaitTable<Folio> | null = null
   readonly #handle: MappingHandle | undefined
@@ -75,10 +78,16 @@ export class Space {
     this.chunks.push(new Int32Array(chunk))
   }
 
+  /** To be called before anything of the mapping is looked at or changed: a pass may have taken folios ahead. */
+  settle(): void {
+    if (this.ahead !== null) this.ahead.settle()
+  }
+
   /** The folios' objects keep the memory of the folios; nothing else of the mapping is left. */
   close(): void {
     if (!this.open || this.#handle === undefined) return
     const { waiters } = this
+    this.settle()
     words[Control.MAPPING] = this.id
     addon.getWritebackIndex()
     this.lastWritebackIndex = doubles[Control.VALUE_F64]

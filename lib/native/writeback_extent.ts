@@ -3,7 +3,7 @@
 
 import type * as api from '../types.js'
 import { addon } from './addon.js'
-import type { Folio } from './folio.js'
+import { type Folio, wake } from './folio.js'
 import { ExtentBlock, Pass, PassStatus } from './layout.js'
 import { pass_in, type WritebackPass } from './page_writeback.js'
 
@@ -33,16 +33,17 @@ export class Extent implements api.Extent {
   }
 
   get folios(): readonly Folio[] {
-    if (this.#folios === null) this.#folios = this.#wbc === null ? [] : extent_folios(this.#wbc)
+    if (this.#folios === null) this.#folios = this.#wbc === null ? [] : (extent_folios(this.#wbc) as Folio[])
     return this.#folios
   }
 }
 
-function extent_folios(wbc: WritebackPass): Folio[] {
+/** null stands for a folio that was removed since. */
+function extent_folios(wbc: WritebackPass): (Folio | null)[] {
   const words = wbc.block.extentWords as Int32Array
-  const folios: Folio[] = []
+  const folios: (Folio | null)[] = []
   for (let i = 0; i < words[ExtentBlock.NR_FOLIOS]; i++) {
-    folios.push(wbc.space.folios[words[ExtentBlock.SLOTS + i]] as Folio)
+    folios.push(wbc.space.folios[words[ExtentBlock.SLOTS + i]])
   }
   return folios
 }
@@ -69,4 +70,9 @@ export function writeback_end_extent(wbc: WritebackPass, error: number): void {
   wbc.block.words[Pass.ERROR] = error
   wbc.block.select()
   addon.endExtent()
+  if (wbc.space.waiters === null) return
+  for (const folio of extent_folios(wbc)) {
+    // One that was removed woke whoever waited for it then.
+    if (folio !== null) wake(wbc.space, folio)
+  }
 }

@@ -7,24 +7,20 @@ import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
 import { defer, type Folio, folio_flags, folio_space, wake } from './folio.js'
-import { FolioChunk, FolioWord, PG } from './layout.js'
-import { WritebackPass, writeback_iter } from './page_writeback.js'
+import { FolioChunk, FolioWord, Pass, PG } from './layout.js'
+import { WritebackPass, writeback_iter, writeback_iter_ahead } from './page_writeback.js'
 import type { Space } from './space.js'
-import {
-  Extent,
-  extent_end,
-  writeback_end_extent,
-  writeback_get_extent,
-} from './writeback_extent.js'
+import { Extent, extent_end, writeback_end_extent, writeback_get_extent } from './writeback_extent.js'
 
 type ErrorBox = { value: number }
 
 /** Any error: the callback threw. */
 const FAILED = -1
 
-/** Throws EBADF if the mapping was closed. */
+/** Throws EBADF if the mapping was closed. What comes next may look at anything. */
 export function check_open(space: Space): void {
   if (!space.open) throw new WritebackError('EBADF', 'the mapping is closed')
+  space.settle()
 }
 
 /** After a user's code: throws unless the pass still is the control's. */
@@ -165,6 +161,17 @@ function folio_end_write(space: Space, slot: number, folio: Folio, error: number
   }
 }
 
+/** The next stretch of folios, with the hook called where the pass is blocked. Takes the pass off its control at its end. */
+function next_stretch(wbc: WritebackPass, onWait: api.WaitHook | undefined): number {
+  let nr = writeback_iter_ahead(wbc)
+  while (wbc.blocked !== null) {
+    wait_on_blocked(wbc, onWait)
+    nr = writeback_iter_ahead(wbc)
+  }
+  if (nr === 0) end_pass(wbc)
+  return nr
+}
+
 /** AddressSpace.writePages(), its arguments checked. */
 export function write_pages(
   space: Space,
@@ -173,20 +180,60 @@ export function write_pages(
   onWait: api.WaitHook | undefined,
 ): number {
   const wbc = begin_pass(space, control, true)
+  const { words } = wbc.block
+  // Replaced only when the mapping is closed.
+  const { folios } = space
   let in_hand: Folio | null = null
+
+  /** The callback for the folio in hand returned, and nothing is ahead. */
+  const end_write = (folio: Folio, result: number | void): void => {
+    if (control.pass !== wbc || !space.open) check_current(wbc)
+    const error = result === undefined || result === 0 ? 0 : checkResult(result)
+    in_hand = null
+    wbc.error = error
+    folio_end_write(space, wbc.slot, folio, error)
+  }
+
   try {
-    for (let folio = next_folio(wbc, onWait); folio !== null; folio = next_folio(wbc, onWait)) {
-      in_hand = folio
-      const result = writepage(folio)
-      if (control.pass !== wbc || !space.open) check_current(wbc)
-      const error = result === undefined || result === 0 ? 0 : checkResult(result)
-      in_hand = null
-      wbc.error = error
-      folio_end_write(space, wbc.slot, folio, error)
+    for (;;) {
+      const nr = next_stretch(wbc, onWait)
+      if (nr === 0) return wbc.error
+
+      const first = Pass.SLOTS + words[Pass.AHEAD_FIRST]
+      let result: number | void
+      let done = 0
+      wbc.run_ahead()
+      do {
+        const slot = words[first + done]
+        wbc.done = done
+        wbc.slot = slot
+        in_hand = folios[slot] as Folio
+        result = writepage(in_hand)
+      } while ((result === undefined || result === 0) && space.ahead === wbc && ++done < nr)
+      if (done === nr) {
+        in_hand = null
+        wbc.done = done
+        continue
+      }
+
+      // Somebody looked, or the write failed. Now the rest of the batch is written folio by folio.
+      space.settle()
+      wbc.folio = in_hand
+      wbc.done = 0
+      let folio: Folio | null = in_hand
+      end_write(folio, result)
+      while (words[Pass.BATCH_I] < words[Pass.BATCH_NR]) {
+        folio = next_folio(wbc, onWait)
+        if (folio === null) return wbc.error
+        in_hand = folio
+        end_write(folio, writepage(folio))
+      }
     }
-    return wbc.error
   } finally {
-    if (in_hand !== null) folio_end_write(space, wbc.slot, in_hand, FAILED)
+    if (in_hand !== null) {
+      space.settle()
+      folio_end_write(space, wbc.slot, in_hand, FAILED)
+    }
     end_pass(wbc)
   }
 }

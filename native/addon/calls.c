@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "deferred_marks.h"
+#include "writeback_ahead.h"
 #include "writeback_extent.h"
 
 enum { PASS_FOLIO, PASS_DONE, PASS_BLOCKED };
@@ -52,6 +53,9 @@ struct extent_block {
  * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
  * @start: first page of the range
  * @end: last page of the range
+ * @max_pages: the most pages of an extent
+ * @done: how many folios of the stretch were written
+ * @ahead: the stretch that was taken
  * @slots: the folios of wbc.fbatch. TypeScript takes the next one by itself in the common case, and
  *	advances wbc.fbatch.i
  * @extent: room for an extent, if TypeScript gave any
@@ -67,8 +71,9 @@ struct pass {
 	uint32_t blocked_on;
 	uint32_t max_pages;
 	uint32_t slots[FOLIO_BATCH_SIZE];
-	uint32_t unused;
+	uint32_t done;
 	struct writeback_control wbc;
+	struct writeback_ahead ahead;
 	struct extent_block *extent;
 };
 
@@ -87,6 +92,7 @@ static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
 static_assert(offsetof(struct pass, slots) == 12 * 4, "layout.ts");
 static_assert(offsetof(struct pass, wbc.fbatch.nr) == 62 * 4, "layout.ts");
 static_assert(offsetof(struct pass, wbc.fbatch.i) == 63 * 4, "layout.ts");
+static_assert(offsetof(struct pass, ahead.first) == 126 * 4, "layout.ts");
 static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
 static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
@@ -409,6 +415,44 @@ static napi_value next_folio(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
+/*
+ * The folios of the last stretch were written, or its only folio was ended by TypeScript: the next
+ * stretch.
+ */
+static napi_value next_folios(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct pass *pass = current_pass(instance);
+	pgoff_t before = pass->wbc.index;
+	struct folio *folio = NULL;
+
+	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
+	if (pass->done != 0)
+		folio = writeback_end_ahead(mapping, &pass->wbc, &pass->ahead);
+	else if (pass->slot != FOLIO_NO_SLOT)
+		folio = folio_of_slot(&mapping->pool, pass->slot);
+	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
+	pass->ahead.nr = 0;
+	if (folio != NULL)
+		writeback_take_ahead(mapping, &pass->wbc, &pass->ahead);
+	pass_out(pass, before, folio != NULL);
+	return NULL;
+}
+
+/* Somebody might look, in the callback for the folio behind the @done that were written. */
+static napi_value settle(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct pass *pass = current_pass(instance);
+
+	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
+	writeback_settle_ahead(&current_mapping(instance)->mapping, &pass->wbc, &pass->ahead,
+			       pass->done);
+	pass_out(pass, pass->wbc.index, true);
+	return NULL;
+}
+
 static napi_value get_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
@@ -471,6 +515,8 @@ const struct call calls[] = {
 	{"setWritebackIndex", set_writeback_index},
 	{"beginPass", begin_pass},
 	{"writebackIter", next_folio},
+	{"writebackIterAhead", next_folios},
+	{"settleAhead", settle},
 	{"getExtent", get_extent},
 	{"endExtent", end_extent},
 	{"releasePass", release_pass},

@@ -24,7 +24,7 @@ extern "C" {
 
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256
-#define PASS_BYTES 512
+#define PASS_BYTES 576
 #define EXTENT_BYTES 12416
 #define DEFERRED_BYTES 1024
 #define FOLIO_CHUNK_BYTES 24576

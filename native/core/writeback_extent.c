@@ -101,8 +101,16 @@ static void end_written(struct address_space *mapping, struct folio *folio)
 	folio_end_writeback(mapping, folio);
 }
 
-/* end_written() for a run of folios: neighbours lose their marks at once, a word at a time. */
-static void end_all_written(struct address_space *mapping, struct folio *const *folios, uint32_t nr)
+/**
+ * writeback_end_folios - folios were written: start and end writeback of each, and unlock it
+ * @mapping: the page cache
+ * @folios: the folios, which the caller locked and cleared for I/O; who unlocked or removed one
+ *	meanwhile has taken it over
+ * @nr: how many
+ *
+ * Neighbours lose their marks at once, a word at a time.
+ */
+void writeback_end_folios(struct address_space *mapping, struct folio *const *folios, uint32_t nr)
 {
 	const unsigned int state = PG_locked | PG_dirty | PG_writeback | PG_shared;
 	struct xa_node *node = NULL;
@@ -141,7 +149,7 @@ void writeback_end_extent(struct address_space *mapping, struct writeback_extent
 	struct folio *last = extent->folios[extent->nr_folios - 1];
 
 	if (error == 0)
-		end_all_written(mapping, extent->folios, extent->nr_folios);
+		writeback_end_folios(mapping, extent->folios, extent->nr_folios);
 	for (uint32_t i = 0; i < extent->nr_folios; i++) {
 		struct folio *folio = extent->folios[i];
 

@@ -25,6 +25,7 @@ struct writeback_extent {
 
 bool writeback_get_extent(struct address_space *mapping, struct writeback_control *wbc,
 			  struct writeback_extent *extent, uint64_t max_pages, int *error);
+void writeback_end_folios(struct address_space *mapping, struct folio *const *folios, uint32_t nr);
 void writeback_end_extent(struct address_space *mapping, struct writeback_extent *extent,
 			  int error);
 
