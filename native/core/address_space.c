@@ -186,30 +186,9 @@ unlock:
 	return fbatch->nr;
 }
 
-/**
- * folio_put - drop a reference
- * @mapping: the page cache that the folio came from
- * @folio: the folio; with the last reference its memory is free for another
- */
-void folio_put(struct address_space *mapping, struct folio *folio)
+/* The last reference to the folio is gone. */
+void folio_free(struct address_space *mapping, struct folio *folio)
 {
-	uint16_t old = atomic_load_explicit(&folio->refcount, memory_order_relaxed);
-
-	assert(old > 0);
-	if (unlikely(old == FOLIO_REFCOUNT_MAX))
-		return;
-	if (likely((folio_flags(folio) & PG_shared) == 0)) {
-		atomic_store_explicit(&folio->refcount, (uint16_t)(old - 1), memory_order_relaxed);
-	} else {
-		while (!atomic_compare_exchange_weak_explicit(
-			&folio->refcount, &old, (uint16_t)(old - 1), memory_order_acq_rel,
-			memory_order_relaxed)) {
-			if (old == FOLIO_REFCOUNT_MAX)
-				return;
-		}
-	}
-	if (likely(old != 1))
-		return;
 	assert(folio->node == NULL);
 	xa_lock(&mapping->i_pages);
 	folio_pool_put(&mapping->pool, folio);
@@ -237,21 +216,15 @@ static void folio_wake(struct address_space *mapping, struct folio *folio, unsig
 		mapping->a_ops->wake(mapping, folio, flag);
 }
 
-/**
- * folio_lock - take the folio's lock, waiting for it if another holds it
- * @mapping: the page cache that the folio came from
- * @folio: the folio; the caller holds a reference
- *
- * Return: 0, or what the host's wait refused with; the lock is then not taken.
- */
-int folio_lock(struct address_space *mapping, struct folio *folio)
+/* folio_lock() where another holds the lock. */
+int folio_lock_slow(struct address_space *mapping, struct folio *folio)
 {
-	while (!folio_trylock(folio)) {
+	do {
 		int err = folio_wait(mapping, folio, PG_locked);
 
 		if (err != 0)
 			return err;
-	}
+	} while (!folio_trylock(folio));
 	return 0;
 }
 
@@ -301,21 +274,6 @@ bool folio_mark_dirty(struct address_space *mapping, struct folio *folio)
 		folio_set_mark(folio, PAGECACHE_TAG_DIRTY);
 	xa_unlock(&mapping->i_pages);
 	return true;
-}
-
-/**
- * folio_clear_dirty_for_io - clear the dirty flag of a folio about to be written
- * @folio: the folio, locked
- *
- * The mark stays until folio_start_writeback(), so that a concurrent sync still finds the folio and
- * waits for it.
- *
- * Return: whether it was dirty.
- */
-bool folio_clear_dirty_for_io(struct folio *folio)
-{
-	assert(folio_test_locked(folio));
-	return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) != 0;
 }
 
 /**

@@ -60,16 +60,15 @@ int filemap_remove_folio(struct address_space *mapping, struct folio *folio);
 unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end,
 				    xa_mark_t tag, struct folio_batch *fbatch);
 
-void folio_put(struct address_space *mapping, struct folio *folio);
+void folio_free(struct address_space *mapping, struct folio *folio);
 void folio_batch_release(struct address_space *mapping, struct folio_batch *fbatch);
 
-int folio_lock(struct address_space *mapping, struct folio *folio);
+int folio_lock_slow(struct address_space *mapping, struct folio *folio);
 void folio_unlock(struct address_space *mapping, struct folio *folio);
 bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio);
 int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
 
 bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
-bool folio_clear_dirty_for_io(struct folio *folio);
 void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write);
 void folio_end_writeback(struct address_space *mapping, struct folio *folio);
 
@@ -90,10 +89,61 @@ static inline void folio_get(struct folio *folio)
 		;
 }
 
+/**
+ * folio_put - drop a reference
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio; with the last reference its memory is free for another
+ */
+static inline void folio_put(struct address_space *mapping, struct folio *folio)
+{
+	uint16_t old = atomic_load_explicit(&folio->refcount, memory_order_relaxed);
+
+	assert(old > 0);
+	if (likely((folio_flags(folio) & PG_shared) == 0)) {
+		atomic_store_explicit(&folio->refcount,
+				      (uint16_t)(old - (old != FOLIO_REFCOUNT_MAX)),
+				      memory_order_relaxed);
+	} else {
+		while (!atomic_compare_exchange_weak_explicit(
+			&folio->refcount, &old, (uint16_t)(old - (old != FOLIO_REFCOUNT_MAX)),
+			memory_order_acq_rel, memory_order_relaxed))
+			;
+	}
+	if (unlikely(old == 1))
+		folio_free(mapping, folio);
+}
+
 /* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
 static inline bool folio_in_mapping(const struct folio *folio, const struct address_space *mapping)
 {
 	return folio->node != NULL && folio->node->array == &mapping->i_pages;
+}
+
+/**
+ * folio_lock - take the folio's lock, waiting for it if another holds it
+ * @mapping: the page cache that the folio came from
+ * @folio: the folio; the caller holds a reference
+ *
+ * Return: 0, or what the host's wait refused with; the lock is then not taken.
+ */
+static inline int folio_lock(struct address_space *mapping, struct folio *folio)
+{
+	return likely(folio_trylock(folio)) ? 0 : folio_lock_slow(mapping, folio);
+}
+
+/**
+ * folio_clear_dirty_for_io - clear the dirty flag of a folio about to be written
+ * @folio: the folio, locked
+ *
+ * The mark stays until folio_start_writeback(), so that a concurrent sync still finds the folio and
+ * waits for it.
+ *
+ * Return: whether it was dirty.
+ */
+static inline bool folio_clear_dirty_for_io(struct folio *folio)
+{
+	assert(folio_test_locked(folio));
+	return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) != 0;
 }
 
 static inline bool mapping_tagged(const struct address_space *mapping, xa_mark_t tag)

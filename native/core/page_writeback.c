@@ -114,10 +114,13 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
 			return NULL;
 		folio = folio_batch_next(&wbc->fbatch);
 
+		/* All of what follows in one step, as it mostly goes. */
+		if (likely(folio_trylock_for_io(mapping, folio)))
+			return folio;
 		if (folio_lock(mapping, folio) != 0) {
 			wbc_block(wbc, folio, PG_locked);
 		} else {
-			if (likely(folio_prepare_writeback(mapping, wbc, folio)))
+			if (folio_prepare_writeback(mapping, wbc, folio))
 				return folio;
 			folio_unlock(mapping, folio);
 		}
