@@ -45,7 +45,10 @@ export class Folio implements api.Folio {
   static {
     is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #words in value
     folio_space = (folio) => folio.#space
-    folio_flags = (folio) => folio.#words[folio.#at]
+    folio_flags = (folio) => {
+      folio.#space.settle()
+      return folio.#words[folio.#at]
+    }
     folio_slot = (folio) => folio.#words[folio.#at + FolioWord.SLOT]
     folio_detach = (folio) => {
       const { index, order } = folio
