@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { nativeMissing } from './backends.js'
 
-const root = join(import.meta.dirname, '..')
+const root = join(__dirname, '..')
 const build = join(root, 'build', 'core')
 
 function run(command: string, args: string[]): string {
