@@ -40,11 +40,9 @@ export function checkOrder(value: unknown): number {
   return value + 0
 }
 
-/** The head index of a folio of this order: a multiple of 2^order, the last page still a page index. */
-export function checkHead(index: unknown, order: number): number {
-  const head = checkIndex('index', index)
-  if (head % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
-  return head
+/** A folio of this order can begin at this page; its last page is a page index then, too. */
+export function checkAligned(index: number, order: number): void {
+  if (index % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
 }
 
 export function checkPageShift(value: unknown): number {

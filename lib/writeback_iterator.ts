@@ -25,8 +25,10 @@ export class WritebackIterator implements api.WritebackIterator {
   readonly #control: ControlState
   readonly #options: api.WaitOptions
   readonly #error = { value: 0 }
-  /** The folio in hand; null before the first and behind the last. */
+  /** The folio returned last; null before the first and behind the last. */
   #folio: api.Folio | null = null
+  /** Whether the body still has it. It was handed back once next() was called, also where the pass was blocked then. */
+  #inHand = false
   /** The pass as it hangs on the control: another one there means that the control was used for another pass. */
   #pass: object | null = null
   #started = false
@@ -72,6 +74,7 @@ export class WritebackIterator implements api.WritebackIterator {
     }
     let folio: api.Folio | null
     this.#blocked = null
+    this.#inHand = false
     try {
       folio = this.#ops.writebackIter(this.#mapping, this.#wbc, this.#folio, this.#error, this.#options)
     } catch (error) {
@@ -84,6 +87,7 @@ export class WritebackIterator implements api.WritebackIterator {
       this.#done = true
       return { value: undefined, done: true }
     }
+    this.#inHand = true
     this.#pass = this.#control.pass
     this.#error.value = 0
     return { value: folio, done: false }
@@ -91,7 +95,7 @@ export class WritebackIterator implements api.WritebackIterator {
 
   return(): IteratorResult<api.Folio> {
     if (!this.#done) {
-      if (this.#pass !== null && this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
+      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
       this.#giveUp()
     }
     return { value: undefined, done: true }
@@ -101,7 +105,7 @@ export class WritebackIterator implements api.WritebackIterator {
     const folio = this.#folio
     this.#done = true
     this.#folio = null
-    if (folio !== null) this.#ops.giveBack(folio)
+    if (folio !== null && this.#inHand) this.#ops.giveBack(folio)
   }
 
   [Symbol.dispose](): void {
@@ -130,8 +134,8 @@ export class WritebackIterator implements api.WritebackIterator {
       try {
         return this.next()
       } catch (error) {
-        const isBlocked = error instanceof WritebackError && error.code === 'EDEADLK' && !this.#done
-        if (!isBlocked || this.#blocked === null) throw error
+        const isDeadlock = error instanceof WritebackError && error.code === 'EDEADLK'
+        if (!isDeadlock || this.#blocked === null) throw error
         await this.#ops.wait(this.#blocked)
       }
     }

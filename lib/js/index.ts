@@ -2,8 +2,8 @@
 // The public surface over the pure TypeScript backend: arguments in, call, result out.
 
 import {
+  checkAligned,
   checkCallback,
-  checkHead,
   checkIndex,
   checkMark,
   checkMaxPages,
@@ -127,8 +127,9 @@ export class AddressSpace implements api.AddressSpace {
 
   addFolio(index: number, order = 0): Folio {
     check_open(this.#mapping)
+    const head = checkIndex('index', index)
     const checkedOrder = checkOrder(order)
-    const head = checkHead(index, checkedOrder)
+    checkAligned(head, checkedOrder)
     const folio = filemap_add_folio(this.#mapping, head, checkedOrder)
     if (folio === null) {
       const last = head + 2 ** checkedOrder - 1

@@ -38,10 +38,12 @@ export class WritebackExtent {
   readonly folios: Folio[] = []
 }
 
+const NO_FOLIOS: readonly Folio[] = Object.freeze([])
+
 /** The callback is over: the view lets go of the extent. */
 export let extent_end: (extent: Extent) => void
 
-/** What the callback sees of an extent: its folios are copied only if they are asked for. */
+/** What the callback sees of an extent: its folios are copied only if they are asked for. Later it has none. */
 export class Extent implements api.Extent {
   readonly index: number
   readonly nrPages: number
@@ -51,6 +53,7 @@ export class Extent implements api.Extent {
   static {
     extent_end = (extent) => {
       extent.#extent = null
+      extent.#folios = NO_FOLIOS
     }
   }
 
@@ -62,7 +65,8 @@ export class Extent implements api.Extent {
 
   get folios(): readonly Folio[] {
     if (this.#folios === null) {
-      this.#folios = this.#extent === null ? [] : this.#extent.folios.slice(0, this.#extent.nr_folios)
+      const { folios, nr_folios } = this.#extent as WritebackExtent
+      this.#folios = folios.slice(0, nr_folios)
     }
     return this.#folios
   }

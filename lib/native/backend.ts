@@ -3,8 +3,8 @@
 // load; lib/native/index.ts does.
 
 import {
+  checkAligned,
   checkCallback,
-  checkHead,
   checkIndex,
   checkMark,
   checkMaxPages,
@@ -127,7 +127,8 @@ export class AddressSpace implements api.AddressSpace {
   addFolio(index: number, order = 0): Folio {
     const space = this.#space
     check_open(space)
-    const head = checkHead(index, checkOrder(order))
+    const head = checkIndex('index', index)
+    checkAligned(head, checkOrder(order))
     words[Control.MAPPING] = space.id
     words[Control.ORDER] = order
     doubles[Control.INDEX_F64] = head

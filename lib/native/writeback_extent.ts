@@ -7,7 +7,9 @@ import { type Folio, wake } from './folio.js'
 import { ExtentBlock, Pass, PassStatus } from './layout.js'
 import { pass_in, type WritebackPass } from './page_writeback.js'
 
-/** The callback is over. */
+const NO_FOLIOS: readonly Folio[] = Object.freeze([])
+
+/** The callback is over: the view has no folios any more. */
 export let extent_end: (extent: Extent) => void
 
 /** What the callback sees of an extent: the objects of its folios are gathered only if asked for, or before one goes. */
@@ -21,6 +23,7 @@ export class Extent implements api.Extent {
     extent_end = (extent) => {
       extent.#wbc?.space.extents.pop()
       extent.#wbc = null
+      extent.#folios = NO_FOLIOS
     }
   }
 
@@ -32,8 +35,9 @@ export class Extent implements api.Extent {
     wbc.space.extents.push(this)
   }
 
+  /** While the callback runs, none is null: they are gathered before one is removed. */
   get folios(): readonly Folio[] {
-    if (this.#folios === null) this.#folios = this.#wbc === null ? [] : (extent_folios(this.#wbc) as Folio[])
+    if (this.#folios === null) this.#folios = extent_folios(this.#wbc as WritebackPass) as Folio[]
     return this.#folios
   }
 }
