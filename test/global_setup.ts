@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Says once a run, not once a file, that the native backend is left out.
+// Says once a run, not once a file, what is left out.
 
 import { nativeMissing } from './backends.js'
+import { missingTools } from './tools.js'
 
 export default function setup(): void {
   if (nativeMissing !== null) {
     console.warn(`Tests run on the TypeScript backend only: ${nativeMissing}`)
   }
+  for (const missing of missingTools()) console.warn(`Tests are left out: ${missing}`)
 }

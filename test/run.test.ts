@@ -9,6 +9,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { IologError, parseIolog } from '../lib/cli/iolog.js'
 import { builtinWorkload, WriteData } from '../lib/cli/workload.js'
 import { nativeMissing } from './backends.js'
+import { toolMissing } from './tools.js'
 
 const main = join(__dirname, '../dist/cli/main.js')
 const both = nativeMissing === null ? ['native', 'js'] : ['js']
@@ -105,7 +106,7 @@ describe('the built-in workload', () => {
   })
 })
 
-describe('logs that fio wrote', () => {
+describe.skipIf(toolMissing('fio') !== null)('logs that fio wrote', () => {
   test.each([
     ['random 4k writes', ['--rw=randwrite', '--bs=4k', '--size=16m', '--fsync=64']],
     ['mixed 4k-128k writes', ['--rw=randwrite', '--bsrange=4k-128k', '--size=16m', '--fsync=64']],
