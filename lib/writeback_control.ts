@@ -25,10 +25,7 @@ export interface ControlState {
   ahead: Ahead | null
 }
 
-/**
- * A pass that is further than it seems. To settle is to make everything as it seems.
- * @internal
- */
+/** A pass that is further than it seems. To settle is to make everything as it seems. */
 export interface Ahead {
   settle(): void
 }

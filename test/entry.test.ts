@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The entry points of the built package, as a user's program gets them.
+// The entry points of the built package, as a user's program gets them: by name, from a folder of its own.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,7 +12,7 @@ import { nativeMissing } from './backends.js'
 
 const root = join(__dirname, '..')
 const picked = nativeMissing === null ? 'native' : 'js'
-const NAMES = [
+const BACKEND_NAMES = [
   'AOP_WRITEPAGE_ACTIVATE',
   'AddressSpace',
   'WritebackControl',
@@ -22,20 +22,59 @@ const NAMES = [
   'writebackIter',
 ]
 
+let folder: string
+/** A program's folder, with the package as it stands here. */
+let user: string
+/** One whose package has no addon. */
+let unbuilt: string
+/** One whose package has an addon that is no shared library. */
+let broken: string
+
+/** A program's folder, with a copy of the package in it. */
+function copyPackage(name: string): string {
+  const home = join(folder, name)
+  const copy = join(home, 'node_modules/writeback-iter')
+  mkdirSync(copy, { recursive: true })
+  cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true })
+  cpSync(join(root, 'package.json'), join(copy, 'package.json'))
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  return home
+}
+
 beforeAll(() => {
   if (!existsSync(join(root, 'dist/index.js'))) throw new Error('dist is not built: npm run build:ts')
+  folder = mkdtempSync(join(tmpdir(), 'writeback-iter-entry-'))
+  user = join(folder, 'user')
+  mkdirSync(join(user, 'node_modules'), { recursive: true })
+  symlinkSync(root, join(user, 'node_modules/writeback-iter'))
+  unbuilt = copyPackage('unbuilt')
+  broken = copyPackage('broken')
+  const release = join(broken, 'node_modules/writeback-iter/build/Release')
+  mkdirSync(release, { recursive: true })
+  writeFileSync(join(release, 'writeback_iter.node'), 'not a shared library')
 })
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Runs a program that imports the package by its name. */
-function program(type: 'commonjs' | 'module', text: string, forced?: string, cwd = root) {
+/** Runs a program in a folder, with WRITEBACK_ITER_BACKEND set if one is forced. */
+function program(type: 'commonjs' | 'module', text: string, forced?: string, cwd = user) {
   const env = { ...process.env }
   if (forced === undefined) delete env.WRITEBACK_ITER_BACKEND
   else env.WRITEBACK_ITER_BACKEND = forced
-  return spawnSync(process.execPath, [`--input-type=${type}`, '--eval', text], {
-    cwd,
-    encoding: 'utf8',
-    env,
-  })
+  return spawnSync(process.execPath, [`--input-type=${type}`, '--eval', text], { cwd, encoding: 'utf8', env })
+}
+
+/** What the program prints; it prints no error. */
+function output(...args: Parameters<typeof program>): string {
+  const { stdout, stderr } = program(...args)
+  expect(stderr).toBe('')
+  return stdout
+}
+
+/** The program fails with this text among its errors. */
+function expectFailure(text: string | RegExp, ...args: Parameters<typeof program>): void {
+  const { status, stderr } = program(...args)
+  expect(stderr).toMatch(text)
+  expect(status).not.toBe(0)
 }
 
 describe.each([
@@ -44,56 +83,86 @@ describe.each([
 ] as const)('%s', (type, load) => {
   test('the default entry: the native backend if it is built', () => {
     const show = 'console.log(m.backend, new m.AddressSpace().addFolio(4, 2).nrPages)'
-    const { stdout, stderr } = program(type, load('writeback-iter') + show)
-    expect(stderr).toBe('')
-    expect(stdout).toBe(`${picked} 4\n`)
+    expect(output(type, load('writeback-iter') + show)).toBe(`${picked} 4\n`)
   })
 
   test.each(['', '/js', ...(picked === 'native' ? ['/native'] : [])])('writeback-iter%s exports', (entry) => {
-    const keys = program(
-      type,
-      `${load(`writeback-iter${entry}`)} console.log(JSON.stringify(Object.keys(m)))`,
-    )
-    expect(keys.stderr).toBe('')
-    expect(JSON.parse(keys.stdout)).toEqual(expect.arrayContaining(NAMES))
+    const show = 'console.log(JSON.stringify([m.backend, Object.keys(m)]))'
+    const [backend, keys] = JSON.parse(output(type, load(`writeback-iter${entry}`) + show))
+    expect(backend).toBe(entry === '' ? picked : entry.slice(1))
+    expect(keys).toEqual(expect.arrayContaining(BACKEND_NAMES))
   })
 
-  test('WRITEBACK_ITER_BACKEND forces one', () => {
+  test('writeback-iter/file exports CachedFile and the errors', () => {
+    const show = 'console.log(typeof m.CachedFile.open, m.WritebackError.name)'
+    expect(output(type, load('writeback-iter/file') + show)).toBe('function WritebackError\n')
+  })
+
+  test('WRITEBACK_ITER_BACKEND forces one; empty, it forces none', () => {
     const text = `${load('writeback-iter')} console.log(m.backend)`
-    expect(program(type, text, 'js').stdout).toBe('js\n')
-    expect(program(type, text, '').stdout).toBe(`${picked}\n`)
-    const wrong = program(type, text, 'rust')
-    expect(wrong.stderr).toContain('EINVAL: WRITEBACK_ITER_BACKEND is "rust", expected native or js')
-    expect(wrong.status).not.toBe(0)
+    expect(output(type, text, 'js')).toBe('js\n')
+    expect(output(type, text, picked)).toBe(`${picked}\n`)
+    expect(output(type, text, '')).toBe(`${picked}\n`)
+  })
+
+  test('WRITEBACK_ITER_BACKEND of another value is an error that names it', () => {
+    const text = load('writeback-iter')
+    expectFailure(/EINVAL: WRITEBACK_ITER_BACKEND is "rust", expected native or js/, type, text, 'rust')
+  })
+
+  test('what it forces does not concern the entries that name a backend', () => {
+    expect(output(type, `${load('writeback-iter/js')} console.log(m.backend)`, 'rust')).toBe('js\n')
+  })
+
+  test('nothing else of the package can be loaded', () => {
+    expectFailure(/ERR_PACKAGE_PATH_NOT_EXPORTED/, type, load('writeback-iter/dist/js/xarray.js'))
   })
 })
 
-describe('where the addon is not built', () => {
-  let folder: string
+test('require and import give the same classes', () => {
+  const text = `
+    import { createRequire } from 'node:module'
+    import * as imported from 'writeback-iter'
+    import * as js from 'writeback-iter/js'
+    import { WritebackError } from 'writeback-iter/file'
+    const require = createRequire(process.cwd() + '/')
+    const required = require('writeback-iter')
+    console.log(required.AddressSpace === imported.AddressSpace, required.writebackIter === imported.writebackIter)
+    console.log(require('writeback-iter/js').Folio === js.Folio, imported.WritebackError === WritebackError)
+  `
+  expect(output('module', text)).toBe('true true\ntrue true\n')
+})
 
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'writeback-iter-entry-'))
-    cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
-    cpSync(join(root, 'package.json'), join(folder, 'package.json'))
-    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+describe.each([
+  ['is not built', () => unbuilt, /No native build was found/],
+  ['is no shared library', () => broken, /writeback_iter\.node/],
+] as const)('where the addon %s', (_, home, cause) => {
+  test('the default entry is the TypeScript backend, without a word', () => {
+    const text =
+      "const m = require('writeback-iter'); console.log(m.backend, new m.AddressSpace().addFolio(4, 2).nrPages)"
+    expect(output('commonjs', text, undefined, home())).toBe('js 4\n')
+    const module = "import { backend } from 'writeback-iter'; console.log(backend)"
+    expect(output('module', module, undefined, home())).toBe('js\n')
   })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  test('the default entry is the TypeScript backend', () => {
-    const { stdout, stderr } = program(
-      'commonjs',
-      "console.log(require('writeback-iter').backend)",
-      '',
-      folder,
-    )
-    expect(stderr).toBe('')
-    expect(stdout).toBe('js\n')
+  test('writeback-iter/js and /file work', () => {
+    const text = "require('writeback-iter/file'); console.log(require('writeback-iter/js').backend)"
+    expect(output('commonjs', text, undefined, home())).toBe('js\n')
   })
 
-  test('forcing the native backend is an error that names the cause', () => {
-    const { stderr, status } = program('commonjs', "require('writeback-iter')", 'native', folder)
-    expect(stderr).toMatch(/Error: the native backend does not load: No native build was found/)
-    expect(status).not.toBe(0)
+  test.each([
+    ['forcing the native backend', 'writeback-iter', 'native'],
+    ['writeback-iter/native', 'writeback-iter/native', undefined],
+  ])('%s is an error that names the cause', (_, name, forced) => {
+    for (const [type, text] of [
+      ['commonjs', `require('${name}')`],
+      ['module', `import '${name}'`],
+    ] as const) {
+      const { status, stderr } = program(type, text, forced, home())
+      expect(stderr).toMatch(/Error: the native backend does not load: .+/)
+      expect(stderr).toMatch(cause)
+      expect(status).not.toBe(0)
+    }
   })
 })
 
@@ -106,4 +175,100 @@ test('the default entry is the selected backend, as values and as types', () => 
   expect(wbc.syncMode).toBe('all')
   expect(() => mapping.addFolio(1)).toThrow(WritebackError)
   mapping.close()
+})
+
+describe('types', () => {
+  const CONSUMER = `
+import {
+  AddressSpace, AOP_WRITEPAGE_ACTIVATE, backend, type Extent, type Folio, type Mark, type WaitReason,
+  WritebackControl, WritebackError, type WritebackIterator, writebackIter, writeCachePages,
+} from 'writeback-iter'
+import * as js from 'writeback-iter/js'
+import * as native from 'writeback-iter/native'
+
+export function loop(mapping: AddressSpace, wbc: WritebackControl): number {
+  const error = { value: 0 }
+  let folio: Folio | null = null
+  while ((folio = writebackIter(mapping, wbc, folio, error)) !== null) {
+    folio.startWriteback()
+    folio.unlock()
+    folio.endWriteback()
+  }
+  return error.value
+}
+
+export async function others(mapping: AddressSpace): Promise<void> {
+  const wbc: WritebackControl = new WritebackControl({ syncMode: 'all', rangeEnd: 2n ** 63n - 1n })
+  const iterator: WritebackIterator = mapping.writeback(wbc, {
+    onWait: (folio: Folio, reason: WaitReason) => (reason === 'lock' ? folio.unlock() : folio.endWriteback()),
+  })
+  for (const folio of iterator) folio.unlock()
+  for await (const folio of iterator) folio.unlock()
+  const result: number = mapping.writePages(wbc, (folio) => (folio.order === 0 ? undefined : -5))
+  mapping.writeExtents(wbc, (extent: Extent) => void extent.folios[0].index, { maxPages: result })
+  writeCachePages(mapping, wbc, () => AOP_WRITEPAGE_ACTIVATE)
+  const marks: Mark[] = ['dirty', 'writeback', 'towrite']
+  for (const folio of mapping.folios(marks[0], 0, 9)) folio.uptodate = false
+  const both: ['js', 'native'] = [js.backend, native.backend]
+  const either: 'js' | 'native' = backend
+  new js.AddressSpace().addFolio(0).redirtyForWritepage(new native.WritebackControl())
+  const code: 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' = (new Error() as WritebackError).code
+  throw new Error(either + both + code)
+}
+
+// @ts-expect-error there is no such mark
+new AddressSpace().tagged('present')
+// @ts-expect-error read only
+new AddressSpace().addFolio(0).locked = true
+// @ts-expect-error a folio or null
+loop(new AddressSpace(), null)
+// @ts-expect-error internal
+new WritebackError('EINVAL', 'text')
+`
+  const FILE_CONSUMER = `
+import { CachedFile } from 'writeback-iter/file'
+
+export function copy(path: string, bytes: Uint8Array): number {
+  const file: CachedFile = CachedFile.open(path)
+  file.write(bytes, 0)
+  file.fsync()
+  file.close()
+  return file.size
+}
+`
+
+  test.each([
+    [
+      'node16',
+      { module: 'node16', moduleResolution: 'node16', types: [] },
+      ['consumer.mts', 'consumer.cts'],
+      CONSUMER,
+    ],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler', types: [] }, ['consumer.ts'], CONSUMER],
+    [
+      'file',
+      { module: 'node16', moduleResolution: 'node16', types: ['node'] },
+      ['consumer.mts'],
+      FILE_CONSUMER,
+    ],
+  ])('a consumer compiles: %s', (name, options, files, text) => {
+    const home = join(folder, `types-${name}`)
+    mkdirSync(join(home, 'node_modules'), { recursive: true })
+    symlinkSync(root, join(home, 'node_modules/writeback-iter'))
+    symlinkSync(join(root, 'node_modules/@types'), join(home, 'node_modules/@types'))
+    const compilerOptions = {
+      ...options,
+      target: 'es2022',
+      lib: ['es2022', 'esnext.disposable'],
+      strict: true,
+      noEmit: true,
+      skipDefaultLibCheck: true,
+    }
+    writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+    for (const file of files) writeFileSync(join(home, file), text)
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const { stdout, status } = spawnSync(process.execPath, [tsc, '-p', home], { encoding: 'utf8' })
+    expect(stdout).toBe('')
+    expect(status).toBe(0)
+  })
 })

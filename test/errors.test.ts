@@ -417,7 +417,7 @@ describe.each(backends)('errors, $backend', (backend) => {
 
   test.each(parameters)('%s is EINVAL for anything else, and names it', (_, values, what, expected, call) => {
     for (const value of values) {
-      refused((s) => call(s, value), 'EINVAL', `${what} is ${name(value)}, expected ${expected}`)
+      refused((s) => call(s, value as Wrong), 'EINVAL', `${what} is ${name(value)}, expected ${expected}`)
     }
   })
 
@@ -633,7 +633,7 @@ describe.each(backends)('errors, $backend', (backend) => {
       mapping.writebackIndex = 3
       mapping.close()
       for (const value of ['nonsense', 0, undefined, null, {}]) {
-        expectError(() => call(mapping, folio, value), 'EBADF', 'the mapping is closed')
+        expectError(() => call(mapping, folio, value as Wrong), 'EBADF', 'the mapping is closed')
       }
       expect(mapping).toMatchObject({ nrPages: 0, writebackIndex: 3 })
       expect(flags(folio)).toBe('dirty')

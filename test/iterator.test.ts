@@ -453,6 +453,15 @@ describe.each(backends)('iterator, $backend', ({ AddressSpace, WritebackControl,
       expect(writebackIter(mapping, wbc, folio, error)).toBe(folios[2])
     })
 
+    test('a new iterator starts a new pass, also where the one before was blocked at its first folio', () => {
+      const { mapping, folios } = dirtyAt(0, 1, 2)
+      folios[0].tryLock()
+      const wbc = new WritebackControl()
+      expect(thrown(() => mapping.writeback(wbc).next())).toMatchObject({ code: 'EDEADLK' })
+      wbc.rangeStart = PAGE
+      expect(mapping.writeback(wbc).next().value).toBe(folios[1])
+    })
+
     test('one iterator may follow another', () => {
       const { mapping } = dirtyAt(...range(0, 9))
       const wbc = new WritebackControl({ rangeCyclic: true, nrToWrite: 3 })

@@ -701,6 +701,8 @@ describe.each(backends)('writePages, $backend', (backend) => {
       expect(inner).toBe(folios[1])
       expect(flags(folios[0])).toBe('dirty writeback')
       expect(flags(folios[1])).toBe('locked')
+      write(folios[1])
+      expect(writebackIter(mapping, wbc, folios[1], { value: 0 })).toBe(folios[2])
     })
 
     test('a loop over an iterator with another control', () => {

@@ -746,6 +746,21 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
       expect(written).toEqual([0, 1, 2])
     })
 
+    test('one that somebody else is writing by now, and that is clean, is skipped without a wait', () => {
+      const { mapping, folios } = dirtyAt(0, 1, 2)
+      const { written } = pass(backend, mapping, syncAll(), (folio) => {
+        write(folio)
+        if (folio.index !== 0) return
+        const other = new WritebackControl({ rangeStart: PAGE, rangeEnd: PAGE })
+        pass(backend, mapping, other, (taken) => {
+          taken.startWriteback()
+          taken.unlock()
+        })
+      })
+      expect(written).toEqual([0, 2])
+      expect(flags(folios[1])).toBe('writeback')
+    })
+
     test('a clean one is not looked for', () => {
       const { mapping, folios } = dirtyAt(0, 1, 2)
       const error = { value: 0 }
@@ -1026,6 +1041,19 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
     })
     expect(waits).toEqual(['writeback', 'lock'])
     expect(written).toEqual([0])
+  })
+
+  test('a cyclic pass that is blocked has not stopped: writebackIndex stays', () => {
+    const { mapping, folios } = dirtyAt(4, 5, 6)
+    mapping.writebackIndex = 3
+    folios[1].tryLock()
+    const wbc = new WritebackControl({ rangeCyclic: true })
+    const error = { value: 0 }
+    const first = writebackIter(mapping, wbc, null, error) as Folio
+    write(first)
+    expect(thrown(() => writebackIter(mapping, wbc, first, error))).toMatchObject({ code: 'EDEADLK' })
+    expect(mapping.writebackIndex).toBe(3)
+    expect(error.value).toBe(0)
   })
 
   test('EDEADLK for writeback names it, and the lock is dropped', () => {
