@@ -9,3 +9,4 @@ export {
   writebackIter,
   writeCachePages,
 } from './index.js'
+export type { ErrorCode } from './errors.js'

@@ -4,7 +4,7 @@
 import { selectBackend } from './backend.js'
 import type * as api from './types.js'
 
-export { WritebackError } from './errors.js'
+export { type ErrorCode, WritebackError } from './errors.js'
 export type * from './types.js'
 
 const selected: api.Backend = selectBackend()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-export { WritebackError } from '../errors.js'
+export { type ErrorCode, WritebackError } from '../errors.js'
 export { type ByteRange, CachedFile, type CachedFileOptions } from './cached_file.js'
 export type { CachedFileStats } from './inode.js'

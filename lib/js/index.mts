@@ -10,3 +10,4 @@ export {
   writeCachePages,
 } from './index.js'
 export type * from '../types.js'
+export type { ErrorCode } from '../errors.js'

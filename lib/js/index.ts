@@ -41,7 +41,7 @@ import {
   write_pages,
 } from './writeback_pass.js'
 
-export { WritebackError } from '../errors.js'
+export { type ErrorCode, WritebackError } from '../errors.js'
 export type * from '../types.js'
 export { AOP_WRITEPAGE_ACTIVATE, WritebackControl } from '../writeback_control.js'
 export { Folio } from './folio.js'

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import nodeGypBuild from 'node-gyp-build'
-import { Control } from './layout.js'
+import { Control, LAYOUT_VERSION } from './layout.js'
 
 /** What holds an open mapping: it is closed when this is collected. */
 export type MappingHandle = { readonly mappingHandle: unique symbol }
@@ -40,10 +40,16 @@ const control = new ArrayBuffer(Control.BYTES)
 export const words = new Int32Array(control)
 export const doubles = new Float64Array(control)
 
+interface AddonModule {
+  readonly layoutVersion: number | undefined
+  create(control: ArrayBuffer): Addon | undefined
+}
+
 function load(): Addon {
-  const module = nodeGypBuild<{ create(control: ArrayBuffer): Addon | undefined }>(
-    join(__dirname, '..', '..'),
-  )
+  const module = nodeGypBuild<AddonModule>(join(__dirname, '..', '..'))
+  if (module.layoutVersion !== LAYOUT_VERSION) {
+    throw new Error('the addon was built from other sources: run `npm run build:native`')
+  }
   const created = module.create(control)
   if (created === undefined) throw new Error('out of memory')
   return created

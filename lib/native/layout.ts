@@ -3,6 +3,9 @@
 // says F64. native/addon/calls.c has the structs, and asserts these numbers when it is compiled. They are const enums, so
 // that they stand as numbers in the compiled loops.
 
+/** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
+export const LAYOUT_VERSION = 1
+
 /** Flags of a folio, in the lower half of its first word; the upper half is its reference count. */
 export const enum PG {
   locked = 0x0001,

@@ -144,6 +144,7 @@ Napi::Value create(const Napi::CallbackInfo &info)
 Napi::Object Init(Napi::Env env, Napi::Object exports)
 {
 	env.SetInstanceData(new Instances());
+	exports.Set("layoutVersion", Napi::Number::New(env, LAYOUT_VERSION));
 	exports.Set("create", Napi::Function::New(env, create, "create"));
 	return exports;
 }

@@ -22,6 +22,9 @@
 extern "C" {
 #endif
 
+/* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
+#define LAYOUT_VERSION 1
+
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256
 #define PASS_BYTES 576
