@@ -7,5 +7,13 @@ export default defineConfig({
     globalSetup: ['test/global_setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // With --coverage: what the TypeScript backend has, tests reach.
+    coverage: {
+      provider: 'v8',
+      include: ['lib/js/**/*.ts'],
+      reportsDirectory: 'build/coverage',
+      reporter: ['text'],
+      thresholds: { lines: 100, branches: 100, functions: 100 },
+    },
   },
 })

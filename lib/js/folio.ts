@@ -187,10 +187,6 @@ export function folio_next_index(folio: Folio): number {
   return folio_index(folio) + folio_nr_pages(folio)
 }
 
-export function folio_test_locked(folio: Folio): boolean {
-  return (folio_flags(folio) & PG_locked) !== 0
-}
-
 export function folio_test_dirty(folio: Folio): boolean {
   return (folio_flags(folio) & PG_dirty) !== 0
 }
