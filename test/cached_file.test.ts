@@ -266,10 +266,33 @@ describe.each(backends)('CachedFile, $backend', ({ backend }) => {
       expectBytes(onDisk(), expected)
     })
 
-    test('a write of nothing changes nothing', () => {
+    test('memory that is used again brings nothing of its past', () => {
+      fs.writeFileSync(path, bytes(100))
       const file = open({ backend })
-      expect(file.write(new Uint8Array(0), 5000)).toBe(0)
-      expect([file.size, file.dirtyPages]).toEqual([0, 0])
+      file.write(new Uint8Array(256 * PAGE).fill(255), 16 * PAGE)
+      file.truncate(100)
+      file.write(bytes(10, 2), 50) // reads 100 bytes of the page
+      file.write(bytes(10, 3), 20 * PAGE + 50) // reads none
+      file.truncate(40 * PAGE)
+      file.write(bytes(10, 4), 3000)
+      const expected = new Uint8Array(40 * PAGE)
+      expected.set(bytes(100))
+      expected.set(bytes(10, 2), 50)
+      expected.set(bytes(10, 3), 20 * PAGE + 50)
+      expected.set(bytes(10, 4), 3000)
+      expectBytes(readAll(file), expected)
+      file.fsync()
+      expectBytes(onDisk(), expected)
+    })
+
+    test('a write of nothing changes nothing, and reads nothing', () => {
+      fs.writeFileSync(path, bytes(2 * PAGE))
+      const io = new FaultyIO()
+      const file = open({ backend, io })
+      expect([file.write(new Uint8Array(0), 100), file.write(new Uint8Array(0), 5 * PAGE + 1)]).toEqual([
+        0, 0,
+      ])
+      expect([file.size, file.dirtyPages, io.calls.read]).toEqual([2 * PAGE, 0, 0])
     })
 
     test('reads stop at the end', () => {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { CommandError } from './command_error.js'
+import { fuzzCommand } from './fuzz.js'
 import { replayCommand } from './replay.js'
 import { runCommand } from './run.js'
 
@@ -19,7 +20,7 @@ function createProgram(): Command {
     .version(version())
     .showHelpAfterError('(--help tells what there is)')
     .exitOverride()
-  for (const command of [runCommand(), replayCommand()]) {
+  for (const command of [runCommand(), replayCommand(), fuzzCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

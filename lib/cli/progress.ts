@@ -24,20 +24,23 @@ export class Progress {
     this.#total = total
   }
 
-  /** So many are done. Redraws at most a few times a second; cheap enough for every thousandth of the work. */
-  update(done: number): void {
+  /**
+   * So many are done. Redraws at most a few times a second; cheap enough for every thousandth of the work.
+   * @param note - shown behind, a speed for instance
+   */
+  update(done: number, note = ''): void {
     if (this.#bar === null) {
       if (!process.stderr.isTTY || performance.now() < this.#showFrom) return
       this.#bar = new SingleBar({
-        format: `{bar} {percentage}% | {value}/{total} ${this.#what} | {eta_formatted} left`,
+        format: `{bar} {percentage}% | {value}/{total} ${this.#what} | {eta_formatted} left {note}`,
         stream: process.stderr,
         linewrap: true,
         clearOnComplete: true,
       })
-      this.#bar.start(this.#total, done)
+      this.#bar.start(this.#total, done, { note })
       return
     }
-    this.#bar.update(done)
+    this.#bar.update(done, { note })
   }
 
   /** Takes the bar away. Before anything else is printed, and at the end. */

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { randomInt } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { loadBackend } from '../backend.js'
+import { parseProgram, ProgramError } from '../fuzz/operation.js'
+import { type Finding, supervise } from '../fuzz/supervise.js'
+import { CommandError } from './command_error.js'
+import { Progress } from './progress.js'
+
+interface Options {
+  readonly runs?: number
+  readonly seed?: number
+  readonly time?: number
+  readonly ops: number
+  readonly out: string
+  readonly json?: boolean
+}
+
+const DEFAULT_RUNS = 10_000
+const DEFAULT_OPERATIONS = 500
+const MAX_OPERATIONS = 100_000
+const MAX_SEED = 2 ** 32 - 1
+
+export function fuzzCommand(): Command {
+  return new Command('fuzz')
+    .summary('run random programs on both backends and compare')
+    .description(
+      'Runs random programs of operations on the native and the TypeScript backend,\n' +
+        'side by side, and compares after every operation what they answered. The\n' +
+        'first program that differs, crashes or hangs is made small and written to a\n' +
+        'file, and as a trace for replay if it can be said in one.\n' +
+        'Exit code: 0 no difference, 1 a difference, 2 wrong use, or the native\n' +
+        'backend does not load.',
+    )
+    .argument('[file]', 'a program that was written before: runs that one')
+    .option(
+      '--runs <n>',
+      `how many programs; default: ${DEFAULT_RUNS}, or as many as --time allows`,
+      integer(1),
+    )
+    .option('--seed <n>', 'determines the programs; default: a random one', integer(0, MAX_SEED))
+    .option('--time <seconds>', 'for how long', integer(1))
+    .option('--ops <n>', 'operations a program', integer(1, MAX_OPERATIONS), DEFAULT_OPERATIONS)
+    .option('--out <folder>', 'where to write what is found', '.')
+    .option('--json', 'print the outcome as JSON')
+    .action(async (file: string | undefined, options: Options) => {
+      checkBackends()
+      const found = file === undefined ? await runCampaign(options) : await runFile(file, options)
+      process.exitCode = found ? 1 : 0
+    })
+}
+
+function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`Expected an integer from ${min}${max < 2 ** 53 - 1 ? ` to ${max}` : ''}.`)
+  }
+}
+
+function checkBackends(): void {
+  try {
+    loadBackend('native')
+  } catch (error) {
+    throw new CommandError((error as Error).message, { cause: error })
+  }
+}
+
+async function runCampaign(options: Options): Promise<boolean> {
+  const { seed = randomInt(MAX_SEED + 1), time, ops, out } = options
+  const runs = options.runs ?? (time === undefined ? DEFAULT_RUNS : Number.MAX_SAFE_INTEGER)
+  const seconds = time ?? Number.MAX_SAFE_INTEGER
+  const byTime = options.runs === undefined && time !== undefined
+  const progress = new Progress(byTime ? 'seconds' : 'programs', byTime ? seconds : runs)
+  const start = performance.now()
+  const elapsed = () => (performance.now() - start) / 1000
+  const rate = (operations: number) => Math.round(operations / elapsed())
+  const outcome = await supervise(
+    { campaign: { seed, runs, seconds, operations: ops } },
+    (done, operations) =>
+      progress.update(byTime ? Math.floor(elapsed()) : done, `${count(rate(operations))} operations/s`),
+  )
+  progress.stop()
+  const { operations, finding } = outcome
+  const figures = { seconds: Number(elapsed().toFixed(3)), operationsPerSecond: rate(operations) }
+  const name = `fuzz-${seed}-${finding?.run ?? ''}`
+  const files = finding === null ? null : write(out, name, `seed ${seed}, program ${finding.run}`, finding)
+  if (options.json) {
+    console.log(JSON.stringify({ seed, runs: outcome.runs, operations, ...figures, finding, files }, null, 2))
+    return finding !== null
+  }
+  if (finding !== null && files !== null) print(finding, files)
+  const result = finding === null ? 'no difference' : `a ${finding.kind}`
+  console.log(
+    `seed ${seed}: ${count(outcome.runs)} programs, ${count(operations)} operations on each backend, ` +
+      `${count(figures.operationsPerSecond)} a second: ${result}`,
+  )
+  return finding !== null
+}
+
+async function runFile(file: string, options: Options): Promise<boolean> {
+  const program = readFileSync(file, 'utf8')
+  try {
+    parseProgram(program)
+  } catch (error) {
+    if (error instanceof ProgramError) throw new CommandError(`${file}:${error.line}: ${error.message}`)
+    throw error
+  }
+  const { finding } = await supervise({ program }, () => {})
+  if (options.json) console.log(JSON.stringify({ finding }, null, 2))
+  else if (finding === null) console.log(`${file}: no difference`)
+  else print(finding, [file])
+  return finding !== null
+}
+
+/** Writes the program, and the trace if there is one. */
+function write(folder: string, name: string, origin: string, { program, trace }: Finding): string[] {
+  mkdirSync(folder, { recursive: true })
+  const files = [join(folder, `${name}.fuzz`)]
+  writeFileSync(files[0], `# writeback-iter fuzz: ${origin}\n${program}`)
+  if (trace !== null) {
+    files.push(join(folder, `${name}.trace`))
+    writeFileSync(files[1], trace)
+  }
+  return files
+}
+
+function print({ kind, program, logs }: Finding, [file, trace]: string[]): void {
+  process.stdout.write(program)
+  if (logs !== null) console.log(`native: ${logs[0]}\njs:     ${logs[1]}`)
+  else console.log(`a ${kind}`)
+  console.log(`to run it again: writeback-iter fuzz ${file}`)
+  if (trace !== undefined) console.log(`as a trace:      writeback-iter replay --backend native ${trace}`)
+}
+
+function count(n: number): string {
+  return n.toLocaleString('en-US')
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Runs of random programs, one after the other, up to the first that differs, which is then made small.
+
+import { type Backends, compare, type Tally } from './compare.js'
+import { generate } from './generate.js'
+import type { Program } from './operation.js'
+import { Random } from './random.js'
+import { shrink } from './shrink.js'
+
+export interface CampaignOptions {
+  /** 32 bits. With the number of operations it determines every run. */
+  readonly seed: number
+  /** How many runs, at most. */
+  readonly runs: number
+  /** How long, at most. */
+  readonly seconds: number
+  /** Operations a program, about. */
+  readonly operations: number
+}
+
+export interface Failure {
+  readonly run: number
+  readonly program: Program
+}
+
+/** Shrinking takes so long at most, in milliseconds. */
+const SHRINK_TIME = 20_000
+
+/** The program of a run. */
+export function programOf(seed: number, run: number, operations: number): Program {
+  return generate(new Random(seed, run), operations)
+}
+
+/**
+ * Runs programs.
+ * @param begin - told before each run what was done so far
+ * @returns the first run whose program differs; null if none does
+ */
+export function campaign(
+  backends: Backends,
+  { seed, runs, seconds, operations }: CampaignOptions,
+  begin: (run: number, tally: Tally) => void,
+): Failure | null {
+  const tally = { operations: 0 }
+  const end = performance.now() + seconds * 1000
+  let run = 0
+  for (; run < runs && performance.now() < end; run++) {
+    begin(run, tally)
+    const program = programOf(seed, run, operations)
+    if (compare(program, backends, tally) !== null) return { run, program }
+  }
+  begin(run, tally)
+  return null
+}
+
+/**
+ * Makes the program of a failure small.
+ * @param fails - whether a program fails too
+ * @param found - told each smaller program that does
+ */
+export function minimize(
+  program: Program,
+  fails: (program: Program) => boolean,
+  found: (program: Program) => void,
+) {
+  const end = performance.now() + SHRINK_TIME
+  shrink(program, (candidate) => performance.now() < end && fails(candidate), found)
+}

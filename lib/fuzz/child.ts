@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The process that the fuzzer's runs are in: what crashes or hangs there is found, too. Reads its task from stdin, and
+// tells how it goes by lines of JSON on descriptor 3.
+
+import { readFileSync, writeSync } from 'node:fs'
+import { loadBackend } from '../backend.js'
+import { type CampaignOptions, campaign, minimize } from './campaign.js'
+import { type Backends, compare } from './compare.js'
+import { formatProgram, parseProgram, type Program } from './operation.js'
+import { diverges, toTraces } from './trace.js'
+
+/** What to do: a campaign; or one program, or one trace, as text. */
+export type Task =
+  | { readonly campaign: CampaignOptions }
+  | { readonly program: string }
+  | { readonly trace: string }
+
+export type Message =
+  /** A run begins, or its program is being made smaller; so many operations were executed and compared so far. */
+  | { readonly type: 'run'; readonly run: number; readonly operations: number }
+  /** A program differs. The last such message counts. */
+  | { readonly type: 'difference'; readonly run: number; readonly program: string }
+  /** All is said about the program. */
+  | { readonly type: 'done'; readonly logs: readonly [string, string] | null; readonly trace: string | null }
+
+const DESCRIPTOR = 3
+
+function send(message: Message): void {
+  writeSync(DESCRIPTOR, `${JSON.stringify(message)}\n`)
+}
+
+function runCampaign(backends: Backends, options: CampaignOptions): Program | null {
+  let operations = 0
+  const failure = campaign(backends, options, (run, tally) => {
+    operations = tally.operations
+    send({ type: 'run', run, operations })
+  })
+  if (failure === null) return null
+  const { run } = failure
+  let smallest = failure.program
+  const found = (program: Program) => {
+    smallest = program
+    send({ type: 'difference', run, program: formatProgram(program) })
+  }
+  found(failure.program)
+  const fails = (program: Program) => {
+    send({ type: 'run', run, operations })
+    return compare(program, backends) !== null
+  }
+  minimize(failure.program, fails, found)
+  return smallest
+}
+
+function main(): void {
+  const task: Task = JSON.parse(readFileSync(0, 'utf8'))
+  const native = loadBackend('native')
+  const js = loadBackend('js')
+  if ('trace' in task) {
+    send({ type: 'done', logs: null, trace: diverges(task.trace, native) ? task.trace : null })
+    return
+  }
+  const program = 'campaign' in task ? runCampaign([native, js], task.campaign) : parseProgram(task.program)
+  const difference = program === null ? null : compare(program, [native, js], undefined, true)
+  if (program === null || difference === null) {
+    send({ type: 'done', logs: null, trace: null })
+    return
+  }
+  const trace = toTraces(program, js).find((trace) => diverges(trace, native)) ?? null
+  send({ type: 'done', logs: difference.logs, trace })
+}
+
+main()
