@@ -120,10 +120,10 @@ export class CachedFile implements Disposable {
    */
   write(bytes: Uint8Array, position: number): number {
     const inode = this.#open()
-    checkBytes('bytes', bytes)
-    checkPosition('position', position, bytes.length)
-    inode.write(bytes, position)
-    return bytes.length
+    const plain = checkBytes('bytes', bytes)
+    checkPosition('position', position, plain.length)
+    inode.write(plain, position)
+    return plain.length
   }
 
   /**
@@ -133,11 +133,11 @@ export class CachedFile implements Disposable {
    */
   read(into: Uint8Array, position: number): number {
     const inode = this.#open()
-    checkBytes('into', into)
-    checkPosition('position', position, into.length)
-    const end = Math.min(position + into.length, inode.size)
+    const plain = checkBytes('into', into)
+    checkPosition('position', position, plain.length)
+    const end = Math.min(position + plain.length, inode.size)
     if (end <= position) return 0
-    inode.read(into, position, end)
+    inode.read(plain, position, end)
     return end - position
   }
 
@@ -151,6 +151,8 @@ export class CachedFile implements Disposable {
     const inode = this.#open()
     if (range === null || typeof range !== 'object') throw invalid('range', range, 'an object')
     const { start = 0, end = Number.MAX_SAFE_INTEGER } = range
+    // Their getters may have closed the file.
+    this.#open()
     checkPosition('start', start, 0)
     checkPosition('end', end, 0)
     if (end < start) throw invalid('end', end, `an offset not before start, ${start}`)
@@ -212,8 +214,24 @@ export class CachedFile implements Disposable {
   }
 }
 
-function checkBytes(what: string, value: unknown): void {
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
+
+/** An accessor of every Uint8Array, whatever a subclass or the object itself put over it. */
+function accessor<T>(name: string): (bytes: Uint8Array) => T {
+  const { get } = Object.getOwnPropertyDescriptor(typedArray, name) as PropertyDescriptor
+  return (bytes) => Reflect.apply(get as () => T, bytes, [])
+}
+
+const bufferOf = accessor<ArrayBufferLike>('buffer')
+const byteOffsetOf = accessor<number>('byteOffset')
+const lengthOf = accessor<number>('length')
+
+/** The same bytes, as nothing but a Uint8Array: a subclass would run code of its own when it is used. */
+function checkBytes(what: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) throw invalid(what, value, 'a Uint8Array')
+  const length = lengthOf(value)
+  // There is no view of a detached buffer, whose length is 0.
+  return length === 0 ? new Uint8Array(0) : new Uint8Array(bufferOf(value), byteOffsetOf(value), length)
 }
 
 /** A byte offset such that `length` bytes from it on have offsets too. */

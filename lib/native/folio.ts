@@ -6,7 +6,7 @@ import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { addPages, controlState } from '../writeback_control.js'
 import { DeferredMarks, FolioChunk, FolioKey, FolioWord, PG } from './layout.js'
-import { applyDeferredMarks, REMOVED, Space } from './space.js'
+import { applyDeferredMarks, is_space, REMOVED, type Space } from './space.js'
 
 export let is_folio: (value: unknown) => value is Folio
 /** The space of the folio: REMOVED once it was removed. */
@@ -66,7 +66,7 @@ export class Folio implements api.Folio {
 
   /** The object of a slot. Users reach this constructor, but not a space to give it. */
   constructor(space: Space, slot: number) {
-    if (!(space instanceof Space)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
+    if (!is_space(space)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
     this.#space = space
     this.#words = space.chunks[slot >>> FolioChunk.SHIFT]
     this.#at = (slot & FolioChunk.MASK) * FolioWord.SIZE

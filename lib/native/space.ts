@@ -19,6 +19,9 @@ export function allocate(bytes: number): ArrayBuffer {
   }
 }
 
+/** Whether it is a Space, without running any code of the value's. */
+export let is_space: (value: unknown) => value is Space
+
 /**
  * A mapping's state. What the core points to (the list of deferred marks, the folios, the pass blocks) is kept alive here,
  * and dies with it.
@@ -47,6 +50,10 @@ export class Space {
   /** Who waits for a folio by promise; null while nobody does. */
   waiters: WaitTable<Folio> | null = null
   readonly #handle: MappingHandle | undefined
+
+  static {
+    is_space = (value): value is Space => typeof value === 'object' && value !== null && #handle in value
+  }
 
   constructor(mapping: api.AddressSpace | null, pageShift: number) {
     this.mapping = mapping
