@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The process that crash.test.ts kills: crash_child.mjs FILE BACKEND DATA, the operations as JSON on stdin.
+//
+// Reports each operation by two bytes on stdout, '(' when it begins and ')' when it has returned. They are written
+// synchronously: what was reported is in the pipe, however the process ends. The file is not closed, so what is dirty at
+// the end of the operations is lost.
+
+import fs from 'node:fs'
+import { CachedFile } from '../dist/file/index.js'
+
+const [path, backend, dataPath] = process.argv.slice(2)
+const data = fs.readFileSync(dataPath)
+const operations = JSON.parse(fs.readFileSync(0, 'utf8'))
+const file = CachedFile.open(path, { backend })
+
+for (const { kind, position, length, from, pages, start, end } of operations) {
+  fs.writeSync(1, '(')
+  if (kind === 'write') file.write(data.subarray(from, from + length), position)
+  else if (kind === 'truncate') file.truncate(length)
+  else if (kind === 'writeback') file.writeback(pages)
+  else file.fsync({ start, end })
+  fs.writeSync(1, ')')
+}
