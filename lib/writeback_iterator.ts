@@ -10,7 +10,7 @@ import { type ControlState, controlState } from './writeback_control.js'
 export interface IteratorOps {
   readonly writebackIter: api.WritebackIter
   /** Ends the unfinished pass on this control, if any: the rest of its batch is released. */
-  abandon(control: ControlState): void
+  abandon(wbc: api.WritebackControl): void
   /** Gives a folio back: dirty again and unlocked, if it is in its open mapping, locked and not under writeback. */
   giveBack(folio: api.Folio): void
   /** Resolves when the folio, which is locked or under writeback, is unlocked, ends writeback or is gone. */
@@ -66,7 +66,7 @@ export class WritebackIterator implements api.WritebackIterator {
   next(): IteratorResult<api.Folio> {
     if (this.#done) return { value: undefined, done: true }
     if (!this.#started) {
-      this.#ops.abandon(this.#control)
+      this.#ops.abandon(this.#wbc)
       this.#started = true
     } else if (this.#control.pass !== this.#pass) {
       this.#giveUp()
@@ -95,7 +95,7 @@ export class WritebackIterator implements api.WritebackIterator {
 
   return(): IteratorResult<api.Folio> {
     if (!this.#done) {
-      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
+      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#wbc)
       this.#giveUp()
     }
     return { value: undefined, done: true }

@@ -17,7 +17,7 @@ import {
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { WaitTable } from '../wait_table.js'
-import { type ControlState, controlState } from '../writeback_control.js'
+import { controlState } from '../writeback_control.js'
 import { WritebackIterator } from '../writeback_iterator.js'
 import {
   address_space_destroy,
@@ -84,8 +84,8 @@ function wait(folio: api.Folio): Promise<void> {
   return mapping.waiters.wait(folio as Folio)
 }
 
-function abandon(control: ControlState): void {
-  control.pass = null
+function abandon(wbc: api.WritebackControl): void {
+  controlState(wbc).pass = null
 }
 
 /** struct address_space; see {@link api.AddressSpace}. */

@@ -273,7 +273,7 @@ export function writeCachePages(
 
 const iteratorOps = {
   writebackIter,
-  abandon,
+  abandon: (wbc: api.WritebackControl) => abandon(controlState(wbc)),
   giveBack: (folio: api.Folio) => give_back(folio as Folio),
   wait,
 }

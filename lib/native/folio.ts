@@ -18,14 +18,15 @@ export let folio_detach: (folio: Folio) => void
 
 /** Changes the flags of a folio, and notes what that means for its marks. */
 export function defer(space: Space, words: Int32Array, at: number, flags: number): void {
-  const listed = (words[at] & PG.deferred) !== 0
+  if ((words[at] & PG.deferred) === 0) {
+    const { deferred } = space
+    // Before anything changes: the call may throw where the stack ends.
+    if (deferred[0] === DeferredMarks.SIZE) applyDeferredMarks(space)
+    const nr = deferred[0] + 1
+    deferred[nr] = words[at + FolioWord.SLOT]
+    deferred[0] = nr
+  }
   words[at] = flags
-  if (listed) return
-  const { deferred } = space
-  const nr = deferred[0] + 1
-  deferred[nr] = words[at + FolioWord.SLOT]
-  deferred[0] = nr
-  if (nr === DeferredMarks.SIZE) applyDeferredMarks(space)
 }
 
 /** Whoever waits for the folio by promise looks at it again. */
