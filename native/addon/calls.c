@@ -118,6 +118,8 @@ struct instance {
 	struct control *control;
 	struct mapping **mappings;
 	uint32_t nr_mappings;
+	/* Every number below this one is that of an open mapping. */
+	uint32_t first_free;
 };
 
 static void *host_alloc(size_t size)
@@ -150,7 +152,7 @@ void instance_free(struct instance *instance)
 int instance_open_mapping(struct instance *instance, void *deferred, unsigned int page_shift)
 {
 	struct mapping *mapping = calloc(1, sizeof(*mapping));
-	uint32_t id = 0;
+	uint32_t id = instance->first_free;
 
 	if (mapping == NULL)
 		return -ENOMEM;
@@ -170,6 +172,7 @@ int instance_open_mapping(struct instance *instance, void *deferred, unsigned in
 	mapping->deferred = deferred;
 	address_space_init(&mapping->mapping, page_shift, false, &operations);
 	instance->mappings[id] = mapping;
+	instance->first_free = id + 1;
 	instance->control->mapping = id;
 	return (int)id;
 }
@@ -184,6 +187,8 @@ void instance_close_mapping(struct instance *instance, uint32_t id)
 	free(mapping->passes);
 	free(mapping);
 	instance->mappings[id] = NULL;
+	if (id < instance->first_free)
+		instance->first_free = id;
 }
 
 static struct mapping *current_mapping(const struct instance *instance)
