@@ -11,15 +11,17 @@ import { random } from '../lib/cli/workload.js'
 import { backends } from './backends.js'
 import { PAGE } from './helpers.js'
 
-const KILLS = 240
+const KILLS = 210
 /** Children at a time, each on a file of its own. */
 const LANES = 2
-const OPERATIONS = 200
+const OPERATIONS = 120
 const MAX_SIZE = 2 ** 19
 const MAX_WRITE = 2 ** 16
 const DATA_SIZE = 2 ** 20
 /** The latest that a child is killed by the clock, in ms from its first report on. */
-const MAX_DELAY = 30
+const MAX_DELAY = 15
+/** The latest that a child is killed by device writes. */
+const MAX_WRITES = 60
 
 type Operation =
   | { kind: 'write'; position: number; length: number; from: number }
@@ -116,8 +118,10 @@ class Promises {
         break
       }
       case 'truncate':
-        this.#current.fill(0, operation.length)
-        this.#touched(operation.length, MAX_SIZE)
+        if (operation.length < this.#size) {
+          this.#current.fill(0, operation.length)
+          this.#touched(operation.length, this.#size)
+        }
         this.#size = operation.length
         this.#sizes.add(this.#size)
         break
@@ -152,7 +156,8 @@ class Promises {
       const stop = Math.min(end, (page + 1) * PAGE)
       if (this.#loose[page] === 1) {
         if (stop - at === PAGE) this.#loose[page] = 0
-        for (; at < stop; at++) this.#good[at] = +(this.#found[at] === this.#current[at])
+        this.#good.fill(0, at, stop)
+        this.#compare(at, stop)
       }
       at = stop
     }
@@ -160,7 +165,15 @@ class Promises {
 
   #touched(start: number, end: number): void {
     this.#loose.fill(1, Math.floor(start / PAGE), Math.ceil(end / PAGE))
-    for (let at = start; at < end; at++) this.#good[at] |= +(this.#found[at] === this.#current[at])
+    this.#compare(start, end)
+  }
+
+  #compare(start: number, end: number): void {
+    // A loop over private fields takes five times as long.
+    const good = this.#good
+    const found = this.#found
+    const current = this.#current
+    for (let at = start; at < end; at++) if (found[at] === current[at]) good[at] = 1
   }
 }
 
@@ -171,16 +184,21 @@ function crash(
   backend: string,
   operations: Operation[],
 ): Promise<{ killed: boolean; reports: number }> {
-  // By the clock, most kills land where the child spends its time, on the device; by reports they land everywhere.
-  const killAt = next() % 2 === 0 ? 1 + (next() % (2 * OPERATIONS)) : Number.POSITIVE_INFINITY
+  // By the clock, most kills land where the child spends its time, in the device's fsync; by reports they land
+  // everywhere; by device writes, in the middle of passes.
+  const never = Number.POSITIVE_INFINITY
+  const by = (['clock', 'reports', 'writes'] as const)[next() % 3]
   const delay = (next() % (1000 * MAX_DELAY)) / 1000
-  const child = spawn(process.execPath, [join(__dirname, 'crash_child.mjs'), path, backend, dataPath])
+  const killAt = by === 'reports' ? 1 + (next() % (2 * OPERATIONS)) : never
+  const lastWrite = by === 'writes' ? next() % MAX_WRITES : never
+  const script = join(__dirname, 'crash_child.mjs')
+  const child = spawn(process.execPath, [script, path, backend, dataPath, String(lastWrite)])
   return new Promise((resolve, reject) => {
     let reports = 0
     let complaint = ''
     let timer: NodeJS.Timeout | undefined
     child.stdout.on('data', (chunk: Buffer) => {
-      if (reports === 0 && killAt === Number.POSITIVE_INFINITY) {
+      if (reports === 0 && by === 'clock') {
         timer = setTimeout(() => child.kill('SIGKILL'), delay)
       }
       reports += chunk.length

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The process that crash.test.ts kills: crash_child.mjs FILE BACKEND DATA, the operations as JSON on stdin.
+// The process that crash.test.ts kills: crash_child.mjs FILE BACKEND DATA WRITES, the operations as JSON on stdin. After
+// so many device writes, in the middle of a pass, it kills itself where the next one would be.
 //
 // Reports each operation by two bytes on stdout, '(' when it begins and ')' when it has returned. They are written
 // synchronously: what was reported is in the pipe, however the process ends. The file is not closed, so what is dirty at
@@ -7,11 +8,20 @@
 
 import fs from 'node:fs'
 import { CachedFile } from '../dist/file/index.js'
+import { nodeIO } from '../dist/file/io.js'
 
-const [path, backend, dataPath] = process.argv.slice(2)
+const [path, backend, dataPath, writes] = process.argv.slice(2)
 const data = fs.readFileSync(dataPath)
 const operations = JSON.parse(fs.readFileSync(0, 'utf8'))
-const file = CachedFile.open(path, { backend })
+let writesLeft = Number(writes)
+const io = {
+  ...nodeIO,
+  writev(fd, buffers, position) {
+    if (writesLeft-- === 0) process.kill(process.pid, 'SIGKILL')
+    return nodeIO.writev(fd, buffers, position)
+  },
+}
+const file = CachedFile.open(path, { backend, io })
 
 for (const { kind, position, length, from, pages, start, end } of operations) {
   fs.writeSync(1, '(')
