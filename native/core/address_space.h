@@ -35,7 +35,7 @@ struct address_space_operations {
  * @i_pages: folio by page index; its lock protects the tree, the marks, @nrpages and @pool
  * @pool: where the folios come from
  * @nrpages: pages in the cache
- * @writeback_index: where a cyclic pass starts
+ * @writeback_index: where a cyclic pass starts; atomic, since passes may end beside each other
  * @page_shift: log2 of the page size; only byte ranges depend on it
  * @a_ops: what the host provides
  */
@@ -43,7 +43,7 @@ struct address_space {
 	struct xarray i_pages;
 	struct folio_pool pool;
 	uint64_t nrpages;
-	pgoff_t writeback_index;
+	_Atomic pgoff_t writeback_index;
 	unsigned int page_shift;
 	const struct address_space_operations *a_ops;
 };
@@ -146,9 +146,15 @@ static inline bool folio_clear_dirty_for_io(struct folio *folio)
 	return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) != 0;
 }
 
-static inline bool mapping_tagged(const struct address_space *mapping, xa_mark_t tag)
+/* Whether any folio bears the mark. */
+static inline bool mapping_tagged(struct address_space *mapping, xa_mark_t tag)
 {
-	return xa_marked(&mapping->i_pages, tag);
+	bool tagged;
+
+	xa_lock(&mapping->i_pages);
+	tagged = xa_marked(&mapping->i_pages, tag);
+	xa_unlock(&mapping->i_pages);
+	return tagged;
 }
 
 /* The folio's bit in the mark words of its node. The folio is in the cache. */

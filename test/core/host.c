@@ -5,13 +5,16 @@
 
 int host_alloc_fails = -1;
 int host_allocated;
+int host_failed;
 
 static void *host_alloc(size_t size)
 {
 	void *memory;
 
-	if (host_alloc_fails == 0)
+	if (host_alloc_fails == 0) {
+		host_failed++;
 		return NULL;
+	}
 	if (host_alloc_fails > 0)
 		host_alloc_fails--;
 	memory = calloc(1, size);

@@ -22,6 +22,8 @@
 
 /* The allocation that fails, counted down to 0; negative: none. */
 extern int host_alloc_fails;
+/* How many allocations failed in that way. */
+extern int host_failed;
 /* Allocations that are not freed yet. */
 extern int host_allocated;
 
