@@ -1,0 +1,1260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The core against the model, driven by bytes: each decodes to operations, and after each operation
+ * all that can be seen of the two is compared.
+ *
+ * An operation is done on the core first and then on the model. What the core asks of its host in
+ * the middle of a call (to wait, to write a page) is answered there and then, also from the bytes,
+ * and noted; the model is given the same answers in the same order.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "deferred_marks.h"
+#include "host.h"
+#include "model.h"
+#include "writeback_ahead.h"
+#include "writeback_extent.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define NR_PASSES 3
+#define NR_HANDLES 8
+#define NR_EVENTS 1024
+#define MAX_CHUNKS 9
+
+/* A pass is stepped in one way until it is over. */
+enum style { IDLE, BY_FOLIO, BY_EXTENT, BY_CALLBACK };
+
+struct pass {
+	enum style style;
+	struct writeback_control core;
+	struct model_pass model;
+	struct folio *core_hand;
+	struct model_folio *model_hand;
+	struct writeback_extent core_extent;
+	struct model_extent model_extent;
+	bool extent_in_hand;
+};
+
+/* What a writepage callback does with its folio. */
+enum writing {
+	WRITE,
+	WRITE_UNENDED,
+	WRITE_PART,
+	WRITE_AND_TRUNCATE,
+	WRITE_NOTHING,
+	FAIL,
+	REDIRTY,
+	ACTIVATE,
+	NR_WRITINGS
+};
+
+/**
+ * struct event - what the core asked of its host in the middle of a call, and what came of it
+ * @folio: the folio that it is about
+ * @flag: what was waited for; 0 where a page was to be written
+ * @released: it was waited for; else nobody can wait
+ * @truncated: who held the lock did so to truncate the folio, with @truncate_error
+ * @dirtied: a folio that another made dirty meanwhile, and whether it was clean: @newly_dirty
+ * @nested: a pass that another stepped meanwhile, with @error_in, and what that returned
+ * @writing: how the page was written
+ */
+struct event {
+	const struct folio *folio;
+	unsigned int flag;
+	bool released;
+	bool truncated;
+	int truncate_error;
+	struct model_folio *dirtied;
+	bool newly_dirty;
+	struct pass *nested;
+	int error_in;
+	int error_out;
+	const struct folio *nested_folio;
+	enum writing writing;
+};
+
+static const uint8_t *input, *input_end;
+
+static struct address_space mapping;
+static struct deferred_marks deferred;
+static struct model model;
+static struct pass passes[NR_PASSES];
+static struct model_folio *handles[NR_HANDLES];
+/* Truncated in the middle of the call that is under way: the model does not know yet. */
+static bool truncated[MODEL_FOLIOS];
+
+static struct event events[NR_EVENTS];
+static unsigned int nr_events, nr_replayed;
+/* The pass whose call is under way, and whether that waits. */
+static const struct pass *stepped;
+static bool is_waiting;
+static uint64_t core_wakes;
+
+static unsigned int next_byte(void)
+{
+	return input == input_end ? 0 : *input++;
+}
+
+static unsigned int next_word(void)
+{
+	unsigned int high = next_byte();
+
+	return high << 8 | next_byte();
+}
+
+static struct folio *core_of(const struct model_folio *folio)
+{
+	return folio->twin;
+}
+
+/* The model's folio of a core's, which it has. */
+static struct model_folio *model_of(const struct folio *folio)
+{
+	struct model_folio *found = model.folios;
+
+	while (found->references == 0 || found->twin != folio) {
+		found++;
+		CHECK(found != model.folios + MODEL_FOLIOS);
+	}
+	return found;
+}
+
+/* A folio, NULL if there is none. The last numbers name one that a pass is about to come to. */
+static struct model_folio *pick(unsigned int byte)
+{
+	unsigned int nr = model_nr_folios(&model);
+
+	if (byte >= 256 - 2 * NR_PASSES) {
+		struct pass *pass = &passes[byte % NR_PASSES];
+		const struct model_batch *batch = &pass->model.batch;
+
+		if (byte >= 256 - NR_PASSES && pass->style == BY_FOLIO)
+			return pass->model_hand;
+		return batch->next < batch->nr ? batch->folios[batch->next] : NULL;
+	}
+	if (nr == 0)
+		return NULL;
+	byte %= nr;
+	for (struct model_folio *folio = model.folios;; folio++) {
+		if (folio->references != 0 && byte-- == 0)
+			return folio;
+	}
+}
+
+/*
+ * Deferred marks: what a host does by itself, as lib/native/folio.ts
+ */
+
+/* Every call of the core but these comes after this. */
+static void enter(void)
+{
+	if (!mapping.i_pages.xa_shared)
+		apply_deferred_marks(&mapping, &deferred);
+}
+
+static bool can_defer(const struct model_folio *folio)
+{
+	return folio != NULL && folio->present && !mapping.i_pages.xa_shared;
+}
+
+static void defer(struct folio *folio, unsigned int flags)
+{
+	bool listed = (folio_flags(folio) & PG_deferred) != 0;
+
+	atomic_store(&folio->flags, (uint16_t)flags);
+	if (listed)
+		return;
+	deferred.slots[deferred.nr++] = folio->slot;
+	if (deferred.nr == DEFERRED_MARKS_SIZE)
+		enter();
+}
+
+static bool defer_mark_dirty(struct folio *folio)
+{
+	unsigned int flags = folio_flags(folio);
+
+	if ((flags & PG_dirty) != 0)
+		return false;
+	defer(folio, (flags & ~(unsigned int)PG_clear_dirty) | PG_dirty | PG_set_dirty);
+	return true;
+}
+
+static void defer_start_writeback(struct folio *folio, bool keep_write)
+{
+	unsigned int flags = folio_flags(folio);
+
+	flags = (flags & ~(unsigned int)PG_clear_writeback) | PG_writeback | PG_set_writeback;
+	if ((flags & PG_dirty) == 0)
+		flags = (flags & ~(unsigned int)PG_set_dirty) | PG_clear_dirty;
+	if (!keep_write)
+		flags |= PG_clear_towrite;
+	defer(folio, flags);
+}
+
+static void defer_end_writeback(struct folio *folio)
+{
+	unsigned int flags = folio_flags(folio);
+
+	defer(folio,
+	      (flags & ~(unsigned int)(PG_writeback | PG_set_writeback)) | PG_clear_writeback);
+}
+
+/* Start and end of writeback at once, of a locked clean folio. */
+static void defer_write(struct folio *folio)
+{
+	unsigned int flags = folio_flags(folio);
+
+	defer(folio, (flags & ~(unsigned int)(PG_locked | PG_set_dirty)) | PG_clear_dirty |
+			     PG_clear_towrite);
+}
+
+/*
+ * Comparison
+ */
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
+#endif
+
+static void compare_folio(const struct model_folio *folio)
+{
+	struct folio *core = core_of(folio);
+	unsigned int flags = folio_flags(core);
+
+	CHECK(folio_index(core) == folio->index && folio_order(core) == folio->order);
+	CHECK(core->refcount == folio->references);
+	CHECK(folio_of_slot(&mapping.pool, core->slot) == core);
+	CHECK(folio_in_mapping(core, &mapping) == folio->present);
+	CHECK((flags & ~(unsigned int)PG_deferred) ==
+	      (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
+	       (folio->locked ? PG_locked : 0U) | (folio->dirty ? PG_dirty : 0U) |
+	       (folio->writeback ? PG_writeback : 0U)));
+	if (!folio->present)
+		return;
+	CHECK(xa_load(&mapping.i_pages, folio->index) == core);
+	CHECK(xa_load(&mapping.i_pages, model_last(folio)) == core);
+	if ((flags & PG_deferred) != 0)
+		return;
+	for (unsigned int mark = 0; mark < MODEL_NR_MARKS; mark++)
+		CHECK(((core->node->marks[mark] & folio_bit(core)) != 0) == folio->marks[mark]);
+}
+
+/* Nobody has the folio that was just handed out. */
+static void check_new(const struct folio *folio)
+{
+	for (int i = 0; i < MODEL_FOLIOS; i++)
+		CHECK(model.folios[i].references == 0 || model.folios[i].twin != folio);
+}
+
+static void compare_pass(const struct pass *pass)
+{
+	const struct folio_batch *fbatch = &pass->core.fbatch;
+	const struct model_batch *batch = &pass->model.batch;
+
+	CHECK(pass->core.nr_to_write == pass->model.nr_to_write);
+	CHECK(pass->core.pages_skipped == pass->model.pages_skipped);
+	CHECK(pass->core.index == pass->model.index);
+	CHECK(pass->core.saved_err == pass->model.saved_err);
+	CHECK(fbatch->nr == batch->nr && fbatch->i == batch->next);
+	for (unsigned int i = 0; i < batch->nr; i++)
+		CHECK(fbatch->folios[i] == core_of(batch->folios[i]));
+	CHECK((pass->core_hand == NULL) == (pass->model_hand == NULL));
+	CHECK(pass->core_hand == NULL || pass->core_hand == core_of(pass->model_hand));
+	CHECK((pass->core.blocked == NULL) == (pass->model.blocked == NULL));
+	if (pass->core.blocked != NULL) {
+		CHECK(pass->core.blocked == core_of(pass->model.blocked));
+		CHECK((pass->core.blocked_on == PG_locked) ==
+		      (pass->model.blocked_on == MODEL_FLAG_LOCKED));
+	}
+	CHECK(pass->core_extent.nr_folios == pass->model_extent.nr_folios);
+	for (unsigned int i = 0; i < pass->core_extent.nr_folios; i++)
+		CHECK(pass->core_extent.folios[i] == core_of(pass->model_extent.folios[i]));
+	if (pass->extent_in_hand) {
+		CHECK(pass->core_extent.index == pass->model_extent.index);
+		CHECK(pass->core_extent.nr_pages == pass->model_extent.nr_pages);
+	}
+}
+
+static void compare(void)
+{
+	/* Looking should not change which paths the core takes. */
+	struct xa_node *hint = mapping.i_pages.xa_hint;
+	unsigned int nr_folios = 0;
+
+	CHECK(nr_replayed == nr_events);
+	CHECK(core_wakes >= model.wakes || !mapping.i_pages.xa_shared);
+	CHECK(mapping.nrpages == model_nrpages(&model));
+	CHECK(mapping.writeback_index == model.writeback_index);
+	for (int i = 0; i < MODEL_FOLIOS; i++) {
+		if (model.folios[i].references == 0)
+			continue;
+		compare_folio(&model.folios[i]);
+		nr_folios++;
+	}
+	CHECK(mapping.pool.nr_free + nr_folios == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE);
+	for (unsigned int mark = 0; mark < MODEL_NR_MARKS && deferred.nr == 0; mark++)
+		CHECK(mapping_tagged(&mapping, (xa_mark_t)mark) ==
+		      model_tagged(&model, (enum model_mark)mark));
+	for (int i = 0; i < NR_PASSES; i++)
+		compare_pass(&passes[i]);
+	mapping.i_pages.xa_hint = hint;
+}
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+
+/*
+ * What the core asks of its host
+ */
+
+static struct event *note_event(const struct folio *folio)
+{
+	struct event *event = &events[nr_events++];
+
+	CHECK(nr_events < NR_EVENTS);
+	*event = (struct event){.folio = folio};
+	return event;
+}
+
+static struct event *replay_event(const struct model_folio *folio)
+{
+	struct event *event = &events[nr_replayed++];
+
+	CHECK(nr_replayed <= nr_events);
+	CHECK(event->folio == core_of(folio));
+	return event;
+}
+
+static const int errors[] = {0, 0, 0, -EIO, -ENOSPC};
+
+static int next_error(void)
+{
+	return errors[next_byte() % (sizeof(errors) / sizeof(errors[0]))];
+}
+
+static bool can_step(const struct pass *pass, enum style style)
+{
+	return pass->style == IDLE || pass->style == style;
+}
+
+static void core_next(struct pass *pass, int *error)
+{
+	pass->core_hand = writeback_iter(&mapping, &pass->core, pass->core_hand, error);
+}
+
+/* The pass was stepped in this way, and is over or goes on. */
+static void set_style(struct pass *pass, enum style style, bool more)
+{
+	pass->style = more || pass->model.blocked != NULL ? style : IDLE;
+}
+
+static void model_next(struct pass *pass, int *error)
+{
+	struct model_folio *folio = model_iter(&model, &pass->model, pass->model_hand, error);
+
+	pass->model_hand = folio;
+	set_style(pass, BY_FOLIO, folio != NULL);
+}
+
+/* While somebody waits, another makes a folio dirty or steps a pass of his own. */
+static void while_waiting(struct event *event)
+{
+	unsigned int byte = next_byte();
+	struct pass *pass = &passes[byte % NR_PASSES];
+
+	if ((byte & 0x10) != 0) {
+		struct model_folio *folio = pick(next_byte());
+
+		if (folio != NULL && folio->present && !truncated[folio - model.folios]) {
+			event->dirtied = folio;
+			event->newly_dirty = folio_mark_dirty(&mapping, core_of(folio));
+		}
+	}
+	if ((byte & 0x20) != 0 && pass != stepped && can_step(pass, BY_FOLIO)) {
+		event->nested = pass;
+		event->error_in = event->error_out = next_error();
+		core_next(pass, &event->error_out);
+		event->nested_folio = pass->core_hand;
+	}
+}
+
+static void core_release(struct folio *folio, unsigned int flag)
+{
+	if (flag == PG_writeback)
+		folio_end_writeback(&mapping, folio);
+	else
+		folio_unlock(&mapping, folio);
+}
+
+static int core_wait(struct address_space *waited, struct folio *folio, unsigned int flag)
+{
+	struct event *event = note_event(folio);
+	unsigned int byte = next_byte();
+
+	CHECK(waited == &mapping && (folio_flags(folio) & flag) == flag);
+	event->flag = flag;
+	/* Whoever waits within a wait might wait for the one who waits. */
+	if (byte % 4 == 0 || is_waiting)
+		return -EINTR;
+	event->released = true;
+	is_waiting = true;
+	while_waiting(event);
+	is_waiting = false;
+	core_release(folio, flag);
+	if ((byte & 0x10) != 0 && flag == PG_locked && !folio_test_writeback(folio)) {
+		event->truncated = true;
+		event->truncate_error = filemap_remove_folio(&mapping, folio);
+		truncated[model_of(folio) - model.folios] = true;
+	}
+	return 0;
+}
+
+/* Where the host has no a_ops->wait. */
+static bool model_never_waits(struct model_folio *folio, enum model_flag flag)
+{
+	(void)folio;
+	(void)flag;
+	return false;
+}
+
+static bool model_wait(struct model_folio *folio, enum model_flag flag)
+{
+	const struct event *event = replay_event(folio);
+
+	CHECK(event->flag == (flag == MODEL_FLAG_LOCKED ? PG_locked : PG_writeback));
+	if (!event->released)
+		return false;
+	if (event->dirtied != NULL)
+		CHECK(model_mark_dirty(event->dirtied) == event->newly_dirty);
+	if (event->nested != NULL) {
+		int error = event->error_in;
+
+		model_next(event->nested, &error);
+		CHECK(event->nested_folio == (event->nested->model_hand == NULL
+						      ? NULL
+						      : core_of(event->nested->model_hand)));
+		CHECK(event->nested_folio != NULL || error == event->error_out);
+	}
+	if (flag == MODEL_FLAG_WRITEBACK)
+		model_end_writeback(&model, folio);
+	else
+		model_unlock(&model, folio);
+	if (event->truncated)
+		CHECK(model_remove(&model, folio) == event->truncate_error);
+	return true;
+}
+
+static void core_wake(struct address_space *woken, struct folio *folio, unsigned int flag)
+{
+	CHECK(woken == &mapping && folio != NULL && (flag == PG_locked || flag == PG_writeback));
+	core_wakes++;
+}
+
+static const int writing_errors[NR_WRITINGS] = {[FAIL] = -EIO, [ACTIVATE] = AOP_WRITEPAGE_ACTIVATE};
+
+static int core_writepage(struct folio *folio, struct writeback_control *wbc, void *data)
+{
+	struct event *event = note_event(folio);
+
+	CHECK(wbc == &stepped->core && data == stepped && folio_test_locked(folio));
+	event->writing = (enum writing)(next_byte() % NR_WRITINGS);
+	switch (event->writing) {
+	case WRITE:
+	case WRITE_UNENDED:
+	case WRITE_PART:
+	case WRITE_AND_TRUNCATE:
+		folio_start_writeback(&mapping, folio, event->writing == WRITE_PART);
+		folio_unlock(&mapping, folio);
+		if (event->writing == WRITE_UNENDED)
+			break;
+		folio_end_writeback(&mapping, folio);
+		if (event->writing != WRITE_AND_TRUNCATE)
+			break;
+		truncated[model_of(folio) - model.folios] = true;
+		CHECK(filemap_remove_folio(&mapping, folio) == 0);
+		break;
+	case FAIL:
+		folio_mark_dirty(&mapping, folio);
+		folio_unlock(&mapping, folio);
+		break;
+	case REDIRTY:
+		folio_redirty_for_writepage(&mapping, wbc, folio);
+		folio_unlock(&mapping, folio);
+		break;
+	case WRITE_NOTHING:
+		folio_unlock(&mapping, folio);
+		break;
+	default:
+		break;
+	}
+	return writing_errors[event->writing];
+}
+
+static int model_writepage(struct model_folio *folio, struct model_pass *pass)
+{
+	const struct event *event = replay_event(folio);
+
+	CHECK(event->flag == 0);
+	switch (event->writing) {
+	case WRITE:
+	case WRITE_UNENDED:
+	case WRITE_PART:
+	case WRITE_AND_TRUNCATE:
+		model_start_writeback(folio, event->writing == WRITE_PART);
+		model_unlock(&model, folio);
+		if (event->writing == WRITE_UNENDED)
+			break;
+		model_end_writeback(&model, folio);
+		if (event->writing == WRITE_AND_TRUNCATE)
+			CHECK(model_remove(&model, folio) == 0);
+		break;
+	case FAIL:
+		model_mark_dirty(folio);
+		model_unlock(&model, folio);
+		break;
+	case REDIRTY:
+		model_redirty(pass, folio);
+		model_unlock(&model, folio);
+		break;
+	case WRITE_NOTHING:
+		model_unlock(&model, folio);
+		break;
+	default:
+		break;
+	}
+	return writing_errors[event->writing];
+}
+
+static const struct address_space_operations *host_with(bool waits)
+{
+	host_ops.wait = waits ? core_wait : NULL;
+	host_ops.wake = core_wake;
+	return &host_ops;
+}
+
+/*
+ * Operations on the page cache
+ */
+
+/* Where folios are: two crowded places, and the borders of the tree's levels and of the file. */
+static uint64_t next_index(void)
+{
+	static const uint64_t bases[] = {
+		0, 0, 40, UINT64_C(1) << 12, (UINT64_C(1) << 32) - 128, XA_MAX_INDEX - 255};
+	uint64_t base = bases[next_byte() % (sizeof(bases) / sizeof(bases[0]))];
+
+	return base + next_byte();
+}
+
+static uint64_t next_end(uint64_t start)
+{
+	unsigned int byte = next_byte();
+
+	if (byte == 255)
+		return UINT64_MAX;
+	/* Some end before they start. */
+	return byte >= 250 && start >= byte ? start - byte : start + byte;
+}
+
+static int add_chunk(int fails)
+{
+	struct folio *chunk;
+	int err;
+
+	if (mapping.pool.nr_chunks == MAX_CHUNKS)
+		return 0;
+	chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
+	CHECK(chunk != NULL);
+	host_alloc_fails = fails;
+	host_failed = 0;
+	err = address_space_add_chunk(&mapping, chunk);
+	CHECK(err == (host_failed == 0 ? 0 : -ENOMEM));
+	host_alloc_fails = -1;
+	if (err != 0)
+		free(chunk);
+	return err;
+}
+
+/* One folio; the @fails-th allocation on the way fails, if there is one. */
+static void add(uint64_t index, unsigned int order, int fails)
+{
+	bool covered = model_covered(&model, index, index + ((UINT64_C(1) << order) - 1));
+	bool full = model_nr_folios(&model) == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE;
+	struct folio *folio = NULL;
+	int err;
+
+	if (model_nr_folios(&model) == MODEL_FOLIOS)
+		return;
+	host_alloc_fails = fails;
+	host_failed = 0;
+	err = filemap_add_folio(&mapping, index, order, &folio);
+	host_alloc_fails = -1;
+	if (full) {
+		CHECK(err == -ENOBUFS);
+		if (add_chunk(fails) == 0)
+			add(index, order, -1);
+	} else if (covered) {
+		CHECK(err == -EEXIST);
+	} else if (host_failed != 0) {
+		CHECK(err == -ENOMEM);
+		compare();
+		add(index, order, -1);
+	} else {
+		CHECK(err == 0);
+		check_new(folio);
+		model_add(&model, index, order, folio);
+	}
+}
+
+static void op_add(void)
+{
+	unsigned int byte = next_byte();
+	unsigned int order = byte < 128 ? 0 : byte < 240 ? byte % 8 : byte % (XA_MAX_ORDER + 1);
+	uint64_t index = next_index() >> order << order;
+
+	if (index > XA_MAX_INDEX - ((UINT64_C(1) << order) - 1))
+		return;
+	enter();
+	add(index, order, -1);
+}
+
+static void op_add_without_memory(void)
+{
+	int fails = (int)(next_byte() % 12);
+	unsigned int order = next_byte() % 14;
+	uint64_t index = next_index() >> order << order;
+
+	enter();
+	add(index, order, fails);
+}
+
+static void op_add_run(void)
+{
+	uint64_t index = next_index();
+	unsigned int order = next_byte() % 4;
+	unsigned int nr = next_byte() % 80;
+	bool dirty = (nr & 1) != 0;
+
+	index = index >> order << order;
+	enter();
+	for (unsigned int i = 0; i < nr && index + 8 <= XA_MAX_INDEX; i++) {
+		struct model_folio *folio;
+
+		add(index, order, -1);
+		folio = model_find(&model, index);
+		if (dirty && folio != NULL)
+			CHECK(folio_mark_dirty(&mapping, core_of(folio)) ==
+			      model_mark_dirty(folio));
+		index += UINT64_C(1) << order;
+	}
+}
+
+static void op_add_chunk(void)
+{
+	enter();
+	add_chunk((int)(next_byte() % 4) - 1);
+}
+
+static void op_remove(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	enter();
+	if (folio != NULL)
+		CHECK(filemap_remove_folio(&mapping, core_of(folio)) ==
+		      model_remove(&model, folio));
+}
+
+static void op_get(void)
+{
+	uint64_t index = next_index();
+	struct model_folio **handle = &handles[next_byte() % NR_HANDLES];
+	struct model_folio *expected = model_find(&model, index);
+	struct folio *folio;
+
+	enter();
+	folio = filemap_get_folio(&mapping, index);
+	CHECK(folio == (expected == NULL ? NULL : core_of(expected)));
+	if (expected == NULL)
+		return;
+	model_get(expected);
+	if (*handle != NULL) {
+		folio_put(&mapping, core_of(*handle));
+		model_put(*handle);
+	}
+	*handle = expected;
+}
+
+static void op_put(void)
+{
+	struct model_folio **handle = &handles[next_byte() % NR_HANDLES];
+
+	enter();
+	if (*handle == NULL)
+		return;
+	folio_put(&mapping, core_of(*handle));
+	model_put(*handle);
+	*handle = NULL;
+}
+
+static void op_find(void)
+{
+	unsigned int mark = next_byte() % XA_NR_MARKS;
+	pgoff_t start = next_index();
+	uint64_t model_start = start;
+	uint64_t end = next_end(start);
+	struct folio_batch fbatch;
+	struct model_batch batch = {0};
+
+	enter();
+	folio_batch_init(&fbatch);
+	CHECK(filemap_get_folios_tag(&mapping, &start, end, (xa_mark_t)mark, &fbatch) == fbatch.nr);
+	model_get_folios_tag(&model, &model_start, end, (int)mark, &batch);
+	CHECK(start == model_start && fbatch.nr == batch.nr);
+	for (unsigned int i = 0; i < batch.nr; i++)
+		CHECK(fbatch.folios[i] == core_of(batch.folios[i]));
+	folio_batch_release(&mapping, &fbatch);
+	model_release(&batch);
+}
+
+static void op_tag(void)
+{
+	uint64_t start = next_index();
+	uint64_t end = next_end(start);
+
+	enter();
+	tag_pages_for_writeback(&mapping, start, end);
+	model_tag(&model, start, end);
+}
+
+static void op_set_writeback_index(void)
+{
+	mapping.writeback_index = model.writeback_index = next_index();
+}
+
+/*
+ * Operations on a folio
+ */
+
+static void op_dirty(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	enter();
+	if (folio != NULL)
+		CHECK(folio_mark_dirty(&mapping, core_of(folio)) == model_mark_dirty(folio));
+}
+
+static void op_dirty_run(void)
+{
+	unsigned int first = next_byte();
+	unsigned int nr = next_byte();
+
+	enter();
+	for (unsigned int i = first; i < first + nr && i < MODEL_FOLIOS; i++) {
+		struct model_folio *folio = &model.folios[i];
+
+		if (folio->references != 0)
+			CHECK(folio_mark_dirty(&mapping, core_of(folio)) ==
+			      model_mark_dirty(folio));
+	}
+}
+
+static void op_trylock(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (folio != NULL)
+		CHECK(folio_trylock(core_of(folio)) == model_trylock(folio));
+}
+
+static void op_lock(void)
+{
+	struct model_folio *folio = pick(next_byte());
+	int err;
+
+	if (folio == NULL)
+		return;
+	enter();
+	/* Else it might be gone when the lock is had. */
+	model_get(folio);
+	folio_get(core_of(folio));
+	err = folio_lock(&mapping, core_of(folio));
+	CHECK(model_lock(&model, folio) == (err == 0));
+	model_put(folio);
+	folio_put(&mapping, core_of(folio));
+}
+
+static void op_unlock(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (folio == NULL || !folio->locked)
+		return;
+	folio_unlock(&mapping, core_of(folio));
+	model_unlock(&model, folio);
+}
+
+static void op_trylock_for_io(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	enter();
+	if (folio != NULL)
+		CHECK(folio_trylock_for_io(&mapping, core_of(folio)) ==
+		      model_trylock_for_io(folio));
+}
+
+static void op_clear_dirty_for_io(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (folio != NULL && folio->locked)
+		CHECK(folio_clear_dirty_for_io(core_of(folio)) == model_clear_dirty_for_io(folio));
+}
+
+static void op_start_writeback(void)
+{
+	struct model_folio *folio = pick(next_byte());
+	bool keep_write = next_byte() % 4 == 0;
+
+	if (folio == NULL || !folio->locked || folio->writeback)
+		return;
+	enter();
+	folio_start_writeback(&mapping, core_of(folio), keep_write);
+	model_start_writeback(folio, keep_write);
+}
+
+static void op_end_writeback(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (folio == NULL || !folio->writeback)
+		return;
+	enter();
+	folio_end_writeback(&mapping, core_of(folio));
+	model_end_writeback(&model, folio);
+}
+
+static void op_wait_writeback(void)
+{
+	struct model_folio *folio = pick(next_byte());
+	int err;
+
+	if (folio == NULL || !folio->locked)
+		return;
+	enter();
+	err = folio_wait_writeback(&mapping, core_of(folio));
+	CHECK(model_wait_writeback(&model, folio) == (err == 0));
+}
+
+static void op_defer_dirty(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (can_defer(folio))
+		CHECK(defer_mark_dirty(core_of(folio)) == model_mark_dirty(folio));
+}
+
+static void op_defer_dirty_all(void)
+{
+	for (int i = 0; i < MODEL_FOLIOS; i++) {
+		struct model_folio *folio = &model.folios[i];
+
+		if (folio->references != 0 && can_defer(folio))
+			CHECK(defer_mark_dirty(core_of(folio)) == model_mark_dirty(folio));
+	}
+}
+
+static void op_defer_start_writeback(void)
+{
+	struct model_folio *folio = pick(next_byte());
+	bool keep_write = next_byte() % 4 == 0;
+
+	if (!can_defer(folio) || !folio->locked || folio->writeback)
+		return;
+	defer_start_writeback(core_of(folio), keep_write);
+	model_start_writeback(folio, keep_write);
+}
+
+static void op_defer_end_writeback(void)
+{
+	struct model_folio *folio = pick(next_byte());
+
+	if (!can_defer(folio) || !folio->writeback)
+		return;
+	defer_end_writeback(core_of(folio));
+	model_end_writeback(&model, folio);
+}
+
+static void op_apply(void)
+{
+	enter();
+}
+
+/*
+ * Operations on a pass
+ */
+
+static struct pass *pick_pass(unsigned int byte)
+{
+	return &passes[byte % NR_PASSES];
+}
+
+static void end_extent(struct pass *pass, int error)
+{
+	writeback_end_extent(&mapping, &pass->core_extent, error);
+	model_end_extent(&model, &pass->model_extent, error);
+	pass->extent_in_hand = false;
+}
+
+static void abandon(struct pass *pass)
+{
+	if (pass->extent_in_hand)
+		end_extent(pass, -EINTR);
+	folio_batch_release(&mapping, &pass->core.fbatch);
+	model_release(&pass->model.batch);
+	pass->core.blocked = NULL;
+	pass->model.blocked = NULL;
+	if (pass->core_extent.nr_folios != 0) {
+		folio_put(&mapping, pass->core_extent.folios[0]);
+		model_put(pass->model_extent.folios[0]);
+	}
+	pass->core_extent.nr_folios = 0;
+	pass->model_extent.nr_folios = 0;
+	pass->core_hand = NULL;
+	pass->model_hand = NULL;
+	pass->style = IDLE;
+}
+
+static void op_begin(void)
+{
+	unsigned int byte = next_byte();
+	struct pass *pass = pick_pass(byte >> 5);
+	unsigned int shift = mapping.page_shift;
+	uint64_t start = next_index();
+	uint64_t end = next_end(start);
+	int64_t nr_to_write = (byte & 8) != 0 ? (int64_t)(int8_t)next_byte() : INT64_MAX;
+	int64_t range_start = (int64_t)(start << shift) + (shift == 0 ? 0 : next_byte());
+	int64_t range_end = end > XA_MAX_INDEX ? INT64_MAX : (int64_t)(end << shift);
+
+	if ((byte & 16) != 0)
+		range_start = 0;
+	enter();
+	abandon(pass);
+	pass->core = (struct writeback_control){
+		.nr_to_write = nr_to_write,
+		.range_start = range_start,
+		.range_end = range_end,
+		.sync_mode = (byte & 1) != 0 ? WB_SYNC_ALL : WB_SYNC_NONE,
+		.tagged_writepages = (byte & 2) != 0,
+		.range_cyclic = (byte & 4) != 0,
+	};
+	pass->model = (struct model_pass){
+		.nr_to_write = nr_to_write,
+		.range_start = range_start,
+		.range_end = range_end,
+		.sync_all = (byte & 1) != 0,
+		.tagged_writepages = (byte & 2) != 0,
+		.range_cyclic = (byte & 4) != 0,
+	};
+}
+
+static void op_abandon(void)
+{
+	enter();
+	abandon(pick_pass(next_byte()));
+}
+
+/* writeback_iter(); false when the pass returned no folio. */
+static bool step(struct pass *pass, int error)
+{
+	int model_error = error;
+
+	stepped = pass;
+	core_next(pass, &error);
+	model_next(pass, &model_error);
+	CHECK((pass->core_hand == NULL) == (pass->model_hand == NULL));
+	CHECK(pass->core_hand != NULL || error == model_error);
+	return pass->core_hand != NULL;
+}
+
+static void op_next(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	int error = next_error();
+
+	enter();
+	if (can_step(pass, BY_FOLIO))
+		step(pass, error);
+}
+
+/* Writes the folio in hand, if it still is as it was returned. */
+static void write_hand(struct pass *pass)
+{
+	struct model_folio *folio = pass->model_hand;
+
+	if (folio == NULL || !folio->present || !folio->locked || folio->writeback)
+		return;
+	folio_start_writeback(&mapping, pass->core_hand, false);
+	folio_unlock(&mapping, pass->core_hand);
+	folio_end_writeback(&mapping, pass->core_hand);
+	model_start_writeback(folio, false);
+	model_unlock(&model, folio);
+	model_end_writeback(&model, folio);
+}
+
+/* The usual loop, for some folios. */
+static void op_write_some(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	unsigned int nr = next_byte();
+
+	enter();
+	if (!can_step(pass, BY_FOLIO))
+		return;
+	do {
+		write_hand(pass);
+	} while (step(pass, 0) && nr-- > 0);
+}
+
+/* The turn that a host may take by itself, as lib/native/page_writeback.ts. */
+static void op_next_by_host(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	struct folio_batch *fbatch = &pass->core.fbatch;
+	struct folio *folio;
+	int64_t nr_to_write;
+	int error = 0;
+
+	if (pass->style != BY_FOLIO || pass->core_hand == NULL || fbatch->i == fbatch->nr)
+		return;
+	folio = fbatch->folios[fbatch->i];
+	nr_to_write = pass->core.nr_to_write - folio_nr_pages(pass->core_hand);
+	if ((folio_flags(folio) & (PG_locked | PG_dirty | PG_writeback)) != PG_dirty ||
+	    !folio_in_mapping(folio, &mapping))
+		return;
+	if (nr_to_write <= 0 && pass->core.sync_mode == WB_SYNC_NONE)
+		return;
+	folio_change_flags(folio, PG_locked, PG_dirty);
+	fbatch->i++;
+	pass->core.nr_to_write = nr_to_write;
+	pass->core_hand = folio;
+	model_next(pass, &error);
+	CHECK(pass->model_hand != NULL);
+}
+
+/* Start and end of writeback of the folio in hand at once, as lib/native/writeback_pass.ts. */
+static void op_defer_write_hand(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	struct model_folio *folio = pass->model_hand;
+
+	if (pass->style != BY_FOLIO || !can_defer(folio))
+		return;
+	if (!folio->locked || folio->dirty || folio->writeback)
+		return;
+	defer_write(pass->core_hand);
+	model_start_writeback(folio, false);
+	model_unlock(&model, folio);
+	model_end_writeback(&model, folio);
+}
+
+/* A folio and a stretch of those behind it, of which some are written: op_write_some() at once. */
+static void op_ahead(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	unsigned int done = next_byte();
+	struct writeback_ahead ahead = {0};
+
+	if (mapping.i_pages.xa_shared || !can_step(pass, BY_FOLIO))
+		return;
+	enter();
+	if (!step(pass, 0))
+		return;
+	writeback_take_ahead(&mapping, &pass->core, &ahead);
+	CHECK(ahead.nr > 0 && ahead.first + ahead.nr <= pass->core.fbatch.nr);
+	done %= ahead.nr + 1;
+	if (done == ahead.nr) {
+		pass->core_hand = writeback_end_ahead(&mapping, &pass->core, &ahead);
+		CHECK(ahead.nr == 0);
+	} else {
+		writeback_settle_ahead(&mapping, &pass->core, &ahead, done);
+		CHECK(ahead.nr == 1);
+		pass->core_hand = pass->core.fbatch.folios[ahead.first];
+	}
+	for (unsigned int i = 0; i < done; i++) {
+		struct model_folio *folio = pass->model_hand;
+		int error = 0;
+
+		model_start_writeback(folio, false);
+		model_unlock(&model, folio);
+		model_end_writeback(&model, folio);
+		if (core_of(folio) != pass->core_hand)
+			model_next(pass, &error);
+	}
+}
+
+static void op_get_extent(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	unsigned int max_pages = 1 + next_word() % WRITEBACK_EXTENT_MAX_PAGES;
+	int error = next_error();
+	int model_error = error;
+
+	if (!can_step(pass, BY_EXTENT))
+		return;
+	enter();
+	stepped = pass;
+	if (pass->extent_in_hand)
+		end_extent(pass, error);
+	pass->extent_in_hand =
+		writeback_get_extent(&mapping, &pass->core, &pass->core_extent, max_pages, &error);
+	CHECK(pass->extent_in_hand ==
+	      model_get_extent(&model, &pass->model, &pass->model_extent, max_pages, &model_error));
+	CHECK(error == (pass->extent_in_hand ? 0 : model_error));
+	set_style(pass, BY_EXTENT, pass->extent_in_hand);
+}
+
+static void op_end_extent(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	int error = next_error();
+
+	enter();
+	if (pass->extent_in_hand)
+		end_extent(pass, error);
+}
+
+static void op_write_cache_pages(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	int err;
+
+	if (!can_step(pass, BY_CALLBACK))
+		return;
+	enter();
+	stepped = pass;
+	err = write_cache_pages(&mapping, &pass->core, core_writepage, pass);
+	CHECK(model_write_cache_pages(&model, &pass->model, model_writepage) == err);
+	set_style(pass, BY_CALLBACK, false);
+}
+
+static void op_redirty(void)
+{
+	struct pass *pass = pick_pass(next_byte());
+	struct model_folio *folio = pick(next_byte());
+
+	enter();
+	if (folio != NULL)
+		CHECK(folio_redirty_for_writepage(&mapping, &pass->core, core_of(folio)) ==
+		      model_redirty(&pass->model, folio));
+}
+
+static void (*const operations[])(void) = {
+	op_next,
+	op_write_some,
+	op_add_run,
+	op_add,
+	op_add_without_memory,
+	op_add_chunk,
+	op_remove,
+	op_get,
+	op_put,
+	op_find,
+	op_tag,
+	op_set_writeback_index,
+	op_dirty,
+	op_dirty_run,
+	op_trylock,
+	op_lock,
+	op_unlock,
+	op_trylock_for_io,
+	op_clear_dirty_for_io,
+	op_start_writeback,
+	op_end_writeback,
+	op_wait_writeback,
+	op_defer_dirty,
+	op_defer_dirty_all,
+	op_defer_start_writeback,
+	op_defer_end_writeback,
+	op_defer_write_hand,
+	op_apply,
+	op_begin,
+	op_abandon,
+	op_next_by_host,
+	op_ahead,
+	op_get_extent,
+	op_end_extent,
+	op_write_cache_pages,
+	op_redirty,
+};
+#define NR_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+
+/* Everybody lets go of everything. */
+static void finish(void)
+{
+	enter();
+	for (int i = 0; i < NR_PASSES; i++)
+		abandon(&passes[i]);
+	for (int i = 0; i < NR_HANDLES; i++) {
+		if (handles[i] == NULL)
+			continue;
+		folio_put(&mapping, core_of(handles[i]));
+		model_put(handles[i]);
+		handles[i] = NULL;
+	}
+	compare();
+	host_check_tree(&mapping);
+	for (int i = 0; i < MODEL_FOLIOS; i++) {
+		struct model_folio *folio = &model.folios[i];
+
+		if (folio->references == 0)
+			continue;
+		CHECK(folio->references == 1 && folio->present);
+		if (folio->locked)
+			folio_unlock(&mapping, core_of(folio));
+		if (folio->writeback)
+			folio_end_writeback(&mapping, core_of(folio));
+		CHECK(filemap_remove_folio(&mapping, core_of(folio)) == 0);
+	}
+	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == NULL);
+	CHECK(mapping.pool.nr_free == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE);
+	host_mapping_destroy(&mapping);
+	CHECK(host_allocated == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const unsigned int page_shifts[] = {PAGE_SHIFT, PAGE_SHIFT, 9, 0};
+	unsigned int byte, nr_operations = 0;
+
+	input = data;
+	input_end = data + size;
+	byte = next_byte();
+	address_space_init(&mapping, page_shifts[byte % 4], (byte & 4) != 0,
+			   host_with((byte & 8) != 0));
+	memset(&model, 0, sizeof(model));
+	model.page_shift = mapping.page_shift;
+	model.wait = (byte & 8) != 0 ? model_wait : model_never_waits;
+	memset(&deferred, 0, sizeof(deferred));
+	memset(passes, 0, sizeof(passes));
+	core_wakes = 0;
+	while (input < input_end) {
+		byte = next_byte();
+		nr_events = nr_replayed = 0;
+		memset(truncated, 0, sizeof(truncated));
+		stepped = NULL;
+		operations[byte % NR_OPERATIONS]();
+		compare();
+		/* Costs in proportion to the tree. */
+		if (++nr_operations % 16 == 0)
+			host_check_tree(&mapping);
+	}
+	finish();
+	return 0;
+}
