@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The life and death of the backends: garbage collection, threads, exits, contexts. Each in a child process, whose signal
+// would be seen.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { backends } from './backends.js'
+
+const root = join(__dirname, '..')
+
+/** Iterations of the test that memory stays flat; `npm run test:life` makes it 10^8. */
+const ITERATIONS = process.env.WRITEBACK_ITER_ITERATIONS ?? '10000000'
+
+const WAYS = ['writebackIter', 'forOf', 'writePages', 'writeExtents', 'writeCachePages', 'folios']
+
+beforeAll(() => {
+  if (!existsSync(join(root, 'dist/index.js'))) throw new Error('dist is not built: npm run build:ts')
+})
+
+function run(program: string, backend: string, argument = '') {
+  const args = ['--expose-gc', join(root, 'test/life/programs.mjs'), program, backend, argument]
+  const { status, signal, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  return { status, signal, stderr }
+}
+
+const FINE = { status: 0, signal: null, stderr: '' }
+
+describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
+  test.each([
+    ['garbage collection in mid-iteration', 'collectInMidIteration'],
+    ['abandoned passes are collected', 'abandonPasses'],
+    ['abandoned mappings are collected', 'abandonMappings'],
+    ['20,000 mappings at once', 'manyMappings'],
+    ['16 threads load it, use it and are gone', 'workers'],
+    ['threads are terminated in mid-pass', 'terminateWorkers'],
+    ['threads end themselves in mid-pass', 'exitWorkers'],
+    ['close() during a pass', 'closeInPass'],
+    ['the modules loaded several times', 'loadTwice'],
+    ['several contexts', 'contexts'],
+    ['a full stack', 'overflowStack'],
+  ])('%s', (_, program) => {
+    expect(run(program, backend)).toEqual(FINE)
+  })
+
+  test(`${Number(ITERATIONS).toExponential()} iterations, flat memory`, () => {
+    expect(run('iterateForLong', backend, ITERATIONS)).toEqual(FINE)
+  }, 1_200_000)
+
+  test.each(WAYS)('process exit in mid-pass, with open mappings: %s', (way) => {
+    expect(run('exitInPass', backend, way)).toEqual({ ...FINE, status: 7 })
+  })
+
+  test.each(WAYS)('an exception that nobody catches: %s', (way) => {
+    const { status, signal, stderr } = run('throwInPass', backend, way)
+    expect({ status, signal }).toEqual({ status: 1, signal: null })
+    expect(stderr).toContain('Error: out of a pass')
+  })
+})

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What life.test.ts runs in processes of their own: node --expose-gc programs.mjs PROGRAM BACKEND [ARGUMENT]. A program
+// that finds something wrong throws.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import vm from 'node:vm'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+
+const require = createRequire(import.meta.url)
+const [program, name, argument] = isMainThread ? process.argv.slice(2) : workerData
+const entry = fileURLToPath(new URL(`../../dist/${name}/index.js`, import.meta.url))
+const backend = require(entry)
+const { AddressSpace, WritebackControl, writebackIter, writeCachePages } = backend
+
+const MIB = 2 ** 20
+/** AddressSanitizer keeps freed memory back, and tells of leaks by itself. */
+const MEMORY_IS_MEASURED = !('ASAN_OPTIONS' in process.env)
+
+/** A mapping with so many dirty folios. */
+function dirtyMapping(count, mapping = new AddressSpace()) {
+  for (let i = 0; i < count; i++) mapping.addFolio(i).markDirty()
+  return mapping
+}
+
+function write(folio) {
+  folio.startWriteback()
+  folio.unlock()
+  folio.endWriteback()
+}
+
+/** Every way to iterate: calls `body` with each dirty folio, which is written then. */
+const ways = {
+  writebackIter(mapping, body) {
+    const wbc = new WritebackControl()
+    const error = { value: 0 }
+    let folio = null
+    while ((folio = writebackIter(mapping, wbc, folio, error)) !== null) {
+      body(folio)
+      write(folio)
+    }
+  },
+  forOf(mapping, body) {
+    for (const folio of mapping.writeback(new WritebackControl({ syncMode: 'all' }))) {
+      body(folio)
+      write(folio)
+    }
+  },
+  writePages(mapping, body) {
+    mapping.writePages(new WritebackControl(), body)
+  },
+  writeExtents(mapping, body) {
+    mapping.writeExtents(new WritebackControl({ syncMode: 'all' }), (extent) => {
+      // Removals while it is looked at move its folios.
+      for (const folio of extent.folios) body(folio)
+    })
+  },
+  writeCachePages(mapping, body) {
+    writeCachePages(mapping, new WritebackControl({ taggedWritepages: true }), (folio) => {
+      body(folio)
+      write(folio)
+    })
+  },
+  folios(mapping, body) {
+    for (const folio of mapping.folios('dirty')) {
+      folio.tryLock()
+      body(folio)
+      write(folio)
+    }
+  },
+}
+
+/** Resident memory in MiB, once what is garbage is gone. */
+async function residentMemory() {
+  for (let i = 0; i < 3; i++) {
+    gc()
+    await nextTurn()
+  }
+  return process.memoryUsage().rss / MIB
+}
+
+async function assertFlat(what, round, { warmUp, rounds, limit }) {
+  for (let i = 0; i < warmUp; i++) await round()
+  const before = await residentMemory()
+  for (let i = 0; i < rounds; i++) await round()
+  const after = await residentMemory()
+  if (!MEMORY_IS_MEASURED) return
+  assert(after - before < limit, `${what}: ${before.toFixed(1)} MiB, then ${after.toFixed(1)} MiB`)
+}
+
+/** A worker that runs another of the programs. */
+function startWorker(program, argument) {
+  return new Worker(new URL(import.meta.url), { workerData: [program, name, argument] })
+}
+
+const programs = {
+  /** Garbage is collected in the middle, and nothing but the iteration holds what it is about. */
+  async collectInMidIteration() {
+    for (const [way, iterate] of Object.entries(ways)) {
+      let count = 0
+      iterate(dirtyMapping(500), (folio) => {
+        if (count++ % 50 === 0) gc()
+        assert.equal(folio.mapping.getFolio(folio.index), folio)
+        assert.equal(folio.locked, true)
+      })
+      assert.equal(count, 500, way)
+    }
+    const iterator = dirtyMapping(500).writeback(new WritebackControl())
+    const lister = dirtyMapping(500).folios()
+    const folio = dirtyMapping(500).getFolio(7)
+    await residentMemory()
+    let count = 0
+    for (const folio of iterator) {
+      if (count++ % 100 === 0) await residentMemory()
+      write(folio)
+    }
+    for (const folio of lister) {
+      if (count++ % 100 === 0) await residentMemory()
+      assert.equal(folio.dirty, true)
+    }
+    assert.equal(count, 1000)
+    assert.equal(folio.mapping.getFolio(7), folio)
+    folio.mapping.close()
+    await residentMemory()
+    assert.equal(folio.index, 7)
+    assert.equal(folio.dirty, true)
+  },
+
+  /** Passes that nobody ends leave nothing behind. */
+  async abandonPasses() {
+    const mapping = dirtyMapping(200)
+    const collected = { passes: 0, iterators: 0 }
+    const registry = new FinalizationRegistry((kind) => collected[kind]++)
+    const round = async () => {
+      for (let i = 0; i < 500; i++) {
+        const wbc = new WritebackControl()
+        const folio = writebackIter(mapping, wbc, null, { value: 0 })
+        write(folio)
+        folio.markDirty()
+        registry.register(wbc, 'passes')
+        const iterator = mapping.writeback(new WritebackControl())
+        const { value } = iterator.next()
+        write(value)
+        value.markDirty()
+        registry.register(iterator, 'iterators')
+      }
+      await residentMemory()
+    }
+    await assertFlat('abandoned passes', round, { warmUp: 5, rounds: 20, limit: 4 })
+    assert(collected.passes > 24 * 500 && collected.iterators > 24 * 500, JSON.stringify(collected))
+    // What their batches held can be used again.
+    for (const folio of mapping.folios()) mapping.removeFolio(folio)
+    assert.equal(mapping.nrPages, 0)
+    dirtyMapping(200, mapping)
+    ways.writePages(mapping, () => {})
+    assert.equal(mapping.tagged('dirty'), false)
+  },
+
+  /** Mappings that nobody closes are closed when they are collected, and do not wait for memory to run out. */
+  async abandonMappings() {
+    let collected = 0
+    const registry = new FinalizationRegistry(() => collected++)
+    const round = async () => {
+      for (let i = 0; i < 200; i++) {
+        const mapping = dirtyMapping(100)
+        registry.register(mapping)
+        // Every other one in the middle of a pass.
+        if (i % 2 === 0) writebackIter(mapping, new WritebackControl(), null, { value: 0 })
+      }
+      await nextTurn()
+    }
+    await assertFlat('abandoned mappings', round, { warmUp: 60, rounds: 60, limit: 24 })
+    assert(collected > 119 * 200, `${collected} were collected`)
+  },
+
+  /** Very many mappings at once. */
+  async manyMappings() {
+    const round = () => {
+      const mappings = []
+      for (let i = 0; i < 20_000; i++) {
+        const mapping = new AddressSpace()
+        mapping.writebackIndex = i
+        mappings.push(mapping)
+      }
+      mappings[500].addFolio(5).markDirty()
+      for (let i = 0; i < mappings.length; i += 3) mappings[i].close()
+      for (const [i, mapping] of mappings.entries()) assert.equal(mapping.writebackIndex, i)
+      assert.equal(mappings[500].nrPages, 1)
+      for (const mapping of mappings) mapping.close()
+    }
+    await assertFlat('many mappings', round, { warmUp: 3, rounds: 6, limit: 60 })
+  },
+
+  /** As many iterations as the argument says, in memory that stays flat. */
+  async iterateForLong() {
+    const FOLIOS = 10_000
+    const mapping = dirtyMapping(FOLIOS)
+    const names = Object.keys(ways)
+    let turn = 0
+    let iterations = 0
+    const round = () => {
+      // A tenth of the folios is replaced each time.
+      for (let i = turn % 10; i < FOLIOS; i += 10) {
+        mapping.removeFolio(mapping.getFolio(i))
+        mapping.addFolio(i)
+      }
+      for (const folio of mapping.folios()) folio.markDirty()
+      ways[names[turn++ % names.length]](mapping, () => {
+        iterations++
+      })
+    }
+    const rounds = Number(argument) / FOLIOS
+    const warmUp = Math.round(rounds / 3)
+    await assertFlat('iterations', round, { warmUp, rounds: rounds - warmUp, limit: 8 })
+    assert.equal(iterations, Number(argument))
+  },
+
+  /** 16 threads at a time load the addon, use it and are gone. */
+  async workers() {
+    for (let round = 0; round < 3; round++) {
+      const workers = Array.from({ length: 16 }, (_, i) => startWorker('useAll', i))
+      const exits = await Promise.all(workers.map((worker) => once(worker, 'exit')))
+      assert.deepEqual(exits.flat(), new Array(16).fill(0))
+    }
+  },
+
+  /** In a worker: uses everything, and leaves half of it open. */
+  useAll() {
+    for (const iterate of Object.values(ways)) {
+      const mapping = dirtyMapping(300)
+      let count = 0
+      iterate(mapping, () => {
+        count++
+      })
+      assert.equal(count, 300)
+      if (argument % 2 === 0) mapping.close()
+    }
+    writebackIter(dirtyMapping(100), new WritebackControl(), null, { value: 0 })
+  },
+
+  /** Threads are terminated in the middle of a pass. */
+  async terminateWorkers() {
+    for (const way of Object.keys(ways)) {
+      const workers = Array.from({ length: 5 }, () => startWorker('useForever', way))
+      await Promise.all(workers.map((worker) => once(worker, 'message')))
+      for (const worker of workers) {
+        await sleep(3)
+        assert.equal(await worker.terminate(), 1)
+      }
+    }
+  },
+
+  /** In a worker: iterates in one way until it is terminated. */
+  useForever() {
+    const mapping = dirtyMapping(1000)
+    parentPort.postMessage('ready')
+    for (;;) {
+      dirtyMapping(50)
+      ways[argument](mapping, (folio) => {
+        if (folio.index % 100 === 0) gc()
+      })
+      for (const folio of mapping.folios()) folio.markDirty()
+    }
+  },
+
+  /** A worker ends itself in a callback. */
+  async exitWorkers() {
+    for (const way of Object.keys(ways)) {
+      assert.deepEqual(await once(startWorker('exitInPass', way), 'exit'), [7])
+    }
+  },
+
+  /** The process, or the worker, ends in a callback, with open mappings and passes. */
+  exitInPass() {
+    const open = Array.from({ length: 100 }, () => dirtyMapping(40))
+    writebackIter(open[0], new WritebackControl(), null, { value: 0 })
+    open[1].writeback(new WritebackControl()).next()
+    process.on('exit', () => {
+      // It all works up to the last.
+      assert.equal(open[2].nrPages, 40)
+      ways.writePages(open[2], () => {})
+      open[3].close()
+    })
+    ways[argument](dirtyMapping(100), (folio) => {
+      if (folio.index === 50) process.exit(7)
+    })
+  },
+
+  /** An exception that nobody catches goes through a pass. */
+  throwInPass() {
+    ways[argument](dirtyMapping(100), (folio) => {
+      if (folio.index === 50) throw new Error('out of a pass')
+    })
+  },
+
+  /** The mapping is closed in the middle, in every way, and its memory goes. */
+  async closeInPass() {
+    const round = async () => {
+      for (const iterate of Object.values(ways)) {
+        const mapping = dirtyMapping(200)
+        let last = null
+        const closeAt50 = (folio) => {
+          last = folio
+          if (folio.index === 50) mapping.close()
+        }
+        assert.throws(() => iterate(mapping, closeAt50), { name: 'WritebackError', code: 'EBADF' })
+        gc()
+        assert.throws(() => last.markDirty(), { code: 'EBADF' })
+        assert.equal(mapping.nrPages, 0)
+        mapping.close()
+      }
+    }
+    await assertFlat('closed in a pass', round, { warmUp: 10, rounds: 30, limit: 8 })
+  },
+
+  /** The modules are loaded more than once, and each copy is on its own. */
+  async loadTwice() {
+    const copies = [backend]
+    for (let i = 0; i < 10; i++) {
+      for (const file of Object.keys(require.cache)) if (file.includes('/dist/')) delete require.cache[file]
+      copies.push(require(entry))
+    }
+    await checkCopies(copies)
+  },
+
+  /** Each context has a copy of its own. */
+  async contexts() {
+    const copies = [backend, ...Array.from({ length: 10 }, () => loadInNewContext(entry))]
+    assert.notEqual(copies[1].AddressSpace.constructor, Function)
+    await checkCopies(copies)
+    copies.length = 0
+    for (let i = 0; i < 20; i++) {
+      loadInNewContext(entry)
+      await residentMemory()
+    }
+  },
+
+  /** Passes within passes until the stack is full: whatever that cuts short, the mappings are still good. */
+  overflowStack() {
+    for (const [way, iterate] of Object.entries(ways)) {
+      const mappings = []
+      const nest = () => {
+        const mapping = dirtyMapping(5)
+        mappings.push(mapping)
+        iterate(mapping, nest)
+      }
+      assert.throws(nest, RangeError)
+      assert(mappings.length > 100, way)
+      for (const mapping of mappings) {
+        // The last one may not have all its folios.
+        for (let i = 0; i < 5; i++) if (mapping.getFolio(i) === null) mapping.addFolio(i)
+        for (const folio of mapping.folios()) {
+          if (folio.writeback) folio.endWriteback()
+          if (folio.locked) folio.unlock()
+          folio.markDirty()
+        }
+        let count = 0
+        iterate(mapping, () => {
+          count++
+        })
+        assert.equal(count, 5, way)
+        assert.equal(mapping.nrPages, 5, way)
+        for (const mark of ['writeback', 'towrite']) assert.equal(mapping.tagged(mark), false, way)
+        // What no pass took is still dirty when it is written.
+        assert.equal(mapping.tagged('dirty'), way === 'folios', way)
+      }
+    }
+  },
+}
+
+/** Copies of the modules work side by side, in turns, and take each other's objects for foreign ones. */
+async function checkCopies(copies) {
+  const mappings = copies.map((copy) => dirtyMapping(100, new copy.AddressSpace()))
+  const controls = copies.map((copy) => new copy.WritebackControl())
+  const errors = copies.map(() => ({ value: 0 }))
+  const last = copies.map(() => null)
+  for (let turn = 0; turn <= 100; turn++) {
+    for (const [i, copy] of copies.entries()) {
+      last[i] = copy.writebackIter(mappings[i], controls[i], last[i], errors[i])
+      if (turn < 100) assert.equal(last[i].index, turn)
+      else assert.equal(last[i], null)
+      if (last[i] !== null) write(last[i])
+    }
+    if (turn % 20 === 0) await residentMemory()
+  }
+  const [first, second] = copies
+  assert.notEqual(first.AddressSpace, second.AddressSpace)
+  const isForeign = { name: 'WritebackError', code: 'EINVAL' }
+  assert.throws(() => second.writebackIter(mappings[0], controls[1], null, { value: 0 }), isForeign)
+  assert.throws(() => second.writebackIter(mappings[1], controls[0], null, { value: 0 }), isForeign)
+  assert.throws(() => mappings[1].removeFolio(mappings[0].getFolio(0)), isForeign)
+  for (const mapping of mappings.slice(1)) mapping.close()
+}
+
+/** A CommonJS module and all below it, with the globals of a new context. */
+function loadInNewContext(file) {
+  const context = vm.createContext({ process, structuredClone, setTimeout, console })
+  const modules = new Map()
+  const load = (file) => {
+    if (modules.has(file)) return modules.get(file).exports
+    const module = { exports: {} }
+    modules.set(file, module)
+    const outer = createRequire(file)
+    const inner = (id) => {
+      if (!id.startsWith('.') && id !== 'node-gyp-build') return outer(id)
+      return load(outer.resolve(id))
+    }
+    const parameters = ['module', 'exports', 'require', '__dirname', '__filename']
+    const source = readFileSync(file, 'utf8')
+    // node-gyp-build requires the addon with its own require.
+    if (file.includes('node-gyp-build')) return outer(file)
+    const wrapper = vm.compileFunction(source, parameters, { filename: file, parsingContext: context })
+    wrapper(module, module.exports, inner, dirname(file), file)
+    return module.exports
+  }
+  return load(file)
+}
+
+process.on('unhandledRejection', (error) => {
+  throw error
+})
+Promise.resolve(programs[program]())
