@@ -49,6 +49,15 @@ static unsigned int node_offset(const struct xa_node *node, uint64_t index)
 	return (unsigned int)(index >> node->shift) & XA_CHUNK_MASK;
 }
 
+/* The slot that holds the entry, or the node, which covers the index. */
+static unsigned int node_head_offset(const struct xa_node *node, uint64_t index)
+{
+	unsigned int offset = node_offset(node, index);
+	const void *entry = node->slots[offset];
+
+	return xa_is_sibling(entry) ? xa_to_sibling(entry) : offset;
+}
+
 static bool node_covers(const struct xa_node *node, uint64_t index)
 {
 	return (index - node->index) >> node->shift < XA_CHUNK_SIZE;
@@ -371,6 +380,52 @@ void xas_erase(struct xa_state *xas, unsigned int order)
 	xas_delete_node(xas->xa, node);
 }
 
+/*
+ * Moves to the next slot whose entry bears the mark; false if there is none (@xas is then unset).
+ * In a lowest node the slot itself is not read: a sparse tree then costs one cache line a node
+ * here.
+ */
+static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t mark)
+{
+	uint64_t start = xas->xa_index;
+	struct xa_node *node = xas_start(xas);
+	unsigned int offset;
+
+	xas->xa_node = NULL;
+	if (node == NULL || start > max)
+		return false;
+	offset = node_head_offset(node, start);
+	for (;;) {
+		uint64_t rest = node->marks[mark] >> offset;
+		uint64_t index;
+
+		if (rest == 0) {
+			/* Nothing more here: on with the slot behind this node. */
+			do {
+				offset = node->offset + 1U;
+				node = node->parent;
+				if (node == NULL)
+					return false;
+			} while (offset == XA_CHUNK_SIZE);
+			continue;
+		}
+		offset += (unsigned int)__builtin_ctzll(rest);
+		index = node->index + ((uint64_t)offset << node->shift);
+		if (index > max)
+			return false;
+		if (node->shift == 0 || !xa_is_node(node->slots[offset])) {
+			xas->xa->xa_hint = node;
+			xas->xa_node = node;
+			xas->xa_offset = offset;
+			xas->xa_index = index;
+			return true;
+		}
+		/* The child that covers the start is entered there, all later ones at slot 0. */
+		node = xa_to_node(node->slots[offset]);
+		offset = start > node->index ? node_head_offset(node, start) : 0;
+	}
+}
+
 /**
  * xas_find_marked - the next entry that bears a mark
  * @xas: where to search from; moved to the entry's slot. An entry that begins before the index but
@@ -382,49 +437,9 @@ void xas_erase(struct xa_state *xas, unsigned int order)
  */
 void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
-	uint64_t start = xas->xa_index;
-	struct xa_node *node = xas_start(xas);
-	unsigned int offset;
-
-	xas->xa_node = NULL;
-	if (node == NULL || start > max)
+	if (!xas_find_marked_slot(xas, max, mark))
 		return NULL;
-	offset = node_offset(node, start);
-	if (xa_is_sibling(node->slots[offset]))
-		offset = xa_to_sibling(node->slots[offset]);
-	for (;;) {
-		uint64_t rest = node->marks[mark] >> offset;
-		uint64_t index;
-		void *entry;
-
-		if (rest == 0) {
-			/* Nothing more here: on with the slot behind this node. */
-			do {
-				offset = node->offset + 1U;
-				node = node->parent;
-				if (node == NULL)
-					return NULL;
-			} while (offset == XA_CHUNK_SIZE);
-			continue;
-		}
-		offset += (unsigned int)__builtin_ctzll(rest);
-		index = node->index + ((uint64_t)offset << node->shift);
-		if (index > max)
-			return NULL;
-		entry = node->slots[offset];
-		if (!xa_is_node(entry)) {
-			xas->xa->xa_hint = node;
-			xas->xa_node = node;
-			xas->xa_offset = offset;
-			xas->xa_index = index;
-			return entry;
-		}
-		/* The child that covers the start is entered there, all later ones at slot 0. */
-		node = xa_to_node(entry);
-		offset = start > node->index ? node_offset(node, start) : 0;
-		if (xa_is_sibling(node->slots[offset]))
-			offset = xa_to_sibling(node->slots[offset]);
-	}
+	return xas->xa_node->slots[xas->xa_offset];
 }
 
 /**
@@ -469,17 +484,20 @@ bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t
 {
 	unsigned int copied = 0;
 
-	while (xas_find_marked(xas, max, from) != NULL) {
+	while (xas_find_marked_slot(xas, max, from)) {
 		struct xa_node *node = xas->xa_node;
 		uint64_t bits = UINT64_C(1) << xas->xa_offset;
 
 		/* Only in a lowest node is every marked slot an entry. */
-		if (node->shift == 0)
+		if (node->shift == 0) {
 			bits = node->marks[from] & (~UINT64_C(0) << xas->xa_offset) &
 			       node_mask(node, max);
+			xas->xa_index = node_last(node) + 1;
+			xas->xa_node = NULL;
+		} else {
+			xas_pause(xas);
+		}
 		xas_set_marks(node, bits, to);
-		xas->xa_offset = XA_CHUNK_MASK - (unsigned int)__builtin_clzll(bits);
-		xas_pause(xas);
 		copied += (unsigned int)__builtin_popcountll(bits);
 		if (copied >= XA_CHECK_SCHED)
 			return true;
