@@ -1,154 +1,150 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The module: makes instances, and takes the blocks of memory that TypeScript shares with the core.
-// The calls of the loops are in calls.c. Everything hangs on the environment's instance data, so
-// that the addon loads in many threads and contexts at once.
+// The calls of the loops are in calls.c.
+//
+// Nothing in this file allocates: there are no exceptions, so a failed operator new would end the
+// process. Memory comes from calls.c, which checks what it gets. So of node-addon-api this takes
+// the values, and not what brings data of its own (CallbackInfo, External with a finalizer) or
+// throws where the environment is about to end (Object::Set).
 
 #include <napi.h>
-
-#include <memory>
-#include <vector>
 
 #include "calls.h"
 
 namespace
 {
 
-// The memory of the control block is TypeScript's; the reference keeps it while anybody can call.
-struct Instance {
-	struct instance *core;
-	Napi::Reference<Napi::ArrayBuffer> control;
+// What a callback was called with; undefined where there is no argument.
+struct Arguments {
+	napi_env env;
+	struct instance *instance;
+	napi_value values[2];
 
-	~Instance()
+	Arguments(napi_env env, napi_callback_info info) : env(env)
 	{
-		instance_free(core);
+		size_t count = 2;
+		void *data = nullptr;
+
+		napi_get_cb_info(env, info, &count, values, nullptr, &data);
+		instance = static_cast<struct instance *>(data);
+	}
+
+	Napi::Value operator[](size_t i) const
+	{
+		return Napi::Value(env, values[i]);
+	}
+
+	// The memory of the first argument, an ArrayBuffer that TypeScript keeps alive and never
+	// detaches.
+	void *memory(size_t size) const
+	{
+		if ((*this)[0].IsArrayBuffer()) {
+			Napi::ArrayBuffer buffer = (*this)[0].As<Napi::ArrayBuffer>();
+
+			if (buffer.ByteLength() >= size)
+				return buffer.Data();
+		}
+		napi_throw_type_error(env, nullptr, "expected an ArrayBuffer of the layout's size");
+		return nullptr;
 	}
 };
 
-using Instances = std::vector<std::shared_ptr<Instance>>;
-
-// What the garbage collector holds of an open mapping.
-struct Mapping {
-	std::shared_ptr<Instance> instance;
-	uint32_t id;
-	bool open;
-
-	void close()
-	{
-		if (open)
-			instance_close_mapping(instance->core, id);
-		open = false;
-	}
-};
-
-struct instance *core_of(const Napi::CallbackInfo &info)
+void collected(napi_env, void *mapping, void *)
 {
-	return static_cast<struct instance *>(info.Data());
-}
-
-// The memory of an ArrayBuffer argument, which TypeScript keeps alive and never detaches.
-void *memory_of(const Napi::CallbackInfo &info, size_t size)
-{
-	if (info.Length() > 0 && info[0].IsArrayBuffer()) {
-		Napi::ArrayBuffer buffer = info[0].As<Napi::ArrayBuffer>();
-
-		if (buffer.ByteLength() >= size)
-			return buffer.Data();
-	}
-	Napi::TypeError::New(info.Env(), "expected an ArrayBuffer of the layout's size")
-		.ThrowAsJavaScriptException();
-	return nullptr;
+	mapping_free(static_cast<struct mapping *>(mapping));
 }
 
 // openMapping(deferred, pageShift): its number goes to control.mapping. Returns what closes the
 // mapping when it is collected, or undefined if there is no memory.
-Napi::Value openMapping(const Napi::CallbackInfo &info)
+napi_value openMapping(napi_env env, napi_callback_info info)
 {
-	Napi::Env env = info.Env();
-	void *deferred = memory_of(info, DEFERRED_BYTES);
+	const Arguments arguments(env, info);
+	void *deferred = arguments.memory(DEFERRED_BYTES);
+	napi_value handle;
 
-	if (deferred == nullptr || !info[1].IsNumber())
-		return env.Undefined();
-	for (const std::shared_ptr<Instance> &instance : *env.GetInstanceData<Instances>()) {
-		if (instance->core != core_of(info))
-			continue;
-		int id = instance_open_mapping(instance->core, deferred,
-					       info[1].As<Napi::Number>().Uint32Value());
-		if (id < 0)
-			break;
-		return Napi::External<Mapping>::New(
-			env, new Mapping{instance, static_cast<uint32_t>(id), true},
-			[](Napi::BasicEnv, Mapping *mapping) {
-				mapping->close();
-				delete mapping;
-			});
+	if (deferred == nullptr || !arguments[1].IsNumber())
+		return nullptr;
+	struct mapping *mapping = instance_open_mapping(
+		arguments.instance, deferred, arguments[1].As<Napi::Number>().Uint32Value());
+	if (mapping == nullptr)
+		return nullptr;
+	if (napi_create_external(env, mapping, collected, nullptr, &handle) != napi_ok) {
+		mapping_free(mapping);
+		return nullptr;
 	}
-	return env.Undefined();
+	return handle;
 }
 
-Napi::Value closeMapping(const Napi::CallbackInfo &info)
+napi_value closeMapping(napi_env env, napi_callback_info info)
 {
-	if (info.Length() > 0 && info[0].IsExternal())
-		info[0].As<Napi::External<Mapping>>().Data()->close();
-	return info.Env().Undefined();
+	const Arguments arguments(env, info);
+
+	if (arguments[0].IsExternal())
+		mapping_close(arguments[0].As<Napi::External<struct mapping>>().Data());
+	return nullptr;
 }
 
 // A block of shared memory for the mapping, and the pass, that the control block names.
 template <void (*take)(struct instance *, void *), size_t size>
-Napi::Value takeMemory(const Napi::CallbackInfo &info)
+napi_value takeMemory(napi_env env, napi_callback_info info)
 {
-	void *memory = memory_of(info, size);
+	const Arguments arguments(env, info);
+	void *memory = arguments.memory(size);
 
 	if (memory != nullptr)
-		take(core_of(info), memory);
-	return info.Env().Undefined();
+		take(arguments.instance, memory);
+	return nullptr;
 }
+
+bool add(Napi::Object object, const struct call &call, void *data)
+{
+	napi_value function;
+
+	return napi_create_function(object.Env(), call.name, NAPI_AUTO_LENGTH, call.function, data,
+				    &function) == napi_ok &&
+	       napi_set_named_property(object.Env(), object, call.name, function) == napi_ok;
+}
+
+constexpr struct call calls_with_arguments[] = {
+	{"openMapping", openMapping},
+	{"closeMapping", closeMapping},
+	{"addChunk", takeMemory<instance_add_chunk, FOLIO_CHUNK_BYTES>},
+	{"openPass", takeMemory<instance_open_pass, PASS_BYTES>},
+	{"openExtent", takeMemory<instance_open_extent, EXTENT_BYTES>},
+};
 
 // create(control): the calls, over a control block of the caller's own. Undefined if there is no
 // memory.
-Napi::Value create(const Napi::CallbackInfo &info)
+napi_value create(napi_env env, napi_callback_info info)
 {
-	Napi::Env env = info.Env();
-	void *control = memory_of(info, CONTROL_BYTES);
+	const Arguments arguments(env, info);
 
-	if (control == nullptr)
-		return env.Undefined();
-	struct instance *core = instance_new(control);
-	if (core == nullptr)
-		return env.Undefined();
-	std::shared_ptr<Instance> instance = std::make_shared<Instance>();
-	instance->core = core;
-	instance->control = Napi::Persistent(info[0].As<Napi::ArrayBuffer>());
-	env.GetInstanceData<Instances>()->push_back(instance);
-
+	if (arguments.memory(CONTROL_BYTES) == nullptr)
+		return nullptr;
+	struct instance *instance = instance_new(env, arguments[0]);
+	if (instance == nullptr)
+		return nullptr;
 	Napi::Object functions = Napi::Object::New(env);
-	auto add = [&](const char *name, Napi::Value (*function)(const Napi::CallbackInfo &)) {
-		functions.Set(name, Napi::Function::New(env, function, name, core));
-	};
 	for (size_t i = 0; i < nr_calls; i++) {
-		napi_value function;
-
-		if (napi_create_function(env, calls[i].name, NAPI_AUTO_LENGTH, calls[i].function,
-					 core, &function) != napi_ok)
-			return env.Undefined();
-		functions.Set(calls[i].name, function);
+		if (!add(functions, calls[i], instance))
+			return nullptr;
 	}
-	add("openMapping", openMapping);
-	add("closeMapping", closeMapping);
-	add("addChunk", takeMemory<instance_add_chunk, FOLIO_CHUNK_BYTES>);
-	add("openPass", takeMemory<instance_open_pass, PASS_BYTES>);
-	add("openExtent", takeMemory<instance_open_extent, EXTENT_BYTES>);
+	for (const struct call &call : calls_with_arguments) {
+		if (!add(functions, call, instance))
+			return nullptr;
+	}
 	return functions;
-}
-
-Napi::Object Init(Napi::Env env, Napi::Object exports)
-{
-	env.SetInstanceData(new Instances());
-	exports.Set("layoutVersion", Napi::Number::New(env, LAYOUT_VERSION));
-	exports.Set("create", Napi::Function::New(env, create, "create"));
-	return exports;
 }
 
 } // namespace
 
-NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)
+NAPI_MODULE_INIT(/* napi_env env, napi_value exports */)
+{
+	napi_value version = Napi::Number::New(env, LAYOUT_VERSION);
+
+	if (napi_set_named_property(env, exports, "layoutVersion", version) != napi_ok ||
+	    !add(Napi::Object(env, exports), {"create", create}, nullptr))
+		return nullptr;
+	return exports;
+}

@@ -106,7 +106,13 @@ static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeba
 
 #define MIN_SAFE_INTEGER (-9007199254740991.0)
 
+/**
+ * struct mapping - an open mapping, or what is left of it until its handle is collected
+ * @instance: whose number @id it is; NULL once closed
+ */
 struct mapping {
+	struct instance *instance;
+	uint32_t id;
 	struct address_space mapping;
 	struct deferred_marks *deferred;
 	struct pass **passes;
@@ -114,7 +120,13 @@ struct mapping {
 	uint32_t max_passes;
 };
 
+/**
+ * struct instance - what one copy of the TypeScript modules has; lives as long as the environment
+ * @memory: keeps the control block alive while anybody can call
+ */
 struct instance {
+	napi_env env;
+	napi_ref memory;
 	struct control *control;
 	struct mapping **mappings;
 	uint32_t nr_mappings;
@@ -131,31 +143,53 @@ static void *host_alloc(size_t size)
  */
 static const struct address_space_operations operations = {.alloc = host_alloc, .free = free};
 
-struct instance *instance_new(void *control)
+/* The environment ends. Nobody calls any more, but handles of mappings are yet to be collected. */
+static void instance_free(void *data)
 {
-	struct instance *instance = calloc(1, sizeof(*instance));
+	struct instance *instance = data;
 
-	if (instance != NULL)
-		instance->control = control;
-	return instance;
-}
-
-void instance_free(struct instance *instance)
-{
-	for (uint32_t i = 0; i < instance->nr_mappings; i++)
-		instance_close_mapping(instance, i);
+	for (uint32_t i = 0; i < instance->nr_mappings; i++) {
+		if (instance->mappings[i] != NULL)
+			mapping_close(instance->mappings[i]);
+	}
+	napi_delete_reference(instance->env, instance->memory);
 	free(instance->mappings);
 	free(instance);
 }
 
-/* Opens a mapping and names it in the control block. Its number, or -ENOMEM. */
-int instance_open_mapping(struct instance *instance, void *deferred, unsigned int page_shift)
+/* An instance over this block of memory, an ArrayBuffer of CONTROL_BYTES; NULL without memory. */
+struct instance *instance_new(napi_env env, napi_value memory)
+{
+	struct instance *instance = calloc(1, sizeof(*instance));
+	void *control;
+
+	if (instance == NULL)
+		return NULL;
+	instance->env = env;
+	if (napi_get_arraybuffer_info(env, memory, &control, NULL) != napi_ok ||
+	    napi_create_reference(env, memory, 1, &instance->memory) != napi_ok)
+		goto free_instance;
+	instance->control = control;
+	if (napi_add_env_cleanup_hook(env, instance_free, instance) != napi_ok)
+		goto delete_reference;
+	return instance;
+
+delete_reference:
+	napi_delete_reference(env, instance->memory);
+free_instance:
+	free(instance);
+	return NULL;
+}
+
+/* Opens a mapping and names it in the control block. NULL without memory, and nothing changed. */
+struct mapping *instance_open_mapping(struct instance *instance, void *deferred,
+				      unsigned int page_shift)
 {
 	struct mapping *mapping = calloc(1, sizeof(*mapping));
 	uint32_t id = instance->first_free;
 
 	if (mapping == NULL)
-		return -ENOMEM;
+		return NULL;
 	while (id < instance->nr_mappings && instance->mappings[id] != NULL)
 		id++;
 	if (id == instance->nr_mappings) {
@@ -164,31 +198,41 @@ int instance_open_mapping(struct instance *instance, void *deferred, unsigned in
 
 		if (mappings == NULL) {
 			free(mapping);
-			return -ENOMEM;
+			return NULL;
 		}
 		instance->mappings = mappings;
 		instance->nr_mappings++;
 	}
+	mapping->instance = instance;
+	mapping->id = id;
 	mapping->deferred = deferred;
 	address_space_init(&mapping->mapping, page_shift, false, &operations);
 	instance->mappings[id] = mapping;
 	instance->first_free = id + 1;
 	instance->control->mapping = id;
-	return (int)id;
+	return mapping;
 }
 
-void instance_close_mapping(struct instance *instance, uint32_t id)
+/* Drops the page cache. The memory that it shared with TypeScript is not touched any more. */
+void mapping_close(struct mapping *mapping)
 {
-	struct mapping *mapping = instance->mappings[id];
+	struct instance *instance = mapping->instance;
 
-	if (mapping == NULL)
+	if (instance == NULL)
 		return;
 	address_space_destroy(&mapping->mapping);
 	free(mapping->passes);
+	instance->mappings[mapping->id] = NULL;
+	if (mapping->id < instance->first_free)
+		instance->first_free = mapping->id;
+	mapping->instance = NULL;
+}
+
+/* The handle was collected. */
+void mapping_free(struct mapping *mapping)
+{
+	mapping_close(mapping);
 	free(mapping);
-	instance->mappings[id] = NULL;
-	if (id < instance->first_free)
-		instance->first_free = id;
 }
 
 static struct mapping *current_mapping(const struct instance *instance)

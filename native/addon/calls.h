@@ -32,15 +32,16 @@ extern "C" {
 #define DEFERRED_BYTES 1024
 #define FOLIO_CHUNK_BYTES 24576
 
-/* One per copy of the TypeScript modules that loaded the addon. */
 struct instance;
+struct mapping;
 
-struct instance *instance_new(void *control);
-void instance_free(struct instance *instance);
+struct instance *instance_new(napi_env env, napi_value memory);
+struct mapping *instance_open_mapping(struct instance *instance, void *deferred,
+				      unsigned int page_shift);
+void mapping_close(struct mapping *mapping);
+void mapping_free(struct mapping *mapping);
 
 /* What follows is about the mapping, and the pass, that the control block names. */
-int instance_open_mapping(struct instance *instance, void *deferred, unsigned int page_shift);
-void instance_close_mapping(struct instance *instance, uint32_t mapping);
 void instance_add_chunk(struct instance *instance, void *chunk);
 void instance_open_pass(struct instance *instance, void *pass);
 void instance_open_extent(struct instance *instance, void *extent);
