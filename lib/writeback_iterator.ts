@@ -9,6 +9,13 @@ import { type ControlState, controlState } from './writeback_control.js'
 /** What the iterator needs of its backend. */
 export interface IteratorOps {
   readonly writebackIter: api.WritebackIter
+  /** writebackIter() with null, of a new pass: an unfinished one on this control is dropped, and never taken up. */
+  start(
+    mapping: api.AddressSpace,
+    wbc: api.WritebackControl,
+    error: { value: number },
+    options: api.WaitOptions,
+  ): api.Folio | null
   /** Ends the unfinished pass on this control, if any: the rest of its batch is released. */
   abandon(wbc: api.WritebackControl): void
   /** Gives a folio back: dirty again and unlocked, if it is in its open mapping, locked and not under writeback. */
@@ -29,9 +36,11 @@ export class WritebackIterator implements api.WritebackIterator {
   #folio: api.Folio | null = null
   /** Whether the body still has it. It was handed back once next() was called, also where the pass was blocked then. */
   #inHand = false
-  /** The pass as it hangs on the control: another one there means that the control was used for another pass. */
+  /**
+   * The pass as it hangs on the control, null before it began: another one there means that the control was used for another
+   * pass.
+   */
   #pass: object | null = null
-  #started = false
   #done = false
   /** The folio that the last step was blocked on, where no hook of the user's threw. */
   #blocked: api.Folio | null = null
@@ -65,10 +74,7 @@ export class WritebackIterator implements api.WritebackIterator {
 
   next(): IteratorResult<api.Folio> {
     if (this.#done) return { value: undefined, done: true }
-    if (!this.#started) {
-      this.#ops.abandon(this.#wbc)
-      this.#started = true
-    } else if (this.#control.pass !== this.#pass) {
+    if (this.#pass !== null && this.#control.pass !== this.#pass) {
       this.#giveUp()
       throw new WritebackError('EINVAL', 'another pass was started on this control')
     }
@@ -76,8 +82,13 @@ export class WritebackIterator implements api.WritebackIterator {
     this.#blocked = null
     this.#inHand = false
     try {
-      folio = this.#ops.writebackIter(this.#mapping, this.#wbc, this.#folio, this.#error, this.#options)
+      folio =
+        this.#pass === null
+          ? this.#ops.start(this.#mapping, this.#wbc, this.#error, this.#options)
+          : this.#ops.writebackIter(this.#mapping, this.#wbc, this.#folio, this.#error, this.#options)
     } catch (error) {
+      // No memory to begin the pass: the next call may have it.
+      if (this.#pass === null && error instanceof WritebackError && error.code === 'ENOMEM') throw error
       // If the pass is still there, next() takes it up where it stood (EDEADLK, or the hook threw).
       if (this.#pass === null || this.#control.pass !== this.#pass) this.#giveUp()
       throw error
@@ -124,7 +135,8 @@ export class WritebackIterator implements api.WritebackIterator {
         yield result.value
       }
     } finally {
-      this.return()
+      // A pass that did not begin for want of memory may begin again.
+      if (this.#pass !== null) this.return()
     }
   }
 

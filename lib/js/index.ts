@@ -36,6 +36,7 @@ import {
   check_open,
   give_back,
   iterate,
+  start,
   write_cache_pages,
   write_extents,
   write_pages,
@@ -242,6 +243,12 @@ export function writeCachePages(
 
 const iteratorOps = {
   writebackIter,
+  start: (
+    mapping: api.AddressSpace,
+    wbc: api.WritebackControl,
+    error: { value: number },
+    options: api.WaitOptions,
+  ) => start(openMapping(mapping), controlState(wbc), error, checkOnWait(options)),
   abandon,
   giveBack: (folio: api.Folio) => give_back(folio as Folio),
   wait,

@@ -127,6 +127,22 @@ export function iterate(
       wbc.error = value
     }
   }
+  return step(wbc, error, onWait)
+}
+
+/** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
+export function start(
+  mapping: MappingState,
+  control: ControlState,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const wbc = begin_pass(mapping, control, false)
+  set_error(error, 0)
+  return step(wbc, error, onWait)
+}
+
+function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefined): Folio | null {
   const next = next_folio(wbc, onWait)
   if (next === null) set_error(error, wbc.error)
   return next

@@ -34,6 +34,9 @@ const SLOT_PART = Float64Array.from({ length: 64 }, (_, shift) => 2 ** -shift)
 /** A folio, a node (> 0), the rest of a large folio (< 0: -1 - offset of its first slot), or nothing. */
 type Entry = Folio | number | null
 
+/** Room for so many nodes comes with the first; four times as many whenever it runs out. */
+const MIN_CAPACITY = 32
+
 const EMPTY_SLOTS: readonly Entry[] = new Array<Entry>(XA_CHUNK_SIZE).fill(null)
 const NO_SLOTS: Entry[] = []
 
@@ -56,14 +59,16 @@ export class XArray {
   /** The node that was freed last, the next one in its `parent`; 0 where none. */
   free = 0
   nr_free = 0
+  // These begin with node 0 only. Arrays of up to 64 bytes lie in JavaScript's own heap: no RangeError, so that a tree can
+  // always be made.
   /** For each 32 slots a word a mark: see mark_word(). */
-  marks = new Int32Array(32 * XA_NR_MARKS * 2)
+  marks = new Int32Array(XA_NR_MARKS * 2)
   /** The slot above, that holds the node; 0 for the top. */
-  parent = new Int32Array(32)
+  parent = new Int32Array(1)
   /** log2 of how many indices a slot covers. */
-  shift = new Uint8Array(32)
+  shift = new Uint8Array(1)
   /** The first index that the node covers. */
-  index = new Float64Array(32)
+  index = new Float64Array(1)
   slots: Entry[][] = [NO_SLOTS]
 }
 
@@ -71,7 +76,7 @@ export class XArray {
 function xa_reserve(xa: XArray): void {
   const capacity = xa.parent.length
   if (capacity - xa.nr_nodes + xa.nr_free >= NODES_PER_INSERT) return
-  const wanted = capacity * 4
+  const wanted = Math.max(capacity * 4, MIN_CAPACITY)
   try {
     if (wanted > MAX_NODES) throw new RangeError(`more than ${MAX_NODES} nodes`)
     const marks = new Int32Array(wanted * XA_NR_MARKS * 2)

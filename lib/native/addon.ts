@@ -34,18 +34,12 @@ export interface Addon {
   openExtent(extent: ArrayBuffer): void
 }
 
-const control = new ArrayBuffer(Control.BYTES)
-
-/** The control block, as signed words and as doubles. */
-export const words = new Int32Array(control)
-export const doubles = new Float64Array(control)
-
 interface AddonModule {
   readonly layoutVersion: number | undefined
   create(control: ArrayBuffer): Addon | undefined
 }
 
-function load(): Addon {
+function load(control: ArrayBuffer): Addon {
   const module = nodeGypBuild<AddonModule>(join(__dirname, '..', '..'))
   if (module.layoutVersion !== LAYOUT_VERSION) {
     throw new Error('the addon was built from other sources: run `npm run build:native`')
@@ -55,13 +49,19 @@ function load(): Addon {
   return created
 }
 
+let control = new ArrayBuffer(0)
 let loaded: Addon | null = null
 let error: unknown = null
 try {
-  loaded = load()
+  control = new ArrayBuffer(Control.BYTES)
+  loaded = load(control)
 } catch (cause) {
   error = cause
 }
+
+/** The control block, as signed words and as doubles. */
+export const words = new Int32Array(control)
+export const doubles = new Float64Array(control)
 
 /** Why the addon did not load; null if it did. */
 export const addonError: unknown = error

@@ -29,6 +29,7 @@ import {
   check_open,
   give_back,
   iterate,
+  start,
   write_cache_pages,
   write_extents,
   write_pages,
@@ -273,6 +274,12 @@ export function writeCachePages(
 
 const iteratorOps = {
   writebackIter,
+  start: (
+    mapping: api.AddressSpace,
+    wbc: api.WritebackControl,
+    error: { value: number },
+    options: api.WaitOptions,
+  ) => start(openMapping(mapping), controlState(wbc), error, checkOnWait(options)),
   abandon: (wbc: api.WritebackControl) => abandon(controlState(wbc)),
   giveBack: (folio: api.Folio) => give_back(folio as Folio),
   wait,

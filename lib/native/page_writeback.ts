@@ -16,8 +16,8 @@ const abandoned = new FinalizationRegistry<Lease>((lease) => lease.release())
 class Lease {
   block: PassBlock | null
 
-  constructor(space: Space) {
-    this.block = passBlock(space)
+  constructor(space: Space, extents: boolean) {
+    this.block = passBlock(space, extents)
   }
 
   release(): void {
@@ -51,8 +51,9 @@ export class WritebackPass implements Ahead {
   readonly owned: boolean
   readonly #lease: Lease
 
-  constructor(space: Space, control: ControlState, owned: boolean) {
-    const lease = new Lease(space)
+  /** Throws ENOMEM with nothing changed. */
+  constructor(space: Space, control: ControlState, owned: boolean, extents: boolean) {
+    const lease = new Lease(space, extents)
     const block = lease.block as PassBlock
     let mode = 0
     this.control = control

@@ -54,7 +54,15 @@ export class PassBlock {
   }
 }
 
-/** A block of this mapping's that nobody uses. */
-export function passBlock(space: Space): PassBlock {
-  return space.freeBlocks.pop() ?? new PassBlock(space)
+/**
+ * A block of this mapping's that nobody uses.
+ * @param extents - whether the pass needs room for extents
+ * @throws ENOMEM
+ */
+export function passBlock(space: Space, extents: boolean): PassBlock {
+  const { freeBlocks } = space
+  if (freeBlocks.length === 0) freeBlocks.push(new PassBlock(space))
+  // Taken off the list once it has all that it needs.
+  if (extents) freeBlocks[freeBlocks.length - 1].makeExtent()
+  return freeBlocks.pop() as PassBlock
 }

@@ -59,7 +59,6 @@ function extent_folios(wbc: WritebackPass): (Folio | null)[] {
  */
 export function writeback_get_extent(wbc: WritebackPass, max_pages: number): boolean {
   const { block } = wbc
-  block.makeExtent()
   block.words[Pass.MAX_PAGES] = max_pages
   block.words[Pass.ERROR] = wbc.error
   block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite

@@ -38,11 +38,14 @@ export function abandon(control: ControlState): void {
   if (wbc instanceof WritebackPass && !wbc.owned) wbc.release()
 }
 
-/** Hangs a new pass on the control. An unfinished one that hung there is released with that. */
-function begin_pass(space: Space, control: ControlState, owned: boolean): WritebackPass {
+/**
+ * Hangs a new pass on the control. An unfinished one that hung there is released with that, but not before there is memory
+ * for the new one.
+ */
+function begin_pass(space: Space, control: ControlState, owned: boolean, extents = false): WritebackPass {
   check_open(space)
+  const wbc = new WritebackPass(space, control, owned, extents)
   abandon(control)
-  const wbc = new WritebackPass(space, control, owned)
   control.pass = wbc
   return wbc
 }
@@ -127,9 +130,24 @@ export function iterate(
       wbc.error = value
     }
   }
-  const pass = wbc as WritebackPass
-  const next = next_folio(pass, onWait)
-  if (next === null) set_error(error, pass.error)
+  return step(wbc as WritebackPass, error, onWait)
+}
+
+/** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
+export function start(
+  space: Space,
+  control: ControlState,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const wbc = begin_pass(space, control, false)
+  set_error(error, 0)
+  return step(wbc, error, onWait)
+}
+
+function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefined): Folio | null {
+  const next = next_folio(wbc, onWait)
+  if (next === null) set_error(error, wbc.error)
   return next
 }
 
@@ -257,7 +275,7 @@ export function write_extents(
   max_pages: number,
   onWait: api.WaitHook | undefined,
 ): number {
-  const wbc = begin_pass(space, control, true)
+  const wbc = begin_pass(space, control, true, true)
   let in_hand = false
   try {
     while (next_extent(wbc, max_pages, onWait)) {
