@@ -375,6 +375,7 @@ describe('command line', () => {
         { file: 'some/below/c.trace', backend: 'js', line: 11, expected: '0 skipped=1', got: '1 skipped=1' },
       ],
       malformed: [{ file: 'bad.trace', line: 12, problem: 'index is "nine", expected a decimal number' }],
+      interrupted: false,
     })
     expect(stderr).toBe('')
     expect(status).toBe(2)

@@ -3,11 +3,13 @@
 import { randomInt } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
-import { loadBackend } from '../backend.js'
+import { Command } from 'commander'
 import { parseProgram, ProgramError } from '../fuzz/operation.js'
-import { type Finding, supervise } from '../fuzz/supervise.js'
+import { type Finding, type Outcome, supervise } from '../fuzz/supervise.js'
+import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
+import { integer, jsonOption, namedBackends } from './options.js'
 import { Progress } from './progress.js'
 
 interface Options {
@@ -33,7 +35,7 @@ export function fuzzCommand(): Command {
         'first program that differs, crashes or hangs is made small and written to a\n' +
         'file, and as a trace for replay if it can be said in one.\n' +
         'Exit code: 0 no difference, 1 a difference, 2 wrong use, or the native\n' +
-        'backend does not load.',
+        'backend does not load, 130 interrupted.',
     )
     .argument('[file]', 'a program that was written before: runs that one')
     .option(
@@ -45,31 +47,15 @@ export function fuzzCommand(): Command {
     .option('--time <seconds>', 'for how long', integer(1))
     .option('--ops <n>', 'operations a program', integer(1, MAX_OPERATIONS), DEFAULT_OPERATIONS)
     .option('--out <folder>', 'where to write what is found', '.')
-    .option('--json', 'print the outcome as JSON')
+    .addOption(jsonOption())
     .action(async (file: string | undefined, options: Options) => {
-      checkBackends()
-      const found = file === undefined ? await runCampaign(options) : await runFile(file, options)
-      process.exitCode = found ? 1 : 0
+      namedBackends('both')
+      const outcome = file === undefined ? await runCampaign(options) : await runFile(file, options)
+      process.exitCode = outcome.interrupted ? EXIT_INTERRUPTED : outcome.finding === null ? 0 : 1
     })
 }
 
-function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    if (Number.isSafeInteger(value) && value >= min && value <= max) return value
-    throw new InvalidArgumentError(`Expected an integer from ${min}${max < 2 ** 53 - 1 ? ` to ${max}` : ''}.`)
-  }
-}
-
-function checkBackends(): void {
-  try {
-    loadBackend('native')
-  } catch (error) {
-    throw new CommandError((error as Error).message, { cause: error })
-  }
-}
-
-async function runCampaign(options: Options): Promise<boolean> {
+async function runCampaign(options: Options): Promise<Outcome> {
   const { seed = randomInt(MAX_SEED + 1), time, ops, out } = options
   const runs = options.runs ?? (time === undefined ? DEFAULT_RUNS : Number.MAX_SAFE_INTEGER)
   const seconds = time ?? Number.MAX_SAFE_INTEGER
@@ -82,26 +68,32 @@ async function runCampaign(options: Options): Promise<boolean> {
     { campaign: { seed, runs, seconds, operations: ops } },
     (done, operations) =>
       progress.update(byTime ? Math.floor(elapsed()) : done, `${count(rate(operations))} operations/s`),
+    interruption(),
   )
   progress.stop()
-  const { operations, finding } = outcome
+  const { operations, finding, interrupted } = outcome
   const figures = { seconds: Number(elapsed().toFixed(3)), operationsPerSecond: rate(operations) }
   const name = `fuzz-${seed}-${finding?.run ?? ''}`
   const files = finding === null ? null : write(out, name, `seed ${seed}, program ${finding.run}`, finding)
   if (options.json) {
-    console.log(JSON.stringify({ seed, runs: outcome.runs, operations, ...figures, finding, files }, null, 2))
-    return finding !== null
+    const { runs } = outcome
+    console.log(JSON.stringify({ seed, runs, operations, ...figures, finding, files, interrupted }, null, 2))
+    return outcome
   }
   if (finding !== null && files !== null) print(finding, files)
-  const result = finding === null ? 'no difference' : `a ${finding.kind}`
   console.log(
     `seed ${seed}: ${count(outcome.runs)} programs, ${count(operations)} operations on each backend, ` +
-      `${count(figures.operationsPerSecond)} a second: ${result}`,
+      `${count(figures.operationsPerSecond)} a second: ${result(outcome)}`,
   )
-  return finding !== null
+  return outcome
 }
 
-async function runFile(file: string, options: Options): Promise<boolean> {
+function result({ finding, interrupted }: Outcome): string {
+  const found = finding === null ? colours.green('no difference') : colours.red(`a ${finding.kind}`)
+  return interrupted ? `${found}, interrupted` : found
+}
+
+async function runFile(file: string, options: Options): Promise<Outcome> {
   const program = readFileSync(file, 'utf8')
   try {
     parseProgram(program)
@@ -109,11 +101,12 @@ async function runFile(file: string, options: Options): Promise<boolean> {
     if (error instanceof ProgramError) throw new CommandError(`${file}:${error.line}: ${error.message}`)
     throw error
   }
-  const { finding } = await supervise({ program }, () => {})
-  if (options.json) console.log(JSON.stringify({ finding }, null, 2))
-  else if (finding === null) console.log(`${file}: no difference`)
+  const outcome = await supervise({ program }, () => {}, interruption())
+  const { finding, interrupted } = outcome
+  if (options.json) console.log(JSON.stringify({ finding, interrupted }, null, 2))
+  else if (finding === null) console.log(`${file}: ${result(outcome)}`)
   else print(finding, [file])
-  return finding !== null
+  return outcome
 }
 
 /** Writes the program, and the trace if there is one. */

@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: GPL-2.0-only
-// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it failed.
+// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it failed; 130
+// interrupted.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
+import { benchCommand } from './bench.js'
+import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
 import { fuzzCommand } from './fuzz.js'
 import { replayCommand } from './replay.js'
@@ -18,9 +21,15 @@ function createProgram(): Command {
   const program = new Command('writeback-iter')
     .description("Linux's writeback_iter() for Node.js: run it, replay it, compare the backends.")
     .version(version())
+    .configureHelp({ styleTitle: colours.bold })
     .showHelpAfterError('(--help tells what there is)')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 fine, 1 found something, 2 used wrongly or failed, 130 interrupted.\n' +
+        'NO_COLOR and FORCE_COLOR are respected; WRITEBACK_ITER_BACKEND=native|js picks a backend.',
+    )
     .exitOverride()
-  for (const command of [runCommand(), replayCommand(), fuzzCommand()]) {
+  for (const command of [runCommand(), replayCommand(), fuzzCommand(), benchCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

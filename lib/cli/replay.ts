@@ -2,17 +2,20 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
-import { Command, Option } from 'commander'
-import { loadBackend, selectBackend } from '../backend.js'
+import { Command } from 'commander'
 import { parseTrace, type Trace, TraceError } from '../trace/format.js'
 import { type Divergence, replay } from '../trace/replay.js'
 import type { Backend } from '../types.js'
+import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
+import { type BackendOption, backendOption, jsonOption, namedBackends, pickedBackend } from './options.js'
 import { Progress } from './progress.js'
 
 interface Options {
-  readonly backend?: 'native' | 'js' | 'both'
+  readonly backend?: BackendOption
   readonly json?: boolean
 }
 
@@ -21,32 +24,25 @@ export function replayCommand(): Command {
     .summary('replay traces and compare every result')
     .description(
       'Replays traces of page-cache operations and compares every result with the one in the trace.\n' +
-        'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use.',
+        'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use, 130 interrupted.',
     )
     .argument('<file...>', 'traces, also gzipped; of a folder, every *.trace and *.trace.gz below it')
-    .addOption(
-      new Option('--backend <name>', 'default: what the package picks').choices(['native', 'js', 'both']),
-    )
-    .option('--json', 'print the outcome as JSON')
-    .action((paths: string[], options: Options) => {
+    .addOption(backendOption('what the package picks'))
+    .addOption(jsonOption())
+    .action(async (paths: string[], options: Options) => {
       const files = paths.flatMap(findTraces)
-      const backends = chooseBackends(options.backend)
-      const outcome = replayAll(files, backends)
+      const backends = options.backend === undefined ? [pickedBackend()] : namedBackends(options.backend)
+      const outcome = await replayAll(files, backends)
       if (options.json) console.log(JSON.stringify(outcome, null, 2))
-      else print(outcome)
-      process.exitCode = outcome.malformed.length > 0 ? 2 : outcome.divergences.length > 0 ? 1 : 0
+      else print(outcome, files.length)
+      process.exitCode = exitCode(outcome)
     })
 }
 
-/** What `--backend` names; without it, the one that the default entry picks. */
-function chooseBackends(name: Options['backend']): Backend[] {
-  try {
-    if (name === undefined) return [selectBackend()]
-    if (name === 'both') return [loadBackend('native'), loadBackend('js')]
-    return [loadBackend(name)]
-  } catch (error) {
-    throw new CommandError((error as Error).message, { cause: error })
-  }
+function exitCode({ interrupted, malformed, divergences }: Outcome): number {
+  if (interrupted) return EXIT_INTERRUPTED
+  if (malformed.length > 0) return 2
+  return divergences.length > 0 ? 1 : 0
 }
 
 /** The traces that a path of the command line means: itself, or those in the folder, sorted. */
@@ -89,14 +85,23 @@ interface Outcome {
   /** The first of each trace on each backend. */
   readonly divergences: Finding[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
+  /** Whether some files are left because a signal came. */
+  interrupted: boolean
 }
 
 /** Goes on after a divergence and after a malformed trace, so that one call tells about every file. */
-function replayAll(files: readonly string[], backends: readonly Backend[]): Outcome {
-  const outcome: Outcome = { traces: 0, operations: {}, divergences: [], malformed: [] }
+async function replayAll(files: readonly string[], backends: readonly Backend[]): Promise<Outcome> {
+  const interrupted = interruption()
+  const outcome: Outcome = { traces: 0, operations: {}, divergences: [], malformed: [], interrupted: false }
   for (const { backend } of backends) outcome.operations[backend] = 0
   const progress = new Progress('traces', files.length)
   for (const [i, file] of files.entries()) {
+    // Signals have their turn.
+    await setImmediate()
+    if (interrupted.aborted) {
+      outcome.interrupted = true
+      break
+    }
     progress.update(i)
     try {
       replayOne(readTrace(file), backends, outcome)
@@ -120,13 +125,13 @@ function replayOne(trace: Trace, backends: readonly Backend[], outcome: Outcome)
 }
 
 /** Divergences and counts to stdout, malformed traces to stderr. */
-function print(outcome: Outcome): void {
-  const { traces, operations, divergences, malformed } = outcome
+function print(outcome: Outcome, files: number): void {
+  const { traces, operations, divergences, malformed, interrupted } = outcome
   const counts = Object.entries(operations)
   for (const { file, line, expected, got, backend } of divergences) {
     const [e, g] = excerpts(expected, got)
     const where = counts.length > 1 ? ` (${backend})` : ''
-    console.log(`${file}:${line}: expected «${e}» got «${g}»${where}`)
+    console.log(`${file}:${line}: expected «${colours.green(e)}» got «${colours.red(g)}»${where}`)
   }
   for (const { file, line, problem } of malformed) console.error(`${file}:${line}: ${problem}`)
   if (counts.length > 1) {
@@ -138,6 +143,7 @@ function print(outcome: Outcome): void {
   const total = counts.reduce((sum, [, count]) => sum + count, 0)
   const rest = malformed.length > 0 ? `, ${malformed.length} malformed` : ''
   console.log(`${traces} traces, ${total} operations, ${divergences.length} divergences${rest}`)
+  if (interrupted) console.log(`interrupted after ${traces + malformed.length} of ${files} traces`)
 }
 
 /** So many characters of a longer result are shown, from a little before the first difference. */

@@ -4,20 +4,22 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { loadBackend, selectBackend } from '../backend.js'
+import { Command } from 'commander'
 import { WritebackError } from '../errors.js'
 import { CachedFile, type CachedFileStats } from '../file/index.js'
 import type { Backend } from '../types.js'
+import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { IologError, parseIolog } from './iolog.js'
+import { allBackends, type BackendOption, backendOption, integer, jsonOption } from './options.js'
 import { Progress } from './progress.js'
 import { builtinWorkload, PlainFile, type Workload, type WorkloadFile, WriteData } from './workload.js'
 
 interface Options {
   readonly iolog?: string
   readonly target?: string
-  readonly backend?: Backend['backend']
+  readonly backend?: BackendOption
   readonly background: number
   readonly json?: boolean
 }
@@ -34,24 +36,24 @@ export function runCommand(): Command {
     .description(
       'Replays a write workload through a CachedFile onto a real file, and the same by plain writes onto another,\n' +
         'compares the two byte for byte, and prints what the write-back did.\n' +
-        'Exit code: 0 the same, 1 a difference, 2 a malformed log, wrong use or an I/O error.',
+        'Exit code: 0 the same, 1 a difference, 2 a malformed log, wrong use or an I/O error, 130 interrupted.',
     )
     .option('--iolog <file>', 'an fio I/O log (--write_iolog), version 2 or 3; default: a built-in workload')
     .option('--target <file>', 'the file to write, which is emptied first and kept; default: a temporary one')
-    .addOption(new Option('--backend <name>', 'default: both, one after the other').choices(['native', 'js']))
+    .addOption(backendOption('both, one after the other'))
     .option(
       '--background <pages>',
       'write back above so many dirty pages of a file',
-      parsePages,
+      integer(0),
       BACKGROUND_PAGES,
     )
-    .option('--json', 'print the outcome as JSON')
+    .addOption(jsonOption())
     .action(async (options: Options) => {
       try {
         const outcome = await run(options)
         if (options.json) console.log(JSON.stringify(outcome, null, 2))
         else print(outcome)
-        process.exitCode = outcome.backends.some(({ difference }) => difference !== null) ? 1 : 0
+        process.exitCode = exitCode(outcome)
       } catch (error) {
         if (error instanceof WritebackError) throw new CommandError(error.message, { cause: error })
         if (!(error instanceof IologError)) throw error
@@ -61,11 +63,9 @@ export function runCommand(): Command {
     })
 }
 
-function parsePages(value: string): number {
-  const pages = /^\d+$/.test(value) ? Number(value) : Number.NaN
-  if (!Number.isSafeInteger(pages))
-    throw new InvalidArgumentError('Expected a number of pages, an integer from 0.')
-  return pages
+function exitCode({ interrupted, backends }: Outcome): number {
+  if (interrupted !== null) return EXIT_INTERRUPTED
+  return backends.some(({ difference }) => difference !== null) ? 1 : 0
 }
 
 /** Where a file differs from what plain writes made of it. */
@@ -91,6 +91,7 @@ interface Outcome {
   readonly workload: {
     readonly name: string
     readonly files: number
+    readonly operations: number
     readonly writes: number
     readonly bytes: number
     readonly reads: number
@@ -98,10 +99,13 @@ interface Outcome {
     readonly fsyncs: number
   }
   readonly background: number
-  readonly plain: Timing
+  /** The plain writes; null as long as they are not over. */
+  plain: Timing | null
   readonly backends: BackendOutcome[]
   /** Why the native backend is not among them, though nobody left it out. */
   readonly nativeMissing: string | null
+  /** Where a signal ended it: on which side, after how many operations of the workload. */
+  interrupted: { readonly side: 'plain' | Backend['backend']; readonly operations: number } | null
 }
 
 async function run(options: Options): Promise<Outcome> {
@@ -110,75 +114,69 @@ async function run(options: Options): Promise<Outcome> {
   if (target !== undefined && workload.files.length !== 1) {
     throw new CommandError(`${iolog} is of ${workload.files.length} files, but --target takes one`)
   }
-  const { names, nativeMissing } = backendsToRun(options.backend)
-  const progress = new Progress('operations', workload.operations.length * (names.length + 1))
+  const { backends, nativeMissing } = allBackends(options.backend)
+  const interrupted = interruption()
+  const { length } = workload.operations
+  const progress = new Progress('operations', length * (backends.length + 1))
   const data = new WriteData()
+  const outcome: Outcome = {
+    workload: summary(workload),
+    background,
+    plain: null,
+    backends: [],
+    nativeMissing,
+    interrupted: null,
+  }
 
   // The plain files are on the same file system as the others, so that the times compare.
   return await inTemporaryFolder(target === undefined ? tmpdir() : dirname(target), async (folder) => {
+    let side: 'plain' | Backend['backend'] = 'plain'
+    let operations = 0
+    const tick = (done: number) => {
+      operations = done
+      interrupted.throwIfAborted()
+      const before = outcome.plain === null ? 0 : (outcome.backends.length + 1) * length
+      progress.update(before + done)
+    }
     try {
       const plainPaths = workload.files.map((_, i) => join(folder, `plain-${i}`))
       const cachedPaths =
         target !== undefined ? [target] : workload.files.map((_, i) => join(folder, `cached-${i}`))
       const plainFiles = plainPaths.map((path) => new PlainFile(path))
-      const plain = await replay(
-        workload,
-        plainFiles,
-        data,
-        () => {},
-        (done) => progress.update(done),
-      )
+      outcome.plain = await replay(workload, plainFiles, data, () => {}, tick)
       for (const file of plainFiles) file.close()
-      const backends: BackendOutcome[] = []
-      for (const backend of names) {
+      for (const { backend } of backends) {
+        side = backend
+        operations = 0
         const files = cachedPaths.map((path) => CachedFile.open(path, { backend, flags: RDWR_CREATE_EMPTY }))
-        const before = (backends.length + 1) * workload.operations.length
         const timing = await replay(
           workload,
           files,
           data,
           () => writeBackInBackground(files, background),
-          (done) => progress.update(before + done),
+          tick,
         )
         const stats = addStats(files)
         for (const file of files) file.close()
-        const difference = await compareAll(workload, cachedPaths, plainPaths)
-        backends.push({ backend, ...timing, ...stats, difference })
+        const difference = await compareAll(workload, cachedPaths, plainPaths, () => tick(length))
+        outcome.backends.push({ backend, ...timing, ...stats, difference })
       }
-      return { workload: summary(workload), background, plain, backends, nativeMissing }
+    } catch (error) {
+      if (error !== interrupted.reason) throw error
+      outcome.interrupted = { side, operations }
     } finally {
       progress.stop()
     }
+    return outcome
   })
 }
 
 const RDWR_CREATE_EMPTY = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC
 
-/** The one that the option or the environment asks for; or else both, as far as the native one loads. */
-function backendsToRun(asked: Backend['backend'] | undefined): {
-  names: Backend['backend'][]
-  nativeMissing: string | null
-} {
-  if (asked !== undefined || process.env.WRITEBACK_ITER_BACKEND) {
-    try {
-      const { backend } = asked === undefined ? selectBackend() : loadBackend(asked)
-      return { names: [backend], nativeMissing: null }
-    } catch (error) {
-      throw new CommandError((error as Error).message, { cause: error })
-    }
-  }
-  try {
-    loadBackend('native')
-    return { names: ['native', 'js'], nativeMissing: null }
-  } catch (error) {
-    return { names: ['js'], nativeMissing: (error as Error).message }
-  }
-}
-
 /**
  * Runs the workload over its files, all of them synced at the end.
  * @param afterWrite - called after every write and trim
- * @param tick - told now and then how many operations are done
+ * @param tick - told several times a second how many operations are done; ends the work if it throws
  */
 async function replay(
   workload: Workload,
@@ -220,8 +218,8 @@ async function replay(
         break
     }
     if (++done % 64 === 0 && performance.now() - yielded > SLICE) {
-      tick(done)
       await setImmediate()
+      tick(done)
       yielded = performance.now()
     }
   }
@@ -262,16 +260,17 @@ async function compareAll(
   workload: Workload,
   a: readonly string[],
   b: readonly string[],
+  tick: () => void,
 ): Promise<Difference | null> {
   for (const [i, { name }] of workload.files.entries()) {
-    const offset = await firstDifference(a[i], b[i])
+    const offset = await firstDifference(a[i], b[i], tick)
     if (offset !== null) return { file: name, offset }
   }
   return null
 }
 
 /** The first byte at which two files differ, null if none does. */
-async function firstDifference(a: string, b: string): Promise<number | null> {
+async function firstDifference(a: string, b: string, tick: () => void): Promise<number | null> {
   const fds = [a, b].map((path) => fs.openSync(path, 'r'))
   const buffers = fds.map(() => Buffer.alloc(COMPARE_BYTES))
   try {
@@ -286,31 +285,22 @@ async function firstDifference(a: string, b: string): Promise<number | null> {
       }
       if (x.length === 0) return null
       await setImmediate()
+      tick()
     }
   } finally {
     for (const fd of fds) fs.closeSync(fd)
   }
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-/** Removes the folder again however the work ends, by a signal too. */
+/** Removes the folder again however the work ends, also where the process exits before that. */
 async function inTemporaryFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = fs.mkdtempSync(join(parent, '.writeback-iter-'))
   const remove = () => fs.rmSync(folder, { recursive: true, force: true })
-  const die = (signal: NodeJS.Signals) => {
-    remove()
-    stopListening()
-    process.kill(process.pid, signal)
-  }
-  const stopListening = () => {
-    for (const signal of SIGNALS) process.off(signal, die)
-  }
-  for (const signal of SIGNALS) process.on(signal, die)
+  process.on('exit', remove)
   try {
     return await work(folder)
   } finally {
-    stopListening()
+    process.off('exit', remove)
     remove()
   }
 }
@@ -325,6 +315,7 @@ function summary({ name, files, operations }: Workload): Outcome['workload'] {
   return {
     name,
     files: files.length,
+    operations: operations.length,
     writes: count.write,
     bytes,
     reads: count.read,
@@ -336,7 +327,8 @@ function summary({ name, files, operations }: Workload): Outcome['workload'] {
 const format = (value: number, digits = 0) =>
   value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
-function print({ workload, background, plain, backends, nativeMissing }: Outcome): void {
+function print(outcome: Outcome): void {
+  const { workload, background, nativeMissing, interrupted } = outcome
   if (nativeMissing !== null) console.log(`TypeScript backend only: ${nativeMissing}`)
   const others = [
     workload.reads > 0 ? `${format(workload.reads)} reads` : '',
@@ -347,8 +339,20 @@ function print({ workload, background, plain, backends, nativeMissing }: Outcome
     `${workload.name}: ${format(workload.writes)} writes, ${format(workload.bytes)} bytes, ${others.join(', ')}; ` +
       `background write-back above ${format(background)} dirty pages\n`,
   )
-  const row = (what: string, cells: string[]) =>
-    console.log([what.padEnd(24), ...cells.map((cell) => cell.padStart(20))].join(''))
+  if (outcome.plain !== null) printTable(outcome, outcome.plain)
+  if (interrupted !== null) {
+    const { side, operations } = interrupted
+    const what = side === 'plain' ? 'plain writes' : `CachedFile ${side}`
+    console.log(
+      `interrupted in ${what}, after ${format(operations)} of ${format(workload.operations)} operations`,
+    )
+  }
+}
+
+function printTable({ workload, backends }: Outcome, plain: Timing): void {
+  const line = (what: string, cells: string[]) =>
+    [what.padEnd(24), ...cells.map((cell) => cell.padStart(20))].join('')
+  const row = (what: string, cells: string[]) => console.log(line(what, cells))
   const numbers = (
     what: string,
     pick: (outcome: BackendOutcome) => number,
@@ -359,7 +363,9 @@ function print({ workload, background, plain, backends, nativeMissing }: Outcome
       plainValue === undefined ? '-' : format(plainValue, digits),
       ...backends.map((outcome) => format(pick(outcome), digits)),
     ])
-  row('', ['plain writes', ...backends.map(({ backend }) => `CachedFile ${backend}`)])
+  console.log(
+    colours.bold(line('', ['plain writes', ...backends.map(({ backend }) => `CachedFile ${backend}`)])),
+  )
   numbers('seconds', ({ seconds }) => seconds, plain.seconds, 3)
   numbers('  of them in fsync', ({ fsyncSeconds }) => fsyncSeconds, plain.fsyncSeconds, 3)
   numbers('times as fast', ({ seconds }) => plain.seconds / seconds, 1, 2)
@@ -374,8 +380,10 @@ function print({ workload, background, plain, backends, nativeMissing }: Outcome
   for (const { backend, difference } of backends) {
     console.log(
       difference === null
-        ? `${backend}: byte for byte what plain writes make of it`
-        : `${backend}: ${difference.file} differs from what plain writes make of it, first at byte ${difference.offset}`,
+        ? colours.green(`${backend}: byte for byte what plain writes make of it`)
+        : colours.red(
+            `${backend}: ${difference.file} differs from what plain writes make of it, first at byte ${difference.offset}`,
+          ),
     )
   }
 }

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { loadBackend } from '../backend.js'
 import { type CampaignOptions, minimize, programOf } from './campaign.js'
 import type { Message, Task } from './child.js'
@@ -30,6 +31,8 @@ export interface Outcome {
   /** Executed on each backend and compared. */
   readonly operations: number
   readonly finding: Finding | null
+  /** Whether it was ended early, from outside. */
+  readonly interrupted: boolean
 }
 
 /** Nothing takes as long, in milliseconds, unless it hangs. */
@@ -41,20 +44,33 @@ const CHILD = join(__dirname, 'child.js')
 /** Most of what a run allocates is garbage after it. */
 const NODE_OPTIONS = ['--max-semi-space-size=64']
 
-/** Runs a program or a trace in a process of its own. Whether that crashes or hangs. */
-function crashes(task: Task): boolean {
+/** Signals that ask to end. A terminal sends SIGINT to the processes of the runs, too: no crash of theirs. */
+const isInterruption = (signal: string | null) =>
+  signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP'
+
+/** Runs a program or a trace in a process of its own, and tells the signal of its crash; SIGKILL where it hangs. */
+function crash(task: Task): NodeJS.Signals | null {
   const { signal } = spawnSync(process.execPath, [...NODE_OPTIONS, CHILD], {
     input: JSON.stringify(task),
     stdio: ['pipe', 'ignore', 'ignore', 'ignore'],
     timeout: PROGRAM_HANG,
     killSignal: 'SIGKILL',
   })
-  return signal !== null
+  return signal
 }
 
-/** Makes the program of a crash small; what is left of it depends on no run before. */
+/**
+ * Makes the program of a crash small, as far as it comes before it is interrupted; what is left of it depends on no run
+ * before.
+ */
 function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Program): Finding {
   let smallest = program
+  let interrupted = false
+  const crashes = (task: Task) => {
+    const signal = interrupted ? null : crash(task)
+    interrupted ||= isInterruption(signal)
+    return signal !== null && !interrupted
+  }
   const fails = (program: Program) => crashes({ program: formatProgram(program) })
   if (run !== null && fails(program)) {
     minimize(program, fails, (found) => {
@@ -79,8 +95,13 @@ interface End {
   readonly hung: boolean
 }
 
-/** Runs a task in a process of its own, up to its end. */
-async function watch(task: Task, report: Report, progress: (report: Report) => void): Promise<End> {
+/** Runs a task in a process of its own, up to its end or the interruption. */
+async function watch(
+  task: Task,
+  report: Report,
+  progress: (report: Report) => void,
+  interruption: AbortSignal,
+): Promise<End> {
   const child = spawn(process.execPath, [...NODE_OPTIONS, CHILD], {
     stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
   })
@@ -101,10 +122,13 @@ async function watch(task: Task, report: Report, progress: (report: Report) => v
     }
   })
   child.stdin?.end(JSON.stringify(task))
+  const kill = () => child.kill('SIGKILL')
+  interruption.addEventListener('abort', kill)
   try {
     const [code, signal] = await once(child, 'close')
     return { code, signal, hung }
   } finally {
+    interruption.removeEventListener('abort', kill)
     clearTimeout(watchdog)
   }
 }
@@ -112,16 +136,30 @@ async function watch(task: Task, report: Report, progress: (report: Report) => v
 /**
  * Runs a campaign, or one program, and tells what was found.
  * @param progress - told how far it is, many times a second
+ * @param interruption - ends it early, the process too; what was found by then is in the outcome
  * @throws Error if the process fails for another reason; it has said why on stderr
  */
 export async function supervise(
   task: { readonly campaign: CampaignOptions } | { readonly program: string },
   progress: (runs: number, operations: number) => void,
+  interruption: AbortSignal,
 ): Promise<Outcome> {
   const report: Report = { runs: 0, operations: 0, difference: null, done: null }
-  const end = await watch(task, report, ({ runs, operations }) => progress(runs, operations))
+  const end = await watch(task, report, ({ runs, operations }) => progress(runs, operations), interruption)
   const { runs, operations } = report
-  return { runs, operations, finding: find(task, report, end) }
+  if (interruption.aborted || isInterruption(end.signal)) {
+    const finding = report.difference === null ? null : foundDifference(report.difference, report.done)
+    return { runs, operations, finding, interrupted: true }
+  }
+  const finding = find(task, report, end)
+  // That may have taken a while without an ear for signals.
+  await setImmediate()
+  return { runs, operations, finding, interrupted: interruption.aborted }
+}
+
+/** A difference, with all that the process told about it before its end. */
+function foundDifference({ run, program }: NonNullable<Report['difference']>, done: Report['done']): Finding {
+  return { kind: 'difference', run, program, logs: done?.logs ?? null, trace: done?.trace ?? null }
 }
 
 function find(
@@ -130,13 +168,10 @@ function find(
   { code, signal, hung }: End,
 ): Finding | null {
   const run = 'campaign' in task ? runs : null
-  const logs = done === null ? null : done.logs
-  const trace = done === null ? null : done.trace
   // Where the process did not come to its end, it crashed over an even smaller program.
-  if (difference !== null) {
-    return { kind: 'difference', run: difference.run, program: difference.program, logs, trace }
-  }
+  if (difference !== null) return foundDifference(difference, done)
   if (done !== null) {
+    const { logs, trace } = done
     if (logs === null || !('program' in task)) return null
     return { kind: 'difference', run, program: task.program, logs, trace }
   }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Options that commands share, and how their values are read.
+
+import { InvalidArgumentError, Option } from 'commander'
+import { loadBackend, selectBackend } from '../backend.js'
+import type { Backend } from '../types.js'
+import { CommandError } from './command_error.js'
+
+export type BackendOption = Backend['backend'] | 'both'
+
+/** --json, which every command has: one object on stdout, and nothing else there. */
+export function jsonOption(): Option {
+  return new Option('--json', 'print the outcome as JSON')
+}
+
+/** --backend, the same for every command that runs on one or the other. */
+export function backendOption(fallback: string): Option {
+  return new Option('--backend <name>', `default: ${fallback}`).choices(['native', 'js', 'both'])
+}
+
+/** Reads a decimal integer; anything else is wrong use. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value
+    const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`Expected an integer ${range}.`)
+  }
+}
+
+/** Backends to run on. */
+export interface Backends {
+  readonly backends: Backend[]
+  /** Why the native one is not among them, though nobody left it out; null if it is, or was left out. */
+  readonly nativeMissing: string | null
+}
+
+/** Those that `--backend` names: a {@link CommandError} if one does not load. */
+export function namedBackends(name: BackendOption): Backend[] {
+  return explained(() => (name === 'both' ? [loadBackend('native'), loadBackend('js')] : [loadBackend(name)]))
+}
+
+/** The one that the package's default entry picks. */
+export function pickedBackend(): Backend {
+  return explained(selectBackend)
+}
+
+/** What `--backend` names, or the environment; or else both, as far as the native one loads. */
+export function allBackends(name: BackendOption | undefined): Backends {
+  if (name !== undefined) return { backends: namedBackends(name), nativeMissing: null }
+  if (process.env.WRITEBACK_ITER_BACKEND) return { backends: [pickedBackend()], nativeMissing: null }
+  try {
+    return { backends: [loadBackend('native'), loadBackend('js')], nativeMissing: null }
+  } catch (error) {
+    return { backends: [loadBackend('js')], nativeMissing: (error as Error).message }
+  }
+}
+
+function explained<T>(load: () => T): T {
+  try {
+    return load()
+  } catch (error) {
+    throw new CommandError((error as Error).message, { cause: error })
+  }
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What all commands have in common: Ctrl-C, colours, JSON, exit codes.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { nativeMissing } from './backends.js'
+
+const main = join(__dirname, '../dist/cli/main.js')
+const traces = join(__dirname, 'fixtures/traces')
+
+let folder: string
+/** The folder for temporary files of the command, which has to be empty after each. */
+let temporary: string
+beforeEach(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-cli-'))
+  temporary = join(folder, 'tmp')
+  fs.mkdirSync(temporary)
+})
+afterEach(() => {
+  expect(fs.readdirSync(temporary)).toEqual([])
+  fs.rmSync(folder, { recursive: true })
+})
+
+function environment(changes: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const { NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...env } = process.env
+  return { ...env, TERM: 'xterm-256color', TMPDIR: temporary, ...changes }
+}
+
+function cli(args: string[], changes: NodeJS.ProcessEnv = {}) {
+  return spawnSync(process.execPath, [main, ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: environment(changes),
+  })
+}
+
+/** The same in a terminal: all of its output. */
+function inTerminal(args: string[], changes: NodeJS.ProcessEnv = {}): string {
+  const command = [process.execPath, main, ...args].map((word) => `'${word}'`).join(' ')
+  const { error, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: environment(changes),
+    input: '',
+  })
+  if (error) throw new Error(`script does not run (apt-get install bsdutils): ${error.message}`)
+  return stdout
+}
+
+/** The processes that a process has started and that still run. */
+function children(pid: number | undefined): number[] {
+  try {
+    return fs
+      .readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .split(' ')
+      .filter((text) => text !== '')
+      .map(Number)
+  } catch {
+    return []
+  }
+}
+
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+interface Interrupted {
+  code: number | null
+  signal: string | null
+  stdout: string
+  stderr: string
+  children: number[]
+}
+
+/**
+ * Starts a command and sends it a signal once it is in the middle of its work.
+ * @param group - the whole process group gets it, as from a terminal
+ */
+async function interrupt(
+  args: string[],
+  signal: NodeJS.Signals,
+  working: (child: ChildProcess) => boolean,
+  group = false,
+): Promise<Interrupted> {
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: environment(), detached: true })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (data) => {
+      output[name] += data
+    })
+  }
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal }))
+  })
+  while (!working(child) && child.exitCode === null) await delay(10)
+  await delay(300)
+  const started = children(child.pid)
+  process.kill(group ? -(child.pid as number) : (child.pid as number), signal)
+  return { ...(await ended), ...output, children: started }
+}
+
+/** A process that has loaded the addon, or the traces, is at work. */
+function hasRunFor(milliseconds: number): (child: ChildProcess) => boolean {
+  const start = performance.now()
+  return () => performance.now() - start > milliseconds
+}
+
+const hasTemporaryFiles = () => fs.readdirSync(temporary).length > 0
+const hasChildren = (child: ChildProcess) => children(child.pid).length > 0
+
+/** A log whose replay takes a while: `count` syncs, each of a page. */
+function slowLog(count: number): string {
+  const writes = Array.from({ length: count }, (_, i) => `f write ${4096 * (i % 64)} 4096\nf sync 0 0\n`)
+  fs.writeFileSync(
+    join(folder, 'slow.log'),
+    `fio version 2 iolog\nf add\nf open\n${writes.join('')}f close\n`,
+  )
+  return 'slow.log'
+}
+
+describe.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle of the work', (signal) => {
+  test('run: says where, removes its files', async () => {
+    const args = ['run', '--iolog', slowLog(200_000)]
+    const { code, stdout, stderr } = await interrupt(args, signal, hasTemporaryFiles)
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(stdout).toMatch(/^slow\.log: 200,000 writes, /)
+    expect(stdout).toMatch(/\ninterrupted in plain writes, after [\d,]+ of 400,000 operations\n$/)
+  })
+
+  test('replay: tells what was replayed', async () => {
+    const args = ['replay', '--backend', 'js', ...Array.from({ length: 400 }, () => traces)]
+    const { code, stdout, stderr } = await interrupt(args, signal, hasRunFor(1000))
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(stdout).toMatch(
+      /^[1-9]\d* traces, \d+ operations, 0 divergences\ninterrupted after \d+ of 16800 traces\n$/,
+    )
+  })
+
+  test.skipIf(nativeMissing !== null)('fuzz: tells what was compared, ends its child', async () => {
+    const args = ['fuzz', '--time', '60', '--seed', '3']
+    const { code, stdout, stderr, children } = await interrupt(args, signal, hasChildren)
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(stdout).toMatch(/^seed 3: [\d,]+ programs, .*: no difference, interrupted\n$/)
+    expect(children).toHaveLength(1)
+    expect(children.filter(runs)).toEqual([])
+    expect(fs.readdirSync(folder)).toEqual(['tmp'])
+  })
+
+  test('bench: shows the runs that are over', async () => {
+    const args = ['bench', '--folios', '5000', '--runs', '1000000']
+    const { code, stdout, stderr } = await interrupt(args, signal, hasRunFor(1000))
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(stdout).toMatch(/the minimum of [1-9]\d* interleaved runs\n/)
+    expect(stdout).toMatch(/^writePages +\d/m)
+    expect(stdout).toMatch(/\ninterrupted\n$/)
+  })
+})
+
+describe('interrupted', () => {
+  test.skipIf(nativeMissing !== null)(
+    'from a terminal, where the child of fuzz gets it too: no crash',
+    async () => {
+      const args = ['fuzz', '--time', '60', '--json']
+      const { code, stdout, stderr } = await interrupt(args, 'SIGINT', hasChildren, true)
+      expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+      expect(JSON.parse(stdout)).toMatchObject({ finding: null, files: null, interrupted: true })
+    },
+  )
+
+  test.skipIf(nativeMissing !== null)(
+    'while a crash is being made small: that ends, the crash is told',
+    async () => {
+      const child = spawn(process.execPath, [main, 'fuzz', '--time', '60', '--json'], {
+        cwd: folder,
+        env: environment(),
+        detached: true,
+      })
+      let stdout = ''
+      child.stdout.on('data', (data) => {
+        stdout += data
+      })
+      const ended = new Promise((resolve) => child.on('close', resolve))
+      while (!hasChildren(child)) await delay(10)
+      await delay(500)
+      process.kill(children(child.pid)[0], 'SIGSEGV')
+      process.kill(child.pid as number, 'SIGINT')
+      expect([1, 130]).toContain(await ended)
+      expect(JSON.parse(stdout)).toHaveProperty('interrupted')
+    },
+  )
+
+  test('run, by a terminal that npm passes it on from: a second one changes nothing', async () => {
+    const child = spawn(process.execPath, [main, 'run', '--iolog', slowLog(200_000)], {
+      cwd: folder,
+      env: environment(),
+    })
+    const ended = new Promise((resolve) => child.on('close', (code) => resolve(code)))
+    while (!hasTemporaryFiles()) await delay(10)
+    await delay(300)
+    for (let i = 0; i < 5; i++) child.kill('SIGINT')
+    expect(await ended).toBe(130)
+  })
+
+  test('run after the plain writes: their figures are there', async () => {
+    // A file that was written back by the first side is there as long as the others are at work.
+    const writing = () =>
+      fs.readdirSync(temporary).some((name) => fs.existsSync(join(temporary, name, 'cached-0')))
+    const args = ['run', '--iolog', slowLog(1500), '--json', '--background', '0']
+    const { code, stdout } = await interrupt(args, 'SIGINT', writing)
+    expect(code).toBe(130)
+    const { plain, backends, interrupted } = JSON.parse(stdout)
+    expect(plain.seconds).toBeGreaterThan(0)
+    expect(backends.length).toBeLessThan(nativeMissing === null ? 2 : 1)
+    expect(interrupted.operations).toBeGreaterThan(0)
+  })
+
+  test('run: the target stays, unfinished', async () => {
+    fs.mkdirSync(join(folder, 'out'))
+    const working = () => fs.readdirSync(join(folder, 'out')).includes('file')
+    const args = ['run', '--iolog', slowLog(1500), '--target', 'out/file']
+    await interrupt(args, 'SIGINT', working)
+    expect(fs.readdirSync(join(folder, 'out'))).toEqual(['file'])
+  })
+})
+
+describe('colours', () => {
+  const ESCAPE = '\u001b['
+  const replay = ['replay', '--backend', 'js', 'altered.trace']
+  beforeEach(() => {
+    fs.writeFileSync(join(folder, 'altered.trace'), '# writeback-trace 1\nadd 1 0 = EEXIST\n')
+  })
+
+  test.each([[['--help']], [['run', '--help']], [replay]])('in a terminal: %j', (args) => {
+    expect(inTerminal(args)).toContain(ESCAPE)
+    expect(inTerminal(args, { NO_COLOR: '1' })).not.toContain(ESCAPE)
+    expect(inTerminal(args, { FORCE_COLOR: '0' })).not.toContain(ESCAPE)
+    expect(inTerminal(args, { TERM: 'dumb' })).not.toContain(ESCAPE)
+  })
+
+  test.each([[['--help']], [['fuzz', '--help']], [replay]])('in a pipe: %j', (args) => {
+    expect(cli(args).stdout).not.toContain(ESCAPE)
+    expect(cli(args, { FORCE_COLOR: '1' }).stdout).toContain(ESCAPE)
+    expect(cli(args, { FORCE_COLOR: '1', NO_COLOR: '1' }).stdout).not.toContain(ESCAPE)
+    expect(cli(args, { CI: 'true' }).stdout).not.toContain(ESCAPE)
+  })
+
+  test('never in JSON, nor on stderr', () => {
+    const { stdout } = cli([...replay, '--json'], { FORCE_COLOR: '1' })
+    expect(JSON.parse(stdout).divergences).toEqual([
+      { file: 'altered.trace', backend: 'js', line: 2, expected: 'EEXIST', got: 'ok' },
+    ])
+    const { stderr, status } = cli(['replay', 'none'], { FORCE_COLOR: '1' })
+    expect(status).toBe(2)
+    expect(stderr).not.toContain(ESCAPE)
+  })
+})
+
+describe('progress', () => {
+  const args = ['bench', '--folios', '20000', '--runs', '60', '--backend', 'js', '--json']
+
+  test('on a terminal, on stderr; it leaves nothing in the way of the output', () => {
+    const output = inTerminal(args)
+    expect(output).toMatch(/\d+% \| \d+\/240 passes \| /)
+  })
+
+  test('not in a pipe', () => {
+    const { stdout, stderr } = cli(args)
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({ folios: 20_000, runs: 60, interrupted: false })
+  })
+})
+
+describe('bench', () => {
+  const small = ['bench', '--folios', '500', '--runs', '3']
+  const WAYS = ['markDirty', 'writePages', 'writeExtents', 'writebackIter', 'for…of']
+
+  test('--json', () => {
+    const { stdout, stderr, status } = cli([...small, '--json'])
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+    const outcome = JSON.parse(stdout)
+    expect(outcome).toMatchObject({
+      node: process.version,
+      folios: 500,
+      runs: 3,
+      nativeMissing: expect.toBeOneOf([null, expect.any(String)]),
+    })
+    expect(Object.keys(outcome.nanoseconds)).toEqual(WAYS)
+    for (const figures of Object.values<Record<string, number>>(outcome.nanoseconds)) {
+      expect(Object.keys(figures)).toEqual(nativeMissing === null ? ['native', 'js'] : ['js'])
+      for (const value of Object.values(figures)) expect(value).toBeGreaterThan(0)
+    }
+  })
+
+  test.skipIf(nativeMissing !== null)('the table, with machine and version, and ratios', () => {
+    const lines = cli(small).stdout.trimEnd().split('\n')
+    expect(lines[0]).toMatch(new RegExp(`^Node\\.js ${process.version}; .+ cores, ${process.platform}-`))
+    expect(lines[1]).toBe('500 dirty folios, nanoseconds a folio, the minimum of 3 interleaved runs')
+    expect(lines[3].trim().split(/ {2,}/)).toEqual(['native', 'js', 'js / native'])
+    const rows = lines.slice(4).map((line) => line.split(/ {2,}/))
+    expect(rows.map(([way]) => way)).toEqual(WAYS)
+    for (const [, native, js, ratio] of rows)
+      expect(Number(ratio)).toBeCloseTo(Number(js) / Number(native), 0)
+  })
+
+  test('one backend', () => {
+    const { stdout, status } = cli([...small, '--backend', 'js'])
+    expect(status).toBe(0)
+    expect(stdout).not.toContain('native')
+  })
+
+  test.each([
+    ['--folios', '0', 'Expected an integer from 1 to 10000000.'],
+    ['--folios', '10000001', 'Expected an integer from 1 to 10000000.'],
+    ['--runs', '0', 'Expected an integer from 1.'],
+    ['--runs', '1e3', 'Expected an integer from 1.'],
+    ['--backend', 'rust', 'Allowed choices are native, js, both'],
+  ])('%s %s is refused', (option, value, message) => {
+    const { status, stdout, stderr } = cli([...small, option, value])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+})
+
+test.each(['run', 'replay', 'fuzz', 'bench'])('%s takes --json and tells its exit codes', (command) => {
+  const { stdout, status } = cli([command, '--help'])
+  expect(status).toBe(0)
+  expect(stdout).toContain('--json')
+  expect(stdout).toMatch(/Exit code: 0 [\s\S]*130 interrupted\./)
+})
