@@ -1,96 +1,152 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The public surface. Both backends implement exactly this.
 
-/** The marks that the tree keeps per folio: the kernel's PAGECACHE_TAG_DIRTY, _WRITEBACK and _TOWRITE. */
+/**
+ * The public surface, which both backends implement exactly. `writeback-iter`, `writeback-iter/native` and
+ * `writeback-iter/js` export all of these types.
+ *
+ * Indices, starts and ends are in pages unless they are said to be in bytes; ranges include both ends. An error number is
+ * a negative errno, as in the kernel: -5 is EIO, -28 is ENOSPC.
+ *
+ * @module types
+ */
+
+/**
+ * The marks that the tree keeps per folio, by which a pass finds them: the kernel's PAGECACHE_TAG_DIRTY,
+ * PAGECACHE_TAG_WRITEBACK and PAGECACHE_TAG_TOWRITE. They are not the folio's flags: see {@link Folio}.
+ */
 export type Mark = 'dirty' | 'writeback' | 'towrite'
 
-/** `none` is WB_SYNC_NONE (write some, skip what is busy); `all` is WB_SYNC_ALL (data integrity: wait and write all). */
+/**
+ * What a pass is for, enum writeback_sync_modes: `none` is WB_SYNC_NONE (memory is to be cleaned: write some, skip what is
+ * busy), `all` is WB_SYNC_ALL (data integrity: wait for what is busy, and write all).
+ */
 export type SyncMode = 'none' | 'all'
 
-/** What an iterator has to wait for: another's lock on the folio, or writeback in flight on it. */
+/**
+ * What an iterator has to wait for: another's lock on the folio (folio_lock), or writeback in flight on it
+ * (folio_wait_writeback).
+ */
 export type WaitReason = 'lock' | 'writeback'
 
 /**
  * Called where the kernel would sleep, since JavaScript's own thread must not. The iterator holds nothing while
  * the hook runs; the hook may release what is waited for (`folio.unlock()`, `folio.endWriteback()`). If it is still
- * held when the hook returns, the call throws `EDEADLK`, and the iteration can be taken up again where it stood.
+ * held when the hook returns, the call throws `EDEADLK`, and the iteration can be taken up again where it stood. What the
+ * hook throws goes on to the caller, and the iteration can be taken up again, too.
  */
 export type WaitHook = (folio: Folio, reason: WaitReason) => void
 
+/** What to do where a pass has to wait. */
 export interface WaitOptions {
   /** Called instead of sleeping; without it, having to wait throws `EDEADLK`. */
   onWait?: WaitHook | undefined
 }
 
+/** Options of {@link AddressSpace.writeExtents}. */
 export interface ExtentOptions extends WaitOptions {
-  /** The most pages an extent takes, 1 to 1024 (default 256). A larger single folio is an extent of its own. */
+  /**
+   * The most pages an extent takes, an integer from 1 to 1024, default 256 (1 MiB at 4 KiB a page). A larger single folio
+   * is an extent of its own. `EINVAL` for anything else.
+   */
   maxPages?: number | undefined
 }
 
+/** Options of a new {@link AddressSpace}. */
 export interface AddressSpaceOptions {
-  /** log2 of the page size in bytes, 9 to 30 (default 12: 4096 bytes). Only byte ranges depend on it. */
+  /**
+   * log2 of the page size in bytes (PAGE_SHIFT), an integer from 9 to 30, default 12: 4096 bytes. Only byte ranges depend
+   * on it. `EINVAL` for anything else.
+   */
   pageShift?: number | undefined
 }
 
 /**
- * One folio of a mapping's page cache: 2^order pages that are locked, dirtied and written as one. There is one `Folio`
- * object per folio as long as it is in the mapping, so `===` compares folios.
+ * struct folio: one folio of a mapping's page cache, 2^order pages that are locked, dirtied and written as one. There is
+ * one `Folio` object per folio as long as it is in the mapping, so `===` compares folios. It is made by
+ * {@link AddressSpace.addFolio}.
  *
  * Flags live in the folio, marks in the mapping's tree, and they are deliberately not always in step: see the methods.
  * After its removal a handle keeps answering what the folio was and refuses every change with `ESTALE`; after
  * `mapping.close()` it refuses with `EBADF`.
  */
 export interface Folio {
-  /** Index of the first page: a multiple of `nrPages`, 0 to 2^51 - 1. */
+  /** Index of its first page (folio->index): a multiple of `nrPages`, 0 to 2^51 - 1. */
   readonly index: number
-  /** log2 of the number of pages, 0 to 18. */
+  /** log2 of the number of pages (folio_order), 0 to 18. */
   readonly order: number
-  /** Number of pages, 2^order (folio_nr_pages). */
+  /** Number of pages, 2^order (folio_nr_pages): 1 to 262,144. */
   readonly nrPages: number
-  /** The mapping it belongs to; null once removed. */
+  /** The mapping it belongs to (folio->mapping), closed or not; null once removed. */
   readonly mapping: AddressSpace | null
-  /** The lock flag (folio_test_locked). */
+  /** The lock flag (folio_test_locked). It has no owner: whoever knows the folio may release it. */
   readonly locked: boolean
   /** The dirty flag (folio_test_dirty), which need not agree with the DIRTY mark. */
   readonly dirty: boolean
-  /** The writeback flag (folio_test_writeback). */
+  /** The writeback flag (folio_test_writeback): its data is on its way to the device. */
   readonly writeback: boolean
-  /** Whether the contents are valid (folio_test_uptodate); true for a new folio, and the owner's to change. */
+  /**
+   * Whether the contents are valid (folio_test_uptodate); true for a new folio, and the owner's to change. No pass looks at
+   * it.
+   *
+   * Assigning throws `EINVAL` for anything but a boolean, `ESTALE` for a removed folio, `EBADF` in a closed mapping.
+   */
   uptodate: boolean
-  /** Takes the lock if it is free (folio_trylock); false if it is held, by whomever. */
+  /**
+   * folio_trylock: takes the lock if it is free.
+   * @returns false, with nothing done, if it is held, by whomever
+   * @throws `ESTALE` for a removed folio, `EBADF` in a closed mapping
+   */
   tryLock(): boolean
-  /** Releases the lock (folio_unlock). `EINVAL` if the folio is not locked. */
+  /**
+   * folio_unlock: releases the lock, and wakes a `for await` that waits for it.
+   * @throws `EINVAL` if the folio is not locked, `ESTALE` for a removed folio, `EBADF` in a closed mapping
+   */
   unlock(): void
   /**
-   * folio_mark_dirty: sets the dirty flag and the DIRTY mark.
+   * folio_mark_dirty: sets the dirty flag and the DIRTY mark. Not the lock nor writeback is in its way: a folio that is
+   * dirtied while it is being written is written once more.
    * @returns false, with nothing done, if the flag was set already
+   * @throws `ESTALE` for a removed folio, `EBADF` in a closed mapping
    */
   markDirty(): boolean
   /**
-   * folio_start_writeback: sets the writeback flag and WRITEBACK mark, clears the DIRTY mark unless the folio was
-   * dirtied again, and clears TOWRITE unless `keepWrite`. `EINVAL` if the folio is not locked or already under writeback.
+   * folio_start_writeback: sets the writeback flag and the WRITEBACK mark, clears the DIRTY mark unless the folio was
+   * dirtied again, and clears TOWRITE unless `keepWrite`.
+   * @param keepWrite - folio_start_writeback_keepwrite: only part of the folio is being written, and a pass that goes by
+   * TOWRITE has to come back for the rest; default false
+   * @throws `EINVAL` if the folio is not locked or under writeback already, `ESTALE` for a removed folio, `EBADF` in a
+   * closed mapping
    */
   startWriteback(keepWrite?: boolean): void
-  /** folio_end_writeback: clears the writeback flag and mark. `EINVAL` if the folio is not under writeback. */
+  /**
+   * folio_end_writeback: the data is down. Clears the writeback flag and the WRITEBACK mark, and wakes a `for await` that
+   * waits for it. It needs no lock, and comes whenever the write is done, long after the pass if need be.
+   * @throws `EINVAL` if the folio is not under writeback, `ESTALE` for a removed folio, `EBADF` in a closed mapping
+   */
   endWriteback(): void
   /**
-   * folio_redirty_for_writepage: adds the folio's pages to `wbc.pagesSkipped`, then `markDirty()`.
+   * folio_redirty_for_writepage: the folio is not written this time. Adds its pages to `wbc.pagesSkipped`, then
+   * `markDirty()`. It stays locked.
    * @returns as `markDirty()`
+   * @throws `EINVAL` for anything but a control, `ESTALE` for a removed folio, `EBADF` in a closed mapping
    */
   redirtyForWritepage(wbc: WritebackControl): boolean
 }
 
-/** A contiguous run of folios, all locked and cleared for I/O, that one write can take. Valid during its callback. */
+/**
+ * A contiguous run of folios, all locked and cleared for I/O, that one write can take: what a file system gathers into a
+ * bio or an ioend around writeback_iter. Valid during its callback; after it, `folios` is empty.
+ */
 export interface Extent {
-  /** Index of the first page. */
+  /** Index of the first page, 0 to 2^51 - 1. */
   readonly index: number
-  /** Number of pages in the run. */
+  /** Number of pages in the run: 1 to `maxPages`, or those of a single larger folio. */
   readonly nrPages: number
-  /** The folios of the run, ascending. */
+  /** The folios of the run, ascending, one right behind the other; not to be changed. */
   readonly folios: readonly Folio[]
 }
 
-/** Fields that a new control may be given; the rest get the defaults of {@link WritebackControl}. */
+/** Fields that a new control may be given; those left out or undefined get the defaults of {@link WritebackControl}. */
 export type WritebackControlInit = Partial<
   Pick<
     WritebackControl,
@@ -99,87 +155,134 @@ export type WritebackControlInit = Partial<
 >
 
 /**
- * struct writeback_control: what a pass is to do. A pass reads the range and the modes once, when it starts;
- * `nrToWrite` and `pagesSkipped` are live. Every assignment is checked and throws `EINVAL`.
+ * struct writeback_control: what a pass is to do, and where it stands. A pass reads the range and the modes once, when it
+ * starts; `nrToWrite` and `pagesSkipped` are live. Every assignment is checked: `EINVAL`, and the old value stays.
+ *
+ * A control is of no backend, and may serve one pass after the other; starting another ends an unfinished one.
  */
 export interface WritebackControl {
   /**
-   * Pages still to write, a safe integer; counted down as folios are handed back and may go negative (it stops at
-   * Number.MIN_SAFE_INTEGER). Without limit by default: Number.MAX_SAFE_INTEGER. WB_SYNC_ALL ignores it.
+   * nr_to_write: pages still to write, a safe integer; counted down as folios are handed back and may go negative (it stops
+   * at Number.MIN_SAFE_INTEGER). Without limit by default: Number.MAX_SAFE_INTEGER. It is not looked at before the first
+   * folio, and never in `all`.
    */
   nrToWrite: number
-  /** Pages passed over by `redirtyForWritepage`, a safe integer from 0. */
+  /** pages_skipped: pages passed over by `redirtyForWritepage`, a safe integer from 0, where it starts. */
   pagesSkipped: number
-  /** First byte of the range, 0 to 2^63 - 1; a number must be a safe integer. Default 0. Ignored when cyclic. */
+  /**
+   * range_start: the first byte of the range, 0 to 2^63 - 1, default 0; the whole page that it is in counts. A number must
+   * be a safe integer: it is refused rather than rounded. Not looked at when cyclic.
+   */
   rangeStart: number | bigint
-  /** Last byte of the range, included, 0 to 2^63 - 1 (the default, the whole file). Ignored when cyclic. */
+  /**
+   * range_end: the last byte of the range, included, 0 to 2^63 - 1 (the default: the whole file); the whole page that it is
+   * in counts. As for `rangeStart`.
+   */
   rangeEnd: number | bigint
-  /** Default `none`. */
+  /** sync_mode: default `none`. */
   syncMode: SyncMode
-  /** Tag the dirty folios with TOWRITE first and write just those, in `none` too (livelock avoidance). Default false. */
+  /**
+   * tagged_writepages: tag the dirty folios with TOWRITE first and write just those, in `none` too, as `all` always does,
+   * so that a pass ends however fast others dirty more. Default false.
+   */
   taggedWritepages: boolean
-  /** Start at the mapping's `writebackIndex` and remember there where the pass stopped. Default false. */
+  /**
+   * range_cyclic: start at the mapping's `writebackIndex`, go to the end of the file, and remember there where the pass
+   * stopped: behind the last folio, or 0 if nothing was left. Default false.
+   */
   rangeCyclic: boolean
 }
 
 /**
- * One pass over a mapping, as `for (const folio of mapping.writeback(wbc))`. Each folio comes locked and cleared for I/O.
+ * writeback_iter as an iterator: one pass over a mapping, as `for (const folio of mapping.writeback(wbc))`. Each folio comes locked and cleared for I/O.
  * The body writes it: `startWriteback()`, `unlock()`, and `endWriteback()` when the data is down.
  *
  * Leaving the loop by `break`, `return` or a throw is safe, unlike in the kernel: the rest of the batch is released, and
  * the folio in hand, if still locked and not under writeback, is made dirty again and unlocked.
  *
  * `for await` waits by promise where the synchronous loop would throw `EDEADLK`.
+ *
+ * `next()` throws `EDEADLK` if it had to wait (call it again to go on), `EINVAL` if another pass was started on the control
+ * meanwhile, and `EBADF` if the mapping was closed.
  */
 export interface WritebackIterator extends IterableIterator<Folio>, Disposable {
   /**
    * In: the error (0 or a negative errno) of the folio in hand, set by the body. Out, once the loop is done: the result
-   * of the pass as writeback_iter defines it.
+   * of the pass as writeback_iter defines it: in `all` the first error, in `none` the one that ended the pass.
+   *
+   * Assigning throws `EINVAL` for anything but 0 and integers from -2^31 to -1.
    */
   error: number
+  /** Ends the pass, as leaving the loop does: nothing stays locked, nothing is lost. A second call does nothing. */
   return(): IteratorResult<Folio>
+  /** The iterator itself. */
   [Symbol.iterator](): WritebackIterator
+  /** The same pass for `for await`, which waits by promise for a lock or for writeback. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Folio>
 }
 
 /**
- * struct address_space: a file's page cache, from page index to folio. Not shared between threads.
+ * struct address_space: a file's page cache, from page index to folio. Not shared between threads. It keeps track of
+ * pages; their contents are the caller's.
  *
  * Bad arguments throw `EINVAL`, a closed mapping throws `EBADF`; both leave everything as it was.
  */
 export interface AddressSpace extends Disposable {
-  /** Where a cyclic pass starts: a page index, 0 to 2^51 (2^51 after a pass that stopped behind the last page). */
+  /**
+   * mapping->writeback_index: where a cyclic pass starts, a page index, 0 to 2^51 (2^51 after a pass that stopped behind
+   * the last page). Assigning throws `EINVAL` for anything else, `EBADF` once closed.
+   */
   writebackIndex: number
-  /** Number of pages in the cache. */
+  /** mapping->nrpages: number of pages in the cache, dirty or not. */
   readonly nrPages: number
-  /** log2 of the page size in bytes. */
+  /** log2 of the page size in bytes (PAGE_SHIFT), 9 to 30. */
   readonly pageShift: number
   /**
    * filemap_add_folio: adds a clean, up-to-date, unlocked folio of 2^order pages.
-   * @param index - its first page, a multiple of 2^order
-   * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `ENOMEM`
+   * @param index - its first page, a multiple of 2^order, 0 to 2^51 - 1
+   * @param order - log2 of its pages, 0 to 18, default 0
+   * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `EBADF`, `ENOMEM`
    */
   addFolio(index: number, order?: number): Folio
-  /** filemap_get_folio: the folio that covers this page, or null. */
+  /**
+   * filemap_get_folio: the folio that covers this page, wherever it begins, or null.
+   * @throws `EINVAL`, `EBADF`
+   */
   getFolio(index: number): Folio | null
   /**
-   * filemap_remove_folio, as truncation does: clears its dirty flag and every mark and takes it from the cache.
-   * @throws `EBUSY` while it is locked or under writeback
+   * filemap_remove_folio, as truncation does: clears its dirty flag and every mark and takes it from the cache. What was
+   * dirty is given up.
+   * @throws `EBUSY` while it is locked or under writeback, `ESTALE` if it was removed before, `EINVAL` for a folio of
+   * another mapping, `EBADF`
    */
   removeFolio(folio: Folio): void
   /**
-   * The folios that bear the mark (all without one) and overlap pages `start` to `end`, both included, ascending.
-   * Looked up by batches of 31 as the iteration goes; the mapping may change meanwhile, removed folios are left out.
+   * filemap_get_folios_tag: the folios that bear the mark (all without one) and overlap pages `start` to `end`, both
+   * included, ascending. Looked up by batches of 31 as the iteration goes; the mapping may change meanwhile, removed folios
+   * are left out.
+   * @param start - a page index, default 0
+   * @param end - a page index, default 2^51 - 1
+   * @throws `EINVAL`, `EBADF`, which `next()` throws too if the mapping was closed meanwhile
    */
   folios(mark?: Mark, start?: number, end?: number): IterableIterator<Folio>
-  /** mapping_tagged: whether any folio bears the mark. */
+  /**
+   * mapping_tagged: whether any folio bears the mark.
+   * @throws `EINVAL`, `EBADF`
+   */
   tagged(mark: Mark): boolean
-  /** tag_pages_for_writeback: sets TOWRITE on every folio with DIRTY that overlaps `start` to `end`, both included. */
+  /**
+   * tag_pages_for_writeback: sets TOWRITE on every folio with DIRTY that overlaps pages `start` to `end`, both included.
+   * @throws `EINVAL`, `EBADF`
+   */
   tagPagesForWriteback(start: number, end: number): void
-  /** A pass as an iterator; it starts at the first `next()`. */
+  /**
+   * writeback_iter as an iterator of JavaScript; the pass starts at the first `next()`.
+   * @throws `EINVAL`, `EBADF`
+   */
   writeback(wbc: WritebackControl, options?: WaitOptions): WritebackIterator
   /**
-   * A pass with one callback a folio. The folio comes locked and cleared for I/O.
+   * writeback_iter with one callback a folio, which comes locked and cleared for I/O, and is started, unlocked and ended for
+   * it.
    *
    * - It returns 0 or nothing: the folio is started, unlocked and ended. A folio that the callback unlocked itself is the
    *   callback's own business from then on and is left alone; one that it started is unlocked and ended.
@@ -188,24 +291,42 @@ export interface AddressSpace extends Disposable {
    * - It throws, or returns anything else (`EINVAL`): the folio is made dirty again and unlocked, the pass ends and the
    *   error goes on to the caller.
    *
-   * @returns 0 or the negative errno of the pass
-   * @throws `EDEADLK` if it had to wait: the pass ends, nothing is in hand, a later pass writes the rest
+   * @param writepage - called with each folio; the write is over when it returns (a promise is refused: `EINVAL`)
+   * @returns 0, or the negative errno of the pass: in `all` of its first error, in `none` of the one that ended it
+   * @throws `EDEADLK` if it had to wait: the pass ends, nothing is in hand, a later pass writes the rest; `EBADF`, also if
+   * the callback closed the mapping; `EINVAL`
    */
   writePages(wbc: WritebackControl, writepage: (folio: Folio) => number | void, options?: WaitOptions): number
   /**
-   * A pass with one callback a contiguous run of folios; the rules of `writePages` hold for every folio of the run.
+   * writeback_iter with one callback a contiguous run of folios, for one write each; the rules of `writePages` hold for
+   * every folio of the run, and its error for them all.
+   *
    * A run ends at a hole, at `maxPages`, where `nrToWrite` runs out, and before a folio that would have to be waited for.
+   * @param write - called with each extent
+   * @returns as `writePages`
+   * @throws as `writePages`
    */
   writeExtents(
     wbc: WritebackControl,
     write: (extent: Extent) => number | void,
     options?: ExtentOptions,
   ): number
-  /** Drops the cache, dirty folios included, and releases its memory. A second call does nothing. */
+  /**
+   * Drops the cache, dirty folios included, and releases its memory, as evicting an inode does; waits for nothing. A second
+   * call does nothing. What is left of the mapping and its folios answers, and refuses every change with `EBADF`.
+   */
   close(): void
 }
 
+/**
+ * A new mapping, with nothing in it.
+ * @throws `EINVAL` for options that are none, `ENOMEM`
+ */
 export type AddressSpaceConstructor = new (options?: AddressSpaceOptions) => AddressSpace
+/**
+ * A new control.
+ * @throws `EINVAL` that names the field
+ */
 export type WritebackControlConstructor = new (init?: WritebackControlInit) => WritebackControl
 
 /**
@@ -215,8 +336,11 @@ export type WritebackControlConstructor = new (init?: WritebackControlInit) => W
  * As in the kernel, do not leave the loop before it returned null: the folio in hand would stay locked. (A loop that is
  * never finished leaks nothing for good: its batch goes when the control does, or starts a new pass.)
  *
+ * @param folio - null to start, then the folio returned last
+ * @param error - in: 0 or the negative errno of that folio; out: 0, or with null the result of the pass
+ * @returns the next folio, locked and cleared for I/O; null at the end
  * @throws `EINVAL` for a folio that is not the one returned last, or a positive error; `EDEADLK` if it had to wait: call
- * again with the same folio to go on where it stood
+ * again with the same folio to go on where it stood; `EBADF`
  */
 export type WritebackIter = (
   mapping: AddressSpace,
@@ -230,7 +354,11 @@ export type WritebackIter = (
  * write_cache_pages, the legacy wrapper: the callback starts and unlocks the folio itself. If it returns
  * `AOP_WRITEPAGE_ACTIVATE`, the folio is unlocked for it, which counts as no error.
  *
- * If the callback throws, the folio in hand, if still locked and not under writeback, is made dirty again and unlocked.
+ * A negative errno is the folio's error; the callback has dirtied and unlocked it then. If the callback throws, the folio
+ * in hand, if still locked and not under writeback, is made dirty again and unlocked.
+ *
+ * @returns 0 or the negative errno of the pass, as `writePages`
+ * @throws as `writePages`
  */
 export type WriteCachePages = (
   mapping: AddressSpace,
@@ -241,11 +369,16 @@ export type WriteCachePages = (
 
 /** What each backend exports. */
 export interface Backend {
+  /** Which backend this is. */
   readonly backend: 'native' | 'js'
+  /** struct address_space; see {@link AddressSpace}. */
   readonly AddressSpace: AddressSpaceConstructor
+  /** struct writeback_control; see {@link WritebackControl}. */
   readonly WritebackControl: WritebackControlConstructor
+  /** writeback_iter; see {@link WritebackIter}. */
   readonly writebackIter: WritebackIter
+  /** write_cache_pages; see {@link WriteCachePages}. */
   readonly writeCachePages: WriteCachePages
-  /** Returned by a `writeCachePages` callback: "unlock it yourself"; no error. */
+  /** 0x80000, returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. */
   readonly AOP_WRITEPAGE_ACTIVATE: number
 }

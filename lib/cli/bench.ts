@@ -25,8 +25,8 @@ export function benchCommand(): Command {
   return new Command('bench')
     .summary('time one backend against the other')
     .description(
-      'Times a data-integrity pass over dirty single-page folios, side by side on both backends,\n' +
-        'by each way there is to write them: nanoseconds a folio, the minimum of several interleaved runs.\n' +
+      'Times a data-integrity pass over dirty single-page folios on both backends, by each way there is to write ' +
+        'them: nanoseconds a folio, the minimum of several interleaved runs.\n\n' +
         'Exit code: 0 done, 2 wrong use, 130 interrupted.',
     )
     .option('--folios <n>', 'dirty folios a pass', integer(1, MAX_FOLIOS), FOLIOS)

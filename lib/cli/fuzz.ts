@@ -30,12 +30,10 @@ export function fuzzCommand(): Command {
   return new Command('fuzz')
     .summary('run random programs on both backends and compare')
     .description(
-      'Runs random programs of operations on the native and the TypeScript backend,\n' +
-        'side by side, and compares after every operation what they answered. The\n' +
-        'first program that differs, crashes or hangs is made small and written to a\n' +
-        'file, and as a trace for replay if it can be said in one.\n' +
-        'Exit code: 0 no difference, 1 a difference, 2 wrong use, or the native\n' +
-        'backend does not load, 130 interrupted.',
+      'Runs random programs of operations on the native and the TypeScript backend, side by side, and compares after ' +
+        'every operation what they answered. The first program that differs, crashes or hangs is made small and ' +
+        'written to a file, and as a trace for replay if it can be said in one.\n\n' +
+        'Exit code: 0 no difference, 1 a difference, 2 wrong use, or the native backend does not load, 130 interrupted.',
     )
     .argument('[file]', 'a program that was written before: runs that one')
     .option(

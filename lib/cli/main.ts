@@ -25,8 +25,8 @@ function createProgram(): Command {
     .showHelpAfterError('(--help tells what there is)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 fine, 1 found something, 2 used wrongly or failed, 130 interrupted.\n' +
-        'NO_COLOR and FORCE_COLOR are respected; WRITEBACK_ITER_BACKEND=native|js picks a backend.',
+      '\nExit code: 0 fine, 1 found something, 2 used wrongly or failed, 130 interrupted.\n' +
+        'NO_COLOR and FORCE_COLOR are respected, WRITEBACK_ITER_BACKEND=native|js too.',
     )
     .exitOverride()
   for (const command of [runCommand(), replayCommand(), fuzzCommand(), benchCommand()]) {

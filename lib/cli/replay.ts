@@ -23,7 +23,7 @@ export function replayCommand(): Command {
   return new Command('replay')
     .summary('replay traces and compare every result')
     .description(
-      'Replays traces of page-cache operations and compares every result with the one in the trace.\n' +
+      'Replays traces of page-cache operations and compares every result with the one in the trace.\n\n' +
         'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use, 130 interrupted.',
     )
     .argument('<file...>', 'traces, also gzipped; of a folder, every *.trace and *.trace.gz below it')

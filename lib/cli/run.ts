@@ -34,8 +34,8 @@ export function runCommand(): Command {
   return new Command('run')
     .summary('write a real file back through the cache, and check it')
     .description(
-      'Replays a write workload through a CachedFile onto a real file, and the same by plain writes onto another,\n' +
-        'compares the two byte for byte, and prints what the write-back did.\n' +
+      'Replays a write workload through a CachedFile onto a real file, and the same by plain writes onto another, ' +
+        'compares the two byte for byte, and prints what the write-back did.\n\n' +
         'Exit code: 0 the same, 1 a difference, 2 a malformed log, wrong use or an I/O error, 130 interrupted.',
     )
     .option('--iolog <file>', 'an fio I/O log (--write_iolog), version 2 or 3; default: a built-in workload')

@@ -12,6 +12,7 @@ const OPEN_FLAGS = O_RDWR | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_SYNC | O
 /** Pages of one call of the flusher: the kernel's MAX_WRITEBACK_PAGES, 4 MiB. */
 const WRITEBACK_PAGES = 1024
 
+/** Options of {@link CachedFile.open}. */
 export interface CachedFileOptions {
   /** The backend of the mapping; left out, the one that the package's default entry picks. */
   backend?: 'native' | 'js' | undefined
@@ -59,7 +60,8 @@ export class CachedFile implements Disposable {
 
   /**
    * Opens a file for reading and writing, and creates it if it is not there.
-   * @throws the error of open(2); `EINVAL` for what is no regular file; `EBUSY` if the file is open on the backend that
+   * @param path - as `node:fs` takes it; a relative one is of the working directory
+   * @throws the error of open(2); `EINVAL` for a bad argument or what is no regular file; `EBUSY` if the file is open on the backend that
    * `options.backend` does not name
    */
   static open(path: string, options: CachedFileOptions = {}): CachedFile {
@@ -92,31 +94,44 @@ export class CachedFile implements Disposable {
     this.#wbErr = inode.wbErr.sample()
   }
 
-  /** The backend that the file's mapping is on. */
+  /**
+   * The backend that the file's mapping is on.
+   * @throws `EBADF`
+   */
   get backend(): 'native' | 'js' {
     return this.#open().backend
   }
 
-  /** The file's length in bytes, what is not written back included. */
+  /**
+   * The file's length in bytes (i_size), what is not written back included.
+   * @throws `EBADF`
+   */
   get size(): number {
     return this.#open().size
   }
 
-  /** Pages that differ from the file: what tells a flusher when to start. */
+  /**
+   * Pages of 4 KiB that differ from the file: what tells a flusher when to start.
+   * @throws `EBADF`
+   */
   get dirtyPages(): number {
     return this.#open().dirtyPages
   }
 
-  /** What the file's cache did since its first handle was opened. */
+  /**
+   * What the file's cache did since its first handle was opened; a copy.
+   * @throws `EBADF`
+   */
   get stats(): CachedFileStats {
     return { ...this.#open().stats }
   }
 
   /**
-   * Writes all bytes at `position`; the file grows if they reach beyond its end. Pages that are overwritten in part are
-   * read first.
+   * Writes all bytes at `position` into the cache, as write_begin and write_end do; the file grows if they reach beyond its
+   * end. Pages that are overwritten in part are read first.
+   * @param position - a byte offset, a safe integer from 0; so must be that of the last byte
    * @returns the number of bytes
-   * @throws the system's error where such a page cannot be read; `ENOMEM`
+   * @throws the system's error where such a page cannot be read; `EINVAL`, `EBADF`, `ENOMEM`
    */
   write(bytes: Uint8Array, position: number): number {
     const inode = this.#open()
@@ -129,7 +144,9 @@ export class CachedFile implements Disposable {
   /**
    * Reads up to `into.length` bytes at `position`: those in the cache from there, the rest from the file. What was only
    * read is not kept: the system's own cache has it.
+   * @param position - a byte offset, a safe integer from 0
    * @returns the number of bytes, less than asked for only at the file's end
+   * @throws the system's error; `EINVAL`, `EBADF`
    */
   read(into: Uint8Array, position: number): number {
     const inode = this.#open()
@@ -142,10 +159,11 @@ export class CachedFile implements Disposable {
   }
 
   /**
-   * Writes back every page of the range that is dirty now (WB_SYNC_ALL), then has the system put the file on the
+   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then has the system put the file on the
    * device. When it returns, the range is there. If the device refused, what was written since the last successful
    * `fsync` counts as dirty again.
-   * @throws the error of this write-back, or one that happened since this handle's last `fsync`
+   * @param range - bytes, both ends included; default the whole file
+   * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`, `EBADF`
    */
   fsync(range: ByteRange = {}): void {
     const inode = this.#open()
@@ -162,7 +180,9 @@ export class CachedFile implements Disposable {
   /**
    * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped. A call that
    * comes to the end of the file stops there, the next one starts over. An error ends it, and waits for `fsync`.
+   * @param nrToWrite - pages, a safe integer from 1, default 1024 (4 MiB, MAX_WRITEBACK_PAGES)
    * @returns pages written
+   * @throws `EINVAL`, `EBADF`
    */
   writeback(nrToWrite: number = WRITEBACK_PAGES): number {
     const inode = this.#open()
@@ -174,7 +194,12 @@ export class CachedFile implements Disposable {
     return inode.stats.pagesWritten - before
   }
 
-  /** Sets the file's length at once, in the cache and the file. What is cut off is gone; what is added reads as zeros. */
+  /**
+   * ftruncate(2): sets the file's length at once, in the cache and the file. What is cut off is gone; what is added reads as
+   * zeros.
+   * @param length - bytes, a safe integer from 0
+   * @throws the system's error; `EINVAL`, `EBADF`
+   */
   truncate(length: number): void {
     const inode = this.#open()
     checkPosition('length', length, 0)
@@ -184,6 +209,7 @@ export class CachedFile implements Disposable {
   /**
    * Closes the handle; a second call does nothing. The file's last one writes back what is dirty (without an fsync). If
    * that fails, it throws and the handle stays open: call again to try again, or `truncate` to give the data up.
+   * @throws the error of this write-back
    */
   close(): void {
     if (this.#closed) return
@@ -196,6 +222,7 @@ export class CachedFile implements Disposable {
     inode.put()
   }
 
+  /** As `close()`: for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

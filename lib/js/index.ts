@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The public surface over the pure TypeScript backend: arguments in, call, result out.
+
+/**
+ * The pure TypeScript backend, which runs everywhere and means the same.
+ *
+ * @module writeback-iter/js
+ */
 
 import {
   checkAligned,
@@ -208,6 +213,7 @@ export class AddressSpace implements api.AddressSpace {
     if (!this.#mapping.closed) address_space_destroy(this.#mapping)
   }
 
+  /** As `close()`: for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -239,6 +239,7 @@ export class AddressSpace implements api.AddressSpace {
     this.#space.close()
   }
 
+  /** As `close()`: for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -65,7 +65,10 @@ export class Folio implements api.Folio {
     }
   }
 
-  /** The object of a slot. Users reach this constructor, but not a space to give it. */
+  /**
+   * The object of a slot. Users reach this constructor, but not a space to give it.
+   * @hidden
+   */
   constructor(space: Space, slot: number) {
     if (!is_space(space)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
     this.#space = space

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The entry `writeback-iter/native`: the native backend or an error that names why it does not load.
+
+/**
+ * The native backend: the kernel's functions in C, as an addon. Importing it throws an error that names the cause where the
+ * addon does not load.
+ *
+ * @module writeback-iter/native
+ */
 
 import { loadBackend } from '../backend.js'
 
