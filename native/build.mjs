@@ -3,6 +3,7 @@
 // Options are passed on to cmake-js, e.g. --debug.
 
 import { spawnSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,14 +26,36 @@ function missing() {
   return compilers.some(works) ? null : 'a C++ compiler'
 }
 
+/** Whether build/ was configured for this CMAKE_BUILD_TYPE. */
+function configuredFor(type) {
+  try {
+    return new RegExp(`^CMAKE_BUILD_TYPE:\\w+=${type}$`, 'm').test(
+      readFileSync(join(root, 'build/CMakeCache.txt'), 'utf8'),
+    )
+  } catch {
+    return false
+  }
+}
+
 const tool = missing()
 if (tool !== null) {
   console.log(`writeback-iter: no ${tool} found, so the addon is not built; the TypeScript backend is used.`)
 } else {
   const require = createRequire(import.meta.url)
   const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
-  const args = [cmakeJs, 'compile', '--log-level', 'error', ...process.argv.slice(2)]
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const options = process.argv.slice(2)
+  const cmake = (command) => {
+    const args = [cmakeJs, command, '--log-level', 'error', ...options]
+    return spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }).status
+  }
+  const other = options.includes('--debug') ? 'Release' : 'Debug'
+  let status = 0
+  if (configuredFor(other)) {
+    // cmake-js keeps what build/ was configured for, and of two addons the release is loaded.
+    rmSync(join(root, 'build', other), { recursive: true, force: true })
+    status = cmake('configure')
+  }
+  if (status === 0) status = cmake('compile')
   if (status !== 0) {
     console.error('writeback-iter: the addon does not build: see above, or run `npx cmake-js compile`.')
     process.exitCode = 1
