@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The README and the pages of docs/ are true: every sample in them is run. What a fenced block is, its language tells:
+//
+// - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the built
+//   package on both backends; a text block right behind it is what it prints.
+// - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for its figures.
+// - sh: commands that are there: npm scripts, and the package's own with their options.
+// - trace NAME, fuzz NAME, iolog NAME: a file that commands of the page take.
+// - c, mermaid, and text elsewhere: just shown.
+
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import * as js from '../lib/js/index.js'
+import { CachedFile } from '../lib/file/index.js'
+import { backends, nativeMissing } from './backends.js'
+
+const root = join(__dirname, '..')
+const main = join(root, 'dist/cli/main.js')
+const pages = [
+  'README.md',
+  ...fs.readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? `docs/${name}` : [])),
+]
+const SHOWN = ['c', 'mermaid', 'text']
+
+interface Block {
+  readonly language: string
+  /** What stands behind the language. */
+  readonly name: string
+  readonly text: string
+  /** Line number of its first line. */
+  readonly line: number
+}
+
+/** The fenced blocks of a page; the empty block stands for anything else between two of them. */
+function blocks(page: string): Block[] {
+  const found: Block[] = []
+  let open: { language: string; name: string; text: string[]; line: number } | null = null
+  for (const [i, line] of fs.readFileSync(join(root, page), 'utf8').split('\n').entries()) {
+    const fence = /^```(\w*) ?(.*)$/.exec(line)
+    if (open !== null && fence === null) open.text.push(line)
+    else if (open !== null) {
+      found.push({ ...open, text: `${open.text.join('\n')}\n` })
+      open = null
+    } else if (fence !== null) open = { language: fence[1], name: fence[2], text: [], line: i + 2 }
+    else if (line.trim() !== '') found.push({ language: '', name: '', text: line, line: i + 1 })
+  }
+  expect(open, `${page}: a block is not closed`).toBeNull()
+  return found
+}
+
+interface Program {
+  readonly page: string
+  readonly line: number
+  readonly language: 'ts' | 'js'
+  text: string
+  output: string | null
+}
+
+function programs(page: string): Program[] {
+  const found: Program[] = []
+  let before = ''
+  for (const { language, text, line } of blocks(page)) {
+    if (language === 'ts' || language === 'js') {
+      if (/^import |\brequire\(/m.test(text)) found.push({ page, line, language, text, output: null })
+      else found[found.length - 1].text += text
+    } else if (language === 'text' && (before === 'ts' || before === 'js')) {
+      found[found.length - 1].output = text
+    }
+    before = language
+  }
+  return found
+}
+
+interface Command {
+  readonly command: string
+  readonly output: string
+}
+
+function commands({ text }: Block): Command[] {
+  return text
+    .split(/^\$ /m)
+    .slice(1)
+    .map((part) => {
+      const end = part.indexOf('\n')
+      return { command: part.slice(0, end), output: part.slice(end + 1) }
+    })
+}
+
+let folder: string
+beforeAll(() => {
+  if (!fs.existsSync(main)) throw new Error('dist is not built: npm run build:ts')
+  folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-docs-'))
+  fs.mkdirSync(join(folder, 'node_modules'))
+  fs.symlinkSync(root, join(folder, 'node_modules/writeback-iter'))
+  fs.symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'))
+  fs.symlinkSync(join(root, 'test'), join(folder, 'test'))
+})
+afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
+
+/** A command of the package, without what the caller's environment says about it. */
+function run(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const { FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...rest } = process.env
+  return spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env: { ...rest, ...env } })
+}
+
+test('every block is of a language that is checked here', () => {
+  for (const page of pages) {
+    for (const { language, line } of blocks(page)) {
+      expect(
+        ['', 'ts', 'js', 'console', 'sh', 'trace', 'fuzz', 'iolog', ...SHOWN],
+        `${page}:${line}`,
+      ).toContain(language)
+    }
+  }
+})
+
+describe('programs', () => {
+  const all = pages.flatMap(programs)
+  const fileOf = ({ page, line, language }: Program) =>
+    `${page.replaceAll(/\W/g, '_')}_${line}.${language === 'ts' ? 'mts' : 'cjs'}`
+  const compiled = (program: Program) => fileOf(program).replace(/\.mts$/, '.mjs')
+
+  beforeAll(() => {
+    for (const program of all) fs.writeFileSync(join(folder, fileOf(program)), program.text)
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      lib: ['es2023', 'esnext.disposable'],
+      types: ['node'],
+      strict: true,
+      skipDefaultLibCheck: true,
+    }
+    const files = all.map(fileOf).filter((file) => file.endsWith('.mts'))
+    fs.writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const { stdout, status } = run([tsc, '-p', folder])
+    expect({ stdout, status }).toEqual({ stdout: '', status: 0 })
+  })
+
+  test('there are some in the README and in the pages', () => {
+    expect(new Set(all.map(({ page }) => page)).size).toBeGreaterThan(3)
+  })
+
+  describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
+    test.each(all.map((program) => [`${program.page}:${program.line}`, program] as const))(
+      '%s',
+      (_, program) => {
+        const { stdout, stderr, status } = run([compiled(program)], { WRITEBACK_ITER_BACKEND: backend })
+        expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+        if (program.output !== null) expect(stdout).toBe(program.output)
+      },
+    )
+  })
+})
+
+/** The same but for figures, and for the machine that they were measured on. */
+function shape(text: string): string {
+  return text
+    .replace(/^Node\.js v.*$/m, 'Node.js')
+    .replaceAll(/\d[\d,.]*/g, '#')
+    .replaceAll(/ +/g, ' ')
+}
+
+const needsNative = (command: string) => / (?:fuzz|bench|run|replay .*both)\b(?!.*--help)/.test(command)
+
+describe('commands', () => {
+  const screens = pages.flatMap((page) =>
+    blocks(page)
+      .filter(({ language }) => language === 'console')
+      .flatMap(commands)
+      .map((command) => [page, command.command, command] as const),
+  )
+
+  beforeAll(() => {
+    for (const page of pages) {
+      for (const { language, name, text } of blocks(page)) {
+        if (['trace', 'fuzz', 'iolog'].includes(language)) fs.writeFileSync(join(folder, name), text)
+      }
+    }
+  })
+
+  test.each(screens)('%s: $ %s', (_, command, { output }) => {
+    if (nativeMissing !== null && needsNative(command)) return
+    const [name, ...args] = command.split(' ')
+    expect(name).toBe('writeback-iter')
+    const { stdout, stderr } = run([main, ...args])
+    const printed = stdout + stderr
+    if (args.includes('--help')) expect(printed).toBe(output)
+    else expect(shape(printed)).toBe(shape(output))
+  })
+
+  test('of every command there is a help screen', () => {
+    const { stdout } = run([main, '--help'])
+    const names = Array.from(stdout.matchAll(/^ {2}(\w+) (?:\[|<)/gm), ([, name]) => name)
+    expect(names).toContain('run')
+    for (const name of names.filter((name) => name !== 'help')) {
+      expect(screens.map(([, command]) => command)).toContain(`writeback-iter ${name} --help`)
+    }
+  })
+})
+
+describe('shell commands', () => {
+  const { scripts } = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8'))
+  const lines = pages.flatMap((page) =>
+    blocks(page)
+      .filter(({ language }) => language === 'sh')
+      .flatMap(({ text }) => text.trimEnd().split('\n'))
+      .map((line) => [page, line.replace(/ +# .*/, '')] as const),
+  )
+
+  test.each(lines)('%s: %s', (_, line) => {
+    for (const command of line.split(' && ')) {
+      const [name, ...args] = command.replace(/^[A-Z_]+=\S+ /, '').split(' ')
+      const words = name === 'npx' ? args : [name, ...args]
+      if (words[0] === 'npm') expectNpm(words.slice(1), scripts)
+      else if (words[0] === 'writeback-iter') expectOptions(words.slice(1))
+      else expect(['node', 'gdb']).toContain(words[0])
+    }
+  })
+})
+
+function expectNpm([command, name]: string[], scripts: Record<string, string>): void {
+  if (command === 'run') expect(Object.keys(scripts)).toContain(name)
+  else if (command === 'test' || command === 'start') expect(scripts).toHaveProperty(command)
+  else expect(['ci', 'install', 'rebuild']).toContain(command)
+}
+
+/** The command has these options. */
+function expectOptions([command, ...args]: string[]): void {
+  const { stdout, status } = run([main, command, '--help'])
+  expect(status).toBe(0)
+  for (const option of args.filter((arg) => arg.startsWith('--'))) expect(stdout).toContain(` ${option}`)
+}
+
+test.each(pages)('what %s links to is there', (page) => {
+  const text = fs.readFileSync(join(root, page), 'utf8')
+  for (const [, target] of text.matchAll(/\]\(([^)]+)\)/g)) {
+    if (/^https?:/.test(target)) continue
+    const [path, anchor] = target.split('#')
+    const file = path === '' ? page : join(dirname(page), path)
+    expect(fs.existsSync(join(root, file)), `${page}: ${target}`).toBe(true)
+    if (anchor === undefined) continue
+    const headings = Array.from(
+      fs.readFileSync(join(root, file), 'utf8').matchAll(/^#+ (.*)$/gm),
+      ([, heading]) =>
+        heading
+          .toLowerCase()
+          .replaceAll(/[^\w\- ]/g, '')
+          .replaceAll(' ', '-'),
+    )
+    expect(headings, `${page}: ${target}`).toContain(anchor)
+  }
+})
+
+test('the names that a kernel engineer is told are there', () => {
+  const classes: Record<string, { prototype: object }> = {
+    AddressSpace: js.AddressSpace,
+    Folio: js.Folio,
+    WritebackControl: js.WritebackControl,
+    CachedFile,
+  }
+  const table = fs.readFileSync(join(root, 'docs/kernel.md'), 'utf8').match(/^\| `.*$/gm) ?? []
+  const names = table.flatMap((row) =>
+    Array.from(row.split('|')[2].matchAll(/`([\w.]+)/g), ([, name]) => name),
+  )
+  expect(names.length).toBeGreaterThan(40)
+  for (const name of names) {
+    const [owner, member] = name.split('.')
+    if (member !== undefined && owner in classes) expect(member in classes[owner].prototype, name).toBe(true)
+    else expect({ ...js, ...classes }, name).toHaveProperty(owner)
+  }
+})
+
+test('every exported name is documented, and every link in the documentation leads somewhere', () => {
+  const typedoc = join(root, 'node_modules/typedoc/bin/typedoc')
+  const options = ['--options', join(root, 'docs/typedoc.json'), '--emit', 'none']
+  const { stdout, stderr, status } = run([typedoc, ...options])
+  expect({ output: stdout + stderr, status }).toMatchObject({ status: 0 })
+})
+
+test('CONTRIBUTING.md tells what each npm script does', () => {
+  const text = fs.readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
+  const { scripts } = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const name of Object.keys(scripts)) {
+    if (['prepare', 'pretest'].includes(name)) continue
+    const command = name === 'test' || name === 'start' ? `npm ${name}` : `npm run ${name}`
+    expect(text, name).toContain(command)
+  }
+})
