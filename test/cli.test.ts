@@ -155,7 +155,7 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle of the work', (s
   })
 
   test('bench: shows the runs that are over', async () => {
-    const args = ['bench', '--folios', '5000', '--runs', '1000000']
+    const args = ['bench', '--folios', '500', '--runs', '1000000']
     const { code, stdout, stderr } = await interrupt(args, signal, listens)
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
     expect(stdout).toMatch(/the minimum of [1-9]\d* interleaved runs\n/)

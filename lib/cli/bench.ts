@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // One backend against the other on this machine: what each way to write the same dirty folios costs.
 
+import { once } from 'node:events'
 import { arch, availableParallelism, cpus, platform } from 'node:os'
-import { setImmediate } from 'node:timers/promises'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { Command } from 'commander'
-import type { AddressSpace, Backend, Folio } from '../types.js'
+import type { Backend } from '../types.js'
+import { PASSES, type SideOptions, type Times } from './bench_side.js'
 import { colours } from './colours.js'
 import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { allBackends, type BackendOption, backendOption, integer, jsonOption } from './options.js'
@@ -41,46 +44,6 @@ export function benchCommand(): Command {
     })
 }
 
-/** A folio that was written: the least that a file system does with it. */
-function write(folio: Folio): void {
-  folio.startWriteback()
-  folio.unlock()
-  folio.endWriteback()
-}
-
-type Pass = (backend: Backend, mapping: AddressSpace) => void
-
-/** The ways to write everything that is dirty. */
-const PASSES: ReadonlyMap<string, Pass> = new Map<string, Pass>([
-  [
-    'writePages',
-    ({ WritebackControl }, mapping) => {
-      mapping.writePages(new WritebackControl({ syncMode: 'all' }), () => {})
-    },
-  ],
-  [
-    'writeExtents',
-    ({ WritebackControl }, mapping) => {
-      mapping.writeExtents(new WritebackControl({ syncMode: 'all' }), () => {})
-    },
-  ],
-  [
-    'writebackIter',
-    ({ WritebackControl, writebackIter }, mapping) => {
-      const wbc = new WritebackControl({ syncMode: 'all' })
-      const error = { value: 0 }
-      let folio: Folio | null = null
-      while ((folio = writebackIter(mapping, wbc, folio, error)) !== null) write(folio)
-    },
-  ],
-  [
-    'for…of',
-    ({ WritebackControl }, mapping) => {
-      for (const folio of mapping.writeback(new WritebackControl({ syncMode: 'all' }))) write(folio)
-    },
-  ],
-])
-
 /** Nanoseconds a folio on each backend; none before its first run is over. */
 type Figures = Partial<Record<Backend['backend'], number>>
 
@@ -95,13 +58,6 @@ interface Outcome {
   interrupted: boolean
 }
 
-/** A backend with a mapping full of clean folios. */
-interface Side {
-  readonly backend: Backend
-  readonly mapping: AddressSpace
-  readonly folios: readonly Folio[]
-}
-
 async function bench({ folios, runs, backend }: Options): Promise<Outcome> {
   const { backends, nativeMissing } = allBackends(backend)
   const interrupted = interruption()
@@ -114,59 +70,38 @@ async function bench({ folios, runs, backend }: Options): Promise<Outcome> {
     nativeMissing,
     interrupted: false,
   }
-  const sides = backends.map((backend) => addFolios(backend, folios))
-  const progress = new Progress('passes', runs * PASSES.size)
+  const best = (what: string, side: Backend['backend'], value: number) => {
+    outcome.nanoseconds[what] ??= {}
+    const figures = outcome.nanoseconds[what]
+    figures[side] = Math.min(figures[side] ?? Number.POSITIVE_INFINITY, value)
+  }
+  const sides = backends.map(({ backend }) => ({ backend, worker: startSide({ backend, folios }) }))
+  const progress = new Progress('passes', runs * PASSES.length)
   try {
     for (; outcome.runs < runs; outcome.runs++) {
-      let passes = outcome.runs * PASSES.size
-      for (const [name, pass] of PASSES) {
-        for (const side of sides) {
-          timePass(side, name, pass, outcome.nanoseconds)
-          // Signals have their turn.
-          await setImmediate()
-          if (interrupted.aborted) {
-            outcome.interrupted = true
-            return outcome
-          }
+      for (const [i, name] of PASSES.entries()) {
+        // One works, the other one waits.
+        for (const { backend, worker } of sides) {
+          worker.postMessage(name)
+          const [times] = (await once(worker, 'message', { signal: interrupted })) as [Times]
+          best('markDirty', backend, times.markDirty)
+          best(name, backend, times.pass)
         }
-        progress.update(++passes)
+        progress.update(outcome.runs * PASSES.length + i + 1)
       }
     }
-    return outcome
+  } catch (error) {
+    if (!interrupted.aborted) throw error
+    outcome.interrupted = true
   } finally {
     progress.stop()
-    for (const { mapping } of sides) mapping.close()
+    await Promise.all(sides.map(({ worker }) => worker.terminate()))
   }
+  return outcome
 }
 
-function addFolios(backend: Backend, count: number): Side {
-  const mapping = new backend.AddressSpace()
-  return { backend, mapping, folios: Array.from({ length: count }, (_, index) => mapping.addFolio(index)) }
-}
-
-function timePass(
-  { backend, mapping, folios }: Side,
-  name: string,
-  pass: Pass,
-  into: Record<string, Figures>,
-): void {
-  const time = (what: string, work: () => void) => {
-    const start = process.hrtime.bigint()
-    work()
-    const nanoseconds = Number(process.hrtime.bigint() - start) / folios.length
-    into[what] ??= {}
-    into[what][backend.backend] = Math.min(
-      into[what][backend.backend] ?? Number.POSITIVE_INFINITY,
-      nanoseconds,
-    )
-  }
-  time('markDirty', () => {
-    for (const folio of folios) folio.markDirty()
-    // The native backend may not have told its tree of the last ones yet.
-    mapping.tagged('dirty')
-  })
-  time(name, () => pass(backend, mapping))
-  if (mapping.tagged('dirty')) throw new Error(`${name} on ${backend.backend} left something dirty`)
+function startSide(workerData: SideOptions): Worker {
+  return new Worker(join(__dirname, 'bench_side.js'), { workerData })
 }
 
 const WIDTH = 16
