@@ -101,6 +101,13 @@ static void end_written(struct address_space *mapping, struct folio *folio)
 	folio_end_writeback(mapping, folio);
 }
 
+/* These slots of a node were written: start and end of writeback leave them without a mark. */
+static void clear_marks_written(struct xa_node *node, uint64_t bits)
+{
+	xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
+	xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
+}
+
 /**
  * writeback_end_folios - folios were written: start and end writeback of each, and unlock it
  * @mapping: the page cache
@@ -116,17 +123,13 @@ void writeback_end_folios(struct address_space *mapping, struct folio *const *fo
 	struct xa_node *node = NULL;
 	uint64_t bits = 0;
 
-	for (uint32_t i = 0; i <= nr; i++) {
-		struct folio *folio = i < nr ? folios[i] : NULL;
+	for (uint32_t i = 0; i < nr; i++) {
+		struct folio *folio = folios[i];
 
-		if (node != NULL && (folio == NULL || folio->node != node)) {
-			xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
-			xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
-			node = NULL;
+		if (bits != 0 && folio->node != node) {
+			clear_marks_written(node, bits);
 			bits = 0;
 		}
-		if (folio == NULL)
-			break;
 		/* Start and end of writeback at once: WRITEBACK would be set and cleared again. */
 		if ((folio_flags(folio) & state) == PG_locked && folio_in_mapping(folio, mapping)) {
 			folio_change_flags(folio, 0, PG_locked);
@@ -136,6 +139,8 @@ void writeback_end_folios(struct address_space *mapping, struct folio *const *fo
 			end_written(mapping, folio);
 		}
 	}
+	if (bits != 0)
+		clear_marks_written(node, bits);
 }
 
 /**

@@ -224,15 +224,15 @@ void *xa_load(struct xarray *xa, uint64_t index)
 	return xas_load(&xas);
 }
 
-/* A first mark word of a new node above @child bears what the child bears. */
-static void node_adopt(struct xa_node *node, struct xa_node *child, unsigned int offset)
+/* Puts a new node, without entries yet, above the top: all that the top bears is below slot 0. */
+static void node_adopt(struct xa_node *node, struct xa_node *head)
 {
-	node->slots[offset] = xa_mk_node(child);
-	child->parent = node;
-	child->offset = (uint8_t)offset;
+	node->slots[0] = xa_mk_node(head);
+	head->parent = node;
+	assert(head->offset == 0);
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++) {
-		if (child->marks[mark] != 0)
-			node->marks[mark] |= UINT64_C(1) << offset;
+		if (head->marks[mark] != 0)
+			node->marks[mark] = 1;
 	}
 }
 
@@ -280,7 +280,7 @@ static int xas_expand(struct xa_state *xas, unsigned int shift, uint64_t last)
 
 		if (node == NULL)
 			return -ENOMEM;
-		node_adopt(node, head, 0);
+		node_adopt(node, head);
 		xa->xa_head = head = node;
 	}
 	return 0;
@@ -444,15 +444,15 @@ void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 
 /**
  * xas_pause - let go of the position, to go on behind the entry found last
- * @xas: the position; the lock may be dropped and anything may happen to the array afterwards
+ * @xas: the position, an entry's slot; the lock may be dropped and anything may happen to the array
+ *	afterwards
  */
 void xas_pause(struct xa_state *xas)
 {
 	struct xa_node *node = xas->xa_node;
 	unsigned int offset = xas->xa_offset;
 
-	if (node == NULL)
-		return;
+	assert(node != NULL);
 	do {
 		offset++;
 	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(node->slots[offset]));

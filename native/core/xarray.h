@@ -188,13 +188,19 @@ static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
 	xas_clear_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
 }
 
-/* The next marked entry after the one found last: mostly another bit of the same word. */
+/*
+ * The next marked entry after the one found last, mostly another bit of the same word; or from the
+ * index on, if the walk was paused.
+ */
 static inline void *xas_next_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
 	struct xa_node *node = xas->xa_node;
-	/* Two shifts, since one by 64 is undefined. */
-	uint64_t rest = node->marks[mark] >> xas->xa_offset >> 1;
+	uint64_t rest;
 
+	if (unlikely(node == NULL))
+		return xas_find_marked(xas, max, mark);
+	/* Two shifts, since one by 64 is undefined. */
+	rest = node->marks[mark] >> xas->xa_offset >> 1;
 	if (likely(rest != 0)) {
 		unsigned int offset = xas->xa_offset + 1 + (unsigned int)__builtin_ctzll(rest);
 		uint64_t index = node->index + ((uint64_t)offset << node->shift);
@@ -223,7 +229,6 @@ static inline void *xas_next_marked(struct xa_state *xas, uint64_t max, xa_mark_
  */
 #define xas_for_each_marked(xas, entry, max, mark)                                                 \
 	for (entry = xas_find_marked(xas, max, mark); entry != NULL;                               \
-	     entry = (xas)->xa_node != NULL ? xas_next_marked(xas, max, mark)                      \
-					    : xas_find_marked(xas, max, mark))
+	     entry = xas_next_marked(xas, max, mark))
 
 #endif
