@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The list of deferred marks: each note does to the marks what it says, to all its folios and to no
+ * other.
+ */
+#include "deferred_marks.h"
+
+#include "folio_state.h"
+#include "host.h"
+
+static struct address_space mapping;
+static struct deferred_marks deferred;
+
+static void defer(struct folio *folio, unsigned int note)
+{
+	CHECK((folio_flags(folio) & PG_deferred) == 0 && deferred.nr < DEFERRED_MARKS_SIZE);
+	folio_change_flags(folio, note, 0);
+	deferred.slots[deferred.nr++] = folio->slot;
+}
+
+static void apply(void)
+{
+	apply_deferred_marks(&mapping, &deferred);
+	CHECK(deferred.nr == 0);
+	host_check_tree(&mapping);
+}
+
+static void set_marks(struct folio *folio, unsigned int marks)
+{
+	for (unsigned int mark = 0; mark < XA_PRESENT; mark++) {
+		if ((marks >> mark & 1) != 0)
+			folio_set_mark(folio, (xa_mark_t)mark);
+		else
+			folio_clear_mark(folio, (xa_mark_t)mark);
+	}
+}
+
+/* What the marks are after a note. */
+static unsigned int noted(unsigned int marks, unsigned int note)
+{
+	if ((note & PG_set_dirty) != 0)
+		marks |= DIRTY;
+	if ((note & PG_clear_dirty) != 0)
+		marks &= ~DIRTY;
+	if ((note & PG_set_writeback) != 0)
+		marks |= WRITEBACK;
+	if ((note & PG_clear_writeback) != 0)
+		marks &= ~WRITEBACK;
+	if ((note & PG_clear_towrite) != 0)
+		marks &= ~TOWRITE;
+	return marks;
+}
+
+static const unsigned int notes[] = {
+	PG_set_dirty,
+	PG_clear_dirty,
+	PG_set_writeback,
+	PG_clear_writeback,
+	PG_clear_towrite,
+	PG_set_dirty | PG_set_writeback,
+	PG_clear_dirty | PG_clear_writeback | PG_clear_towrite,
+	PG_set_dirty | PG_clear_writeback,
+	PG_clear_dirty | PG_set_writeback | PG_clear_towrite,
+};
+#define NR_NOTES (sizeof(notes) / sizeof(notes[0]))
+
+static_assert(PG_set_dirty == 256 && PG_clear_dirty == 512 && PG_set_writeback == 1024 &&
+		      PG_clear_writeback == 2048 && PG_clear_towrite == 4096,
+	      "TypeScript knows them too");
+static_assert(DEFERRED_MARKS_SIZE == 255, "as long as TypeScript takes it to be");
+
+/* Every note on every state of the marks, alone. */
+static void test_each(void)
+{
+	struct folio *folio, *neighbour;
+
+	host_mapping_init(&mapping);
+	folio = host_add_folio(&mapping, 200, 0);
+	neighbour = host_add_folio(&mapping, 201, 0);
+	for (unsigned int marks = 0; marks < 1U << XA_PRESENT; marks++) {
+		for (size_t i = 0; i < NR_NOTES; i++) {
+			unsigned int other = ~marks & (DIRTY | WRITEBACK | TOWRITE);
+
+			set_marks(folio, marks);
+			set_marks(neighbour, other);
+			folio_change_flags(folio, PG_dirty, 0);
+			defer(folio, notes[i]);
+			CHECK(marks_of(folio) == marks);
+			apply();
+			CHECK(marks_of(folio) == noted(marks, notes[i]));
+			CHECK(marks_of(neighbour) == other && state_of(folio) == PG_dirty);
+			apply();
+			CHECK(marks_of(folio) == noted(marks, notes[i]));
+		}
+	}
+	host_mapping_destroy(&mapping);
+}
+
+/* Many at once: runs of the same note, and of the same node, of all lengths. */
+static void test_runs(void)
+{
+	struct folio *folios[DEFERRED_MARKS_SIZE];
+	unsigned int expected[DEFERRED_MARKS_SIZE];
+
+	host_mapping_init(&mapping);
+	for (int i = 0; i < DEFERRED_MARKS_SIZE; i++)
+		folios[i] = host_add_folio(&mapping, (pgoff_t)i * 2, 0);
+	for (unsigned int run = 1; run < 40; run++) {
+		for (unsigned int i = 0; i < DEFERRED_MARKS_SIZE; i++) {
+			/* A step that visits each folio once, and leaves a node now and then. */
+			unsigned int which = run % 2 == 0 ? i : i * 101 % DEFERRED_MARKS_SIZE;
+			unsigned int marks = (i + run) % (1U << XA_PRESENT);
+			unsigned int note = notes[(i / run + run) % NR_NOTES];
+
+			set_marks(folios[which], marks);
+			defer(folios[which], note);
+			expected[which] = noted(marks, note);
+		}
+		apply();
+		for (unsigned int i = 0; i < DEFERRED_MARKS_SIZE; i++) {
+			CHECK(marks_of(folios[i]) == expected[i]);
+			CHECK((folio_flags(folios[i]) & PG_deferred) == 0);
+		}
+	}
+	host_mapping_destroy(&mapping);
+	CHECK(host_allocated == 0);
+}
+
+int main(void)
+{
+	test_each();
+	test_runs();
+	printf("deferred marks are told to the tree\n");
+	return 0;
+}

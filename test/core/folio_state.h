@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What can be seen of a folio, in one number each.
+ */
+#ifndef WRITEBACK_ITER_TEST_FOLIO_STATE_H
+#define WRITEBACK_ITER_TEST_FOLIO_STATE_H
+
+#include "address_space.h"
+
+#define DIRTY (1U << PAGECACHE_TAG_DIRTY)
+#define WRITEBACK (1U << PAGECACHE_TAG_WRITEBACK)
+#define TOWRITE (1U << PAGECACHE_TAG_TOWRITE)
+
+/* The marks in the tree; the folio is in the cache. */
+static inline unsigned int marks_of(const struct folio *folio)
+{
+	struct xa_state xas = {
+		.xa_node = folio->node,
+		.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio)),
+	};
+	unsigned int marks = 0;
+
+	for (unsigned int mark = 0; mark < XA_PRESENT; mark++)
+		marks |= (unsigned int)xas_get_mark(&xas, (xa_mark_t)mark) << mark;
+	return marks;
+}
+
+/* The flags, without those that never change. */
+static inline unsigned int state_of(const struct folio *folio)
+{
+	return folio_flags(folio) & ~(unsigned int)(PG_uptodate | PG_shared);
+}
+
+#endif

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads on one folio: no change of a flag, of a reference or of the tree is lost, and who holds a
+ * lock is alone.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+
+#include "folio_state.h"
+#include "host.h"
+#include "page_writeback.h"
+
+#define NR_THREADS 3
+/* So long that threads run beside each other on a machine that is busy too. */
+#define JOB_MILLISECONDS 80
+
+static struct address_space mapping;
+static struct folio *folio;
+
+/* Not atomic on purpose: the lock that is tested protects it. */
+static uint64_t counter;
+static _Atomic uint64_t nr_turns;
+static _Atomic uint64_t nr_locked, nr_dirtied, nr_interrupts, nr_lost;
+static atomic_uint nr_started;
+static atomic_bool got_it;
+
+static struct timespec begun;
+
+/* Whether there is time for another turn of a job; counts those that there was time for. */
+static bool goes_on(uint64_t turn)
+{
+	struct timespec now;
+
+	if (turn % 256 == 0 && turn != 0) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 >=
+		    JOB_MILLISECONDS) {
+			nr_turns += turn;
+			return false;
+		}
+	}
+	return true;
+}
+
+typedef void *(*job_t)(void *data);
+
+static void run(job_t first, job_t second, job_t third)
+{
+	const job_t jobs[NR_THREADS] = {first, second, third};
+	pthread_t threads[NR_THREADS];
+
+	nr_started = 0;
+	nr_turns = 0;
+	counter = 0;
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	for (unsigned int i = 0; i < NR_THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, jobs[i], NULL) == 0);
+	for (unsigned int i = 0; i < NR_THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+/* So that they meet. */
+static void start_together(void)
+{
+	nr_started++;
+	while (nr_started < NR_THREADS)
+		sched_yield();
+}
+
+static void *take_references(void *data)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++) {
+		folio_get(folio);
+		folio_get(folio);
+		folio_put(&mapping, folio);
+		folio_put(&mapping, folio);
+	}
+	return data;
+}
+
+static void *take_tree_lock(void *data)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++) {
+		xa_lock(&mapping.i_pages);
+		counter++;
+		xa_unlock(&mapping.i_pages);
+	}
+	return data;
+}
+
+static void *take_folio_lock(void *data)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++) {
+		while (!folio_trylock(folio))
+			;
+		counter++;
+		CHECK(folio_test_locked(folio));
+		folio_unlock(&mapping, folio);
+	}
+	return data;
+}
+
+/* Each thread owns one flag, and the others' never change it. */
+static void *flip(unsigned int flag)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++) {
+		CHECK((folio_change_flags(folio, flag, 0) & flag) == 0);
+		CHECK((folio_change_flags(folio, 0, flag) & flag) != 0);
+	}
+	return NULL;
+}
+
+static void *flip_writeback(void *data)
+{
+	(void)data;
+	return flip(PG_writeback);
+}
+
+static void *flip_locked(void *data)
+{
+	(void)data;
+	return flip(PG_locked);
+}
+
+static void *flip_uptodate(void *data)
+{
+	(void)data;
+	return flip(PG_uptodate);
+}
+
+/* Locks and cleans it as often as it becomes dirty. */
+static void *write_out(void *data)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++) {
+		if (folio_trylock_for_io(&mapping, folio)) {
+			nr_locked++;
+			counter++;
+			folio_unlock(&mapping, folio);
+		}
+	}
+	return data;
+}
+
+static void *make_dirty(void *data)
+{
+	start_together();
+	for (uint64_t turn = 0; goes_on(turn); turn++)
+		nr_dirtied += folio_mark_dirty(&mapping, folio);
+	return data;
+}
+
+static void test_flags(void)
+{
+	folio_change_flags(folio, 0, PG_uptodate);
+	run(flip_writeback, flip_locked, flip_uptodate);
+	CHECK(folio_flags(folio) == PG_shared);
+	folio_change_flags(folio, PG_uptodate, 0);
+}
+
+static void test_references(void)
+{
+	run(take_references, take_references, take_references);
+	CHECK(folio->refcount == 1);
+}
+
+static void test_locks(void)
+{
+	run(take_tree_lock, take_tree_lock, take_tree_lock);
+	CHECK(counter == nr_turns);
+	run(take_folio_lock, take_folio_lock, take_folio_lock);
+	CHECK(counter == nr_turns && state_of(folio) == 0);
+}
+
+/* Each time that it became dirty, one of them got it, or it is dirty still. */
+static void test_writers(void)
+{
+	nr_locked = nr_dirtied = 0;
+	run(write_out, write_out, make_dirty);
+	CHECK(nr_locked != 0 && counter == nr_locked);
+	CHECK(nr_dirtied == nr_locked + folio_test_dirty(folio));
+	CHECK(marks_of(folio) == DIRTY);
+}
+
+/*
+ * Interrupts: in the middle of an operation, others take a reference and change a flag. This makes
+ * an operation try again, with one processor too.
+ */
+static void interrupt(int signal)
+{
+	unsigned int expected = nr_interrupts % 2 == 0 ? PG_uptodate : 0;
+
+	(void)signal;
+	folio_get(folio);
+	/* As the last interrupt left it. */
+	if ((folio_change_flags(folio, expected ^ PG_uptodate, expected) & PG_uptodate) != expected)
+		nr_lost++;
+	nr_interrupts++;
+}
+
+static void *send_interrupts(void *data)
+{
+	static const struct timespec moment = {.tv_nsec = 10000};
+
+	while (!got_it) {
+		CHECK(pthread_kill(*(pthread_t *)data, SIGUSR1) == 0);
+		nanosleep(&moment, NULL);
+	}
+	return NULL;
+}
+
+static void test_interrupted(void)
+{
+	struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
+	pthread_t self = pthread_self(), thread;
+	uint64_t nr_references = 0;
+
+	folio_change_flags(folio, 0, PG_dirty);
+	got_it = false;
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	CHECK(pthread_create(&thread, NULL, send_interrupts, &self) == 0);
+	for (uint64_t turn = 0; goes_on(turn) || nr_interrupts < 300; turn++) {
+		CHECK((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) == 0);
+		CHECK(folio_trylock_for_io(&mapping, folio));
+		CHECK((folio_change_flags(folio, 0, PG_locked) & PG_locked) != 0);
+		folio_get(folio);
+		/* Gives back what the interrupts took. */
+		for (; folio->refcount > 2; nr_references++)
+			folio_put(&mapping, folio);
+		folio_put(&mapping, folio);
+	}
+	got_it = true;
+	CHECK(pthread_join(thread, NULL) == 0);
+	while (folio->refcount > 1) {
+		folio_put(&mapping, folio);
+		nr_references++;
+	}
+	CHECK(nr_references == nr_interrupts);
+	CHECK(nr_lost == 0 && (folio_flags(folio) & ~(unsigned int)PG_uptodate) == PG_shared);
+}
+
+#define NR_TAGGED (10 * XA_CHECK_SCHED)
+
+static _Atomic uint64_t nr_inside, nr_free;
+static atomic_bool is_tagging;
+
+static void look_at_lock(int signal)
+{
+	(void)signal;
+	nr_interrupts++;
+	if (!is_tagging)
+		return;
+	nr_inside++;
+	if (atomic_flag_test_and_set(&mapping.i_pages.xa_lock))
+		return;
+	xa_unlock(&mapping.i_pages);
+	nr_free++;
+}
+
+/* Between its turns, tag_pages_for_writeback() drops the lock, but it takes it again. */
+static void test_tag_turns(void)
+{
+	struct sigaction action = {.sa_handler = look_at_lock, .sa_flags = SA_RESTART};
+	pthread_t self = pthread_self(), thread;
+	struct folio *last = NULL;
+
+	for (pgoff_t i = 0; i < NR_TAGGED; i++) {
+		last = host_add_folio(&mapping, 64 + i, 0);
+		folio_mark_dirty(&mapping, last);
+	}
+	nr_interrupts = 0;
+	got_it = false;
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, send_interrupts, &self) == 0);
+	while (nr_inside < 100) {
+		is_tagging = true;
+		tag_pages_for_writeback(&mapping, 64, UINT64_MAX);
+		is_tagging = false;
+	}
+	got_it = true;
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(nr_free < nr_inside / 2);
+	CHECK(marks_of(last) == (DIRTY | TOWRITE));
+}
+
+/*
+ * Every function that looks at the tree or the pool, or changes one, does so under the tree's lock.
+ */
+
+static struct folio *chunk, *other;
+
+static void add_chunk(void)
+{
+	CHECK(address_space_add_chunk(&mapping, chunk) == 0);
+}
+
+static void add(void)
+{
+	CHECK(filemap_add_folio(&mapping, 1, 0, &other) == 0);
+}
+
+static void get(void)
+{
+	CHECK(filemap_get_folio(&mapping, 1) == other);
+}
+
+static void mark_dirty(void)
+{
+	CHECK(folio_mark_dirty(&mapping, other));
+}
+
+static void tag(void)
+{
+	tag_pages_for_writeback(&mapping, 0, 1);
+}
+
+static void look_up(void)
+{
+	struct folio_batch fbatch;
+	pgoff_t start = 1;
+
+	folio_batch_init(&fbatch);
+	CHECK(filemap_get_folios_tag(&mapping, &start, 1, PAGECACHE_TAG_TOWRITE, &fbatch) == 1);
+	folio_batch_release(&mapping, &fbatch);
+}
+
+static void start_writeback(void)
+{
+	folio_start_writeback(&mapping, other, false);
+}
+
+static void end_writeback(void)
+{
+	folio_end_writeback(&mapping, other);
+}
+
+static void remove_folio(void)
+{
+	CHECK(filemap_remove_folio(&mapping, other) == 0);
+}
+
+static void put_last(void)
+{
+	folio_put(&mapping, other);
+}
+
+static void (*held_up)(void);
+
+static void *call_held_up(void *data)
+{
+	nr_started = 1;
+	held_up();
+	got_it = true;
+	return data;
+}
+
+/* Calls it in another thread while this one has the lock. */
+static void hold_up(void (*call)(void))
+{
+	static const struct timespec moment = {.tv_nsec = 10000000};
+	pthread_t thread;
+
+	held_up = call;
+	nr_started = 0;
+	got_it = false;
+	xa_lock(&mapping.i_pages);
+	CHECK(pthread_create(&thread, NULL, call_held_up, NULL) == 0);
+	while (nr_started == 0)
+		sched_yield();
+	nanosleep(&moment, NULL);
+	CHECK(!got_it);
+	xa_unlock(&mapping.i_pages);
+	CHECK(pthread_join(thread, NULL) == 0);
+	/* It gave the lock back. */
+	CHECK(!atomic_flag_test_and_set(&mapping.i_pages.xa_lock));
+	xa_unlock(&mapping.i_pages);
+}
+
+static void test_tree_lock(void)
+{
+	chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
+	CHECK(chunk != NULL);
+	hold_up(add_chunk);
+	hold_up(add);
+	hold_up(get);
+	hold_up(mark_dirty);
+	hold_up(tag);
+	hold_up(look_up);
+	CHECK(folio_trylock(other));
+	hold_up(start_writeback);
+	folio_unlock(&mapping, other);
+	hold_up(end_writeback);
+	hold_up(remove_folio);
+	hold_up(put_last);
+}
+
+int main(void)
+{
+	address_space_init(&mapping, PAGE_SHIFT, true, &host_ops);
+	folio = host_add_folio(&mapping, 0, 0);
+	test_flags();
+	test_references();
+	test_locks();
+	test_writers();
+	test_tree_lock();
+	test_interrupted();
+	test_tag_turns();
+	host_check_tree(&mapping);
+	host_mapping_destroy(&mapping);
+	CHECK(host_allocated == 0);
+	printf("%d threads lost nothing\n", NR_THREADS);
+	return 0;
+}

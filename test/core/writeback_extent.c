@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Extents: where they end, and what becomes of their folios when they are written, or not.
+ */
+#include <errno.h>
+
+#include "folio_state.h"
+#include "host.h"
+#include "writeback_extent.h"
+
+static_assert(WRITEBACK_EXTENT_MAX_PAGES == 1024, "the longest extent");
+
+static struct address_space mapping;
+static struct writeback_control wbc;
+static struct writeback_extent extent;
+
+static void begin(bool shared)
+{
+	host_ops.wait = NULL;
+	address_space_init(&mapping, PAGE_SHIFT, shared, &host_ops);
+	wbc = (struct writeback_control){
+		.nr_to_write = 10000, .range_end = INT64_MAX, .sync_mode = WB_SYNC_ALL};
+	extent.nr_folios = 0;
+}
+
+static void end(void)
+{
+	host_check_tree(&mapping);
+	CHECK(wbc.fbatch.nr == 0 && extent.nr_folios == 0);
+	host_mapping_destroy(&mapping);
+	CHECK(host_allocated == 0);
+}
+
+static struct folio *add_dirty(pgoff_t index, unsigned int order)
+{
+	struct folio *folio = host_add_folio(&mapping, index, order);
+
+	folio_mark_dirty(&mapping, folio);
+	return folio;
+}
+
+/* The next extent has these pages, in so many folios. */
+static void expect(uint64_t max_pages, pgoff_t index, uint64_t nr_pages, uint32_t nr_folios)
+{
+	pgoff_t next = index;
+	int error = 0;
+
+	CHECK(writeback_get_extent(&mapping, &wbc, &extent, max_pages, &error) && error == 0);
+	CHECK(extent.index == index && extent.nr_pages == nr_pages);
+	CHECK(extent.nr_folios == nr_folios);
+	for (uint32_t i = 0; i < nr_folios; i++) {
+		CHECK(folio_index(extent.folios[i]) == next);
+		CHECK(state_of(extent.folios[i]) == PG_locked);
+		next = folio_next_index(extent.folios[i]);
+	}
+	CHECK(next == index + nr_pages);
+}
+
+static void expect_end(int error, int expected)
+{
+	CHECK(!writeback_get_extent(&mapping, &wbc, &extent, 64, &error) && error == expected);
+}
+
+/* Ends it, and looks at what is left. */
+static void written(int error)
+{
+	uint32_t nr_folios = extent.nr_folios;
+	struct folio *last = extent.folios[nr_folios - 1];
+	struct folio *folios[WRITEBACK_EXTENT_MAX_PAGES];
+
+	for (uint32_t i = 0; i < nr_folios; i++)
+		folios[i] = extent.folios[i];
+	writeback_end_extent(&mapping, &extent, error);
+	for (uint32_t i = 0; i < nr_folios; i++) {
+		CHECK(state_of(folios[i]) == (error == 0 ? 0 : PG_dirty));
+		CHECK(marks_of(folios[i]) == (error == 0 ? 0 : DIRTY | TOWRITE));
+	}
+	CHECK(extent.nr_folios == 1 && extent.folios[0] == last);
+}
+
+/* An extent ends at a hole, at the most pages, and may consist of one large folio. */
+static void test_limits(bool shared)
+{
+	struct folio *first, *second;
+
+	begin(shared);
+	first = add_dirty(0, 0);
+	second = add_dirty(1, 0);
+	add_dirty(2, 1);
+	add_dirty(5, 0);
+	add_dirty(8, 3);
+	add_dirty(16, 0);
+	add_dirty(17, 0);
+	add_dirty(18, 0);
+	expect(3, 0, 2, 2);
+	CHECK(first->refcount == 3 && second->refcount == 3);
+	CHECK(wbc.nr_to_write == 9999 && wbc.fbatch.i == 2);
+	written(0);
+	CHECK(first->refcount == 2 && second->refcount == 3);
+	expect(4, 2, 2, 1);
+	CHECK(second->refcount == 2 && wbc.nr_to_write == 9998);
+	written(0);
+	expect(4, 5, 1, 1);
+	written(0);
+	/* It is larger than an extent may be. */
+	expect(4, 8, 8, 1);
+	written(0);
+	expect(2, 16, 2, 2);
+	written(0);
+	expect(2, 18, 1, 1);
+	CHECK(wbc.nr_to_write == 9985);
+	written(0);
+	expect_end(0, 0);
+	CHECK(wbc.nr_to_write == 9984 && first->refcount == 1);
+	end();
+
+	/* Exactly as many pages as it may have, by a folio of several. */
+	begin(shared);
+	add_dirty(2, 1);
+	add_dirty(4, 1);
+	add_dirty(6, 0);
+	expect(4, 2, 4, 2);
+	written(0);
+	expect(4, 6, 1, 1);
+	written(0);
+	expect_end(0, 0);
+	end();
+}
+
+/* More folios than a batch, over the border of a node. */
+static void test_long(bool shared)
+{
+	begin(shared);
+	for (pgoff_t i = 0; i < 1500; i++)
+		add_dirty(i, 0);
+	expect(31, 0, 31, 31);
+	/* It is full: what comes next is looked up when it is asked for. */
+	CHECK(wbc.fbatch.nr == 31 && wbc.fbatch.i == 31);
+	written(0);
+	expect(69, 31, 69, 69);
+	written(0);
+	expect(WRITEBACK_EXTENT_MAX_PAGES, 100, 1024, 1024);
+	written(0);
+	CHECK(mapping_tagged(&mapping, PAGECACHE_TAG_TOWRITE));
+	expect(WRITEBACK_EXTENT_MAX_PAGES, 1124, 376, 376);
+	written(0);
+	CHECK(!mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
+	CHECK(!mapping_tagged(&mapping, PAGECACHE_TAG_TOWRITE));
+	expect_end(0, 0);
+	CHECK(wbc.nr_to_write == 8500);
+	end();
+}
+
+/* What is busy ends an extent; only the first folio is waited for. */
+static void test_busy(bool shared)
+{
+	struct folio *busy;
+	int error = 0;
+
+	begin(shared);
+	add_dirty(0, 0);
+	busy = add_dirty(1, 0);
+	add_dirty(2, 0);
+	CHECK(folio_trylock(busy));
+	expect(64, 0, 1, 1);
+	CHECK(wbc.nr_to_write == 10000);
+	written(0);
+	CHECK(!writeback_get_extent(&mapping, &wbc, &extent, 64, &error) && error == -EDEADLK);
+	CHECK(wbc.blocked == busy && extent.nr_folios == 1);
+	CHECK(folio_index(extent.folios[0]) == 0 && extent.folios[0]->refcount == 3);
+	error = 0;
+	folio_unlock(&mapping, busy);
+	expect(64, 1, 2, 2);
+	CHECK(wbc.nr_to_write == 9998);
+	written(0);
+	expect_end(0, 0);
+	end();
+}
+
+/* Outside integrity the budget ends an extent, and an error the pass. */
+static void test_budget(bool shared)
+{
+	begin(shared);
+	wbc.sync_mode = WB_SYNC_NONE;
+	wbc.nr_to_write = 3;
+	add_dirty(0, 0);
+	add_dirty(1, 0);
+	add_dirty(2, 1);
+	add_dirty(4, 0);
+	expect(64, 0, 4, 3);
+	CHECK(wbc.nr_to_write == 1);
+	written(0);
+	expect_end(0, 0);
+	CHECK(wbc.nr_to_write == -1 && mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
+	end();
+
+	begin(shared);
+	wbc.sync_mode = WB_SYNC_NONE;
+	wbc.nr_to_write = 2;
+	for (pgoff_t i = 0; i < 3; i++)
+		add_dirty(i, 0);
+	expect(64, 0, 2, 2);
+	writeback_end_extent(&mapping, &extent, -EIO);
+	expect_end(-EIO, -EIO);
+	end();
+
+	/* For integrity neither. */
+	begin(shared);
+	wbc.nr_to_write = 1;
+	for (pgoff_t i = 0; i < 3; i++)
+		add_dirty(i, 0);
+	add_dirty(5, 0);
+	expect(64, 0, 3, 3);
+	CHECK(wbc.nr_to_write == -1);
+	written(-EIO);
+	{
+		int error = -EIO;
+
+		CHECK(writeback_get_extent(&mapping, &wbc, &extent, 64, &error) && error == 0);
+	}
+	CHECK(extent.index == 5 && extent.nr_folios == 1 && extent.nr_pages == 1);
+	written(0);
+	expect_end(0, -EIO);
+	end();
+}
+
+/* Whoever unlocked, wrote or removed a folio meanwhile has taken it over. */
+static void test_taken_over(bool shared, int error)
+{
+	struct folio *folios[6];
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 6; i++)
+		folios[i] = add_dirty(i, 0);
+	expect(64, 0, 6, 6);
+	folio_get(folios[1]);
+	/* Unlocked; unlocked and removed; dirtied again; under writeback; as it was, twice. */
+	folio_unlock(&mapping, folios[0]);
+	folio_unlock(&mapping, folios[1]);
+	CHECK(filemap_remove_folio(&mapping, folios[1]) == 0 && folios[1]->refcount == 2);
+	/* Locked by who removed it, which is nobody's business. */
+	CHECK(folio_trylock(folios[1]));
+	folio_mark_dirty(&mapping, folios[2]);
+	folio_start_writeback(&mapping, folios[3], true);
+	CHECK(marks_of(folios[3]) == (WRITEBACK | TOWRITE));
+	writeback_end_extent(&mapping, &extent, error);
+	CHECK(state_of(folios[1]) == PG_locked && folios[1]->node == NULL);
+	CHECK(folios[1]->refcount == 1);
+	folio_unlock(&mapping, folios[1]);
+	folio_put(&mapping, folios[1]);
+	if (error == 0) {
+		CHECK(state_of(folios[0]) == 0 && marks_of(folios[0]) == (DIRTY | TOWRITE));
+		CHECK(state_of(folios[2]) == PG_dirty && marks_of(folios[2]) == DIRTY);
+		CHECK(state_of(folios[3]) == 0 && marks_of(folios[3]) == TOWRITE);
+		CHECK(state_of(folios[4]) == 0 && marks_of(folios[4]) == 0);
+		CHECK(state_of(folios[5]) == 0 && marks_of(folios[5]) == 0);
+	} else {
+		CHECK(state_of(folios[0]) == PG_dirty && marks_of(folios[0]) == (DIRTY | TOWRITE));
+		CHECK(state_of(folios[2]) == PG_dirty);
+		CHECK(state_of(folios[3]) == (PG_dirty | PG_writeback));
+		CHECK(marks_of(folios[3]) == (DIRTY | WRITEBACK | TOWRITE));
+		folio_end_writeback(&mapping, folios[3]);
+		for (int i = 4; i < 6; i++) {
+			CHECK(state_of(folios[i]) == PG_dirty);
+			CHECK(marks_of(folios[i]) == (DIRTY | TOWRITE));
+		}
+	}
+	expect_end(error, error);
+	end();
+}
+
+/* In one call, folios of several nodes, with one in between that somebody else removed. */
+static void test_end_folios(bool shared)
+{
+	static const pgoff_t indices[] = {0, 1, 67, 65, 2, 66};
+	struct folio *folios[6], *neighbour;
+
+	begin(shared);
+	neighbour = add_dirty(64, 0);
+	for (int i = 0; i < 6; i++) {
+		folios[i] = add_dirty(indices[i], 0);
+		CHECK(folio_trylock(folios[i]) && folio_clear_dirty_for_io(folios[i]));
+	}
+	tag_pages_for_writeback(&mapping, 0, 100);
+	folio_get(folios[3]);
+	folio_unlock(&mapping, folios[3]);
+	CHECK(filemap_remove_folio(&mapping, folios[3]) == 0);
+	CHECK(folio_trylock(folios[3]));
+	writeback_end_folios(&mapping, folios, 0);
+	CHECK(state_of(folios[0]) == PG_locked);
+	writeback_end_folios(&mapping, folios, 5);
+	for (int i = 0; i < 5; i++) {
+		CHECK(state_of(folios[i]) == (i == 3 ? PG_locked : 0));
+		CHECK(i == 3 || marks_of(folios[i]) == 0);
+	}
+	CHECK(state_of(folios[5]) == PG_locked && marks_of(folios[5]) == (DIRTY | TOWRITE));
+	writeback_end_folios(&mapping, &folios[5], 1);
+	CHECK(marks_of(folios[5]) == 0 && marks_of(neighbour) == (DIRTY | TOWRITE));
+	folio_unlock(&mapping, folios[3]);
+	folio_put(&mapping, folios[3]);
+	end();
+}
+
+int main(void)
+{
+	for (int i = 0; i < 2; i++) {
+		bool shared = i != 0;
+
+		test_limits(shared);
+		test_long(shared);
+		test_busy(shared);
+		test_budget(shared);
+		test_taken_over(shared, 0);
+		test_taken_over(shared, -EIO);
+		test_end_folios(shared);
+	}
+	printf("extents are right\n");
+	return 0;
+}

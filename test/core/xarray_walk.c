@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the random test of the xarray does not pin down: how many nodes there are, which one is
+ * looked at first next time, and how far a mark is copied in one go.
+ */
+#include <errno.h>
+
+#include "host.h"
+
+static struct xarray xa;
+
+/* What all entries are. */
+static uint32_t memory;
+
+static void begin(void)
+{
+	xa_init(&xa, false, host_ops.alloc, host_ops.free);
+}
+
+static void end(void)
+{
+	xa_destroy(&xa);
+	CHECK(xa.xa_head == NULL && xa.xa_hint == NULL && host_allocated == 0);
+}
+
+static struct xa_state insert(uint64_t index, unsigned int order)
+{
+	XA_STATE(xas, &xa, index);
+
+	CHECK(xas_insert(&xas, order, &memory) == 0);
+	CHECK(xas.xa_node->slots[xas.xa_offset] == &memory);
+	return xas;
+}
+
+static void erase(uint64_t index, unsigned int order)
+{
+	XA_STATE(xas, &xa, index);
+
+	CHECK(xas_load(&xas) != NULL);
+	xas_erase(&xas, order);
+	CHECK(xas.xa_node == NULL);
+}
+
+/* The first entry of an empty tree: as few levels as hold it. */
+static void test_first(void)
+{
+	static const struct {
+		uint64_t index;
+		unsigned int order;
+		int nodes;
+		unsigned int top;
+	} firsts[] = {
+		{0, 0, 1, 0},
+		{63, 0, 1, 0},
+		{62, 1, 1, 0},
+		{64, 0, 2, 6},
+		{4095, 0, 2, 6},
+		{4096, 0, 3, 12},
+		{0, 5, 1, 0},
+		{0, 6, 1, 6},
+		{4032, 6, 1, 6},
+		{4096, 6, 2, 12},
+		{0, 11, 1, 6},
+		{0, 12, 1, 12},
+		{0, XA_MAX_ORDER, 1, 18},
+		{XA_MAX_INDEX, 0, 9, 48},
+	};
+
+	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+		begin();
+		insert(firsts[i].index, firsts[i].order);
+		CHECK(host_allocated == firsts[i].nodes && xa.xa_head->shift == firsts[i].top);
+		erase(firsts[i].index, firsts[i].order);
+		CHECK(host_allocated == 0 && xa.xa_head == NULL);
+		end();
+	}
+}
+
+/* A tree grows at its top and shrinks again. */
+static void test_levels(void)
+{
+	begin();
+	insert(0, 0);
+	insert(64, 0);
+	CHECK(host_allocated == 3 && xa.xa_head->shift == 6);
+	insert(4095, 0);
+	CHECK(host_allocated == 4 && xa.xa_head->shift == 6);
+	insert(4096, 0);
+	CHECK(host_allocated == 7 && xa.xa_head->shift == 12);
+	erase(4096, 0);
+	CHECK(host_allocated == 4 && xa.xa_head->shift == 6 && xa.xa_head->parent == NULL);
+	erase(64, 0);
+	erase(4095, 0);
+	CHECK(host_allocated == 1 && xa.xa_head->shift == 0 && xa.xa_head->parent == NULL);
+	CHECK(xa_load(&xa, 0) == &memory && xa_load(&xa, 64) == NULL);
+	CHECK(xa_load(&xa, UINT64_MAX) == NULL);
+	/* A top whose first slot is an entry stays, and one with a second slot too. */
+	erase(0, 0);
+	insert(0, 6);
+	insert(64, 0);
+	CHECK(host_allocated == 2 && xa.xa_head->shift == 6);
+	erase(64, 0);
+	CHECK(host_allocated == 1 && xa.xa_head->shift == 6);
+	erase(0, 6);
+	insert(64, 0);
+	CHECK(host_allocated == 2);
+	end();
+}
+
+/* Where a position is after a look: at the entry's first index, or unset. */
+static void test_position(void)
+{
+	XA_STATE(xas, &xa, 75);
+
+	begin();
+	insert(64, 4);
+	insert(4096, 6);
+	CHECK(xas_load(&xas) == &memory && xas.xa_index == 64 && xas.xa_offset == 0);
+	xas.xa_index = 80;
+	CHECK(xas_load(&xas) == NULL && xas.xa_node == NULL && xas.xa_index == 80);
+	xas.xa_index = 4159;
+	CHECK(xas_load(&xas) == &memory && xas.xa_index == 4096 && xas.xa_node->shift == 6);
+	xas.xa_index = UINT64_MAX;
+	CHECK(xas_load(&xas) == NULL && xas.xa_node == NULL);
+	end();
+}
+
+/* The node that was used last is where the next look begins. */
+static void test_hint(void)
+{
+	struct xa_state low, high;
+	XA_STATE(xas, &xa, 0);
+
+	begin();
+	CHECK(xas_load(&xas) == NULL && xa.xa_hint == NULL);
+	low = insert(1, 0);
+	CHECK(xa.xa_hint == low.xa_node);
+	high = insert(100, 0);
+	CHECK(xa.xa_hint == high.xa_node && high.xa_node != low.xa_node);
+	CHECK(xa_load(&xa, 1) == &memory && xa.xa_hint == low.xa_node);
+	/* Where nothing is found, too. */
+	CHECK(xa_load(&xa, 101) == NULL && xa.xa_hint == high.xa_node);
+	xas.xa_index = 0;
+	CHECK(xas_find_marked(&xas, 200, XA_PRESENT) == &memory && xas.xa_index == 1);
+	CHECK(xa.xa_hint == low.xa_node);
+	CHECK(xas_next_marked(&xas, 200, XA_PRESENT) == &memory && xas.xa_index == 100);
+	CHECK(xa.xa_hint == high.xa_node && xas.xa_node == high.xa_node && xas.xa_offset == 36);
+	CHECK(xas_next_marked(&xas, 200, XA_PRESENT) == NULL && xas.xa_node == NULL);
+	xas.xa_index = 100;
+	CHECK(xas_find_marked(&xas, 99, XA_PRESENT) == NULL && xas.xa_node == NULL);
+	xas.xa_index = 100;
+	CHECK(xas_find_marked(&xas, 100, XA_PRESENT) == &memory);
+	CHECK(xas_find_marked(&xas, 99, XA_PRESENT) == NULL && xas.xa_node == NULL);
+	/* A node that is freed is none. */
+	erase(100, 0);
+	CHECK(xa.xa_hint == NULL && xa.xa_head == low.xa_node);
+	end();
+}
+
+/* A run of entries with a mark, of @nr slots of 2^@order indices from @first on. */
+static void insert_marked(uint64_t first, uint64_t nr, unsigned int order)
+{
+	begin();
+	for (uint64_t i = 0; i < nr; i++) {
+		struct xa_state xas = insert(first + (i << order), order);
+
+		xas_set_mark(&xas, XA_MARK_0);
+	}
+}
+
+static uint64_t count_marked(xa_mark_t mark)
+{
+	XA_STATE(xas, &xa, 0);
+	uint64_t nr = 0;
+	void *entry;
+
+	xas_for_each_marked (&xas, entry, UINT64_MAX, mark)
+		nr++;
+	return nr;
+}
+
+/**
+ * test_copy_turn - @nr marked entries of this order, from @first on: how far the first turn comes
+ * @copied: how many are marked then
+ * @next: where it goes on; 0 if it does not
+ */
+static void test_copy_turn(uint64_t first, uint64_t nr, unsigned int order, uint64_t copied,
+			   uint64_t next)
+{
+	XA_STATE(xas, &xa, 0);
+
+	insert_marked(first, nr, order);
+	CHECK(xas_copy_mark(&xas, UINT64_MAX, XA_MARK_0, XA_MARK_2) == (next != 0));
+	CHECK(count_marked(XA_MARK_2) == copied && xas.xa_node == NULL);
+	if (next != 0) {
+		CHECK(xas.xa_index == next);
+		CHECK(!xas_copy_mark(&xas, UINT64_MAX, XA_MARK_0, XA_MARK_2));
+		CHECK(count_marked(XA_MARK_2) == nr);
+	}
+	end();
+}
+
+/* From the middle of an entry up to the start of one, within and over the border of a node. */
+static void test_copy_range(void)
+{
+	XA_STATE(xas, &xa, 71);
+
+	insert_marked(0, 64, 1);
+	CHECK(!xas_copy_mark(&xas, 80, XA_MARK_0, XA_MARK_2));
+	CHECK(count_marked(XA_MARK_2) == 6);
+	xas.xa_index = 63;
+	CHECK(!xas_copy_mark(&xas, 64, XA_MARK_0, XA_MARK_1));
+	CHECK(count_marked(XA_MARK_1) == 2);
+	end();
+}
+
+int main(void)
+{
+	test_first();
+	test_levels();
+	test_position();
+	test_hint();
+	/* A turn ends after XA_CHECK_SCHED entries, or with the node that they end in. */
+	test_copy_turn(0, 4095, 0, 4095, 0);
+	test_copy_turn(0, 4200, 0, 4096, 4096);
+	test_copy_turn(32, 4200, 0, 4128, 4160);
+	/* Above the lowest level it goes entry by entry. */
+	test_copy_turn(0, 4200, 6, 4096, 4096 * 64);
+	test_copy_range();
+	printf("nodes, hints and turns are right\n");
+	return 0;
+}
