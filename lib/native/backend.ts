@@ -134,7 +134,7 @@ export class AddressSpace implements api.AddressSpace {
     words[Control.ORDER] = order
     doubles[Control.INDEX_F64] = head
     addon.addFolio()
-    if (words[Control.STATUS] === -Errno.ENOBUFS) {
+    if (words[Control.STATUS] === -Errno.ENOSPC) {
       space.grow()
       addon.addFolio()
     }

@@ -4,7 +4,7 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 1
+export const LAYOUT_VERSION = 2
 
 /** Flags of a folio, in the lower half of its first word; the upper half is its reference count. */
 export const enum PG {
@@ -116,5 +116,5 @@ export const enum DeferredMarks {
 /** errno values, as the core returns them. */
 export const enum Errno {
   EEXIST = 17,
-  ENOBUFS = 105,
+  ENOSPC = 28,
 }

@@ -98,6 +98,7 @@ static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
 static_assert(offsetof(struct folio, slot) == 4 && offsetof(struct folio, key) == 8, "layout.ts");
 static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
+static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
 static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8,
 	      "layout.ts");
 static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeback == 0x400 &&

@@ -67,7 +67,7 @@ int address_space_add_chunk(struct address_space *mapping, struct folio *chunk)
  * @order: log2 of its number of pages, at most XA_MAX_ORDER
  * @foliop: on success the folio; the page cache holds the reference
  *
- * Return: 0; -EEXIST if any of its pages is covered; -ENOBUFS if the page cache has no memory for a
+ * Return: 0; -EEXIST if any of its pages is covered; -ENOSPC if the page cache has no memory for a
  * folio (address_space_add_chunk()); -ENOMEM. On error nothing changed.
  */
 int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
@@ -79,7 +79,7 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 
 	xa_lock(&mapping->i_pages);
 	folio = folio_pool_get(&mapping->pool);
-	err = folio == NULL ? -ENOBUFS : xas_insert(&xas, order, folio);
+	err = folio == NULL ? -ENOSPC : xas_insert(&xas, order, folio);
 	if (err != 0) {
 		if (folio != NULL)
 			folio_pool_put(&mapping->pool, folio);

@@ -57,7 +57,7 @@ struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsig
 	struct folio *folio;
 	int err = filemap_add_folio(mapping, index, order, &folio);
 
-	if (err == -ENOBUFS) {
+	if (err == -ENOSPC) {
 		struct folio *chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
 
 		CHECK(chunk != NULL && address_space_add_chunk(mapping, chunk) == 0);

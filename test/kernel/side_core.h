@@ -53,7 +53,7 @@ static inline int side_add(struct side *side, uint64_t index, unsigned int order
 {
 	int err = filemap_add_folio(&side->mapping, index, order, foliop);
 
-	if (err == -ENOBUFS) {
+	if (err == -ENOSPC) {
 		struct side_chunk *chunk = calloc(1, sizeof(*chunk));
 
 		if (chunk == NULL)
