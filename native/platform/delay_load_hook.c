@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Node-API is imported from node.exe at the first call, not when the addon is loaded, and this says
+ * where from: whatever the process's program is called.
+ */
+#include <windows.h>
+
+/* Its types are those of windows.h. */
+#include <delayimp.h>
+
+#include <string.h>
+
+static FARPROC WINAPI load_host(unsigned int event, PDelayLoadInfo info)
+{
+	if (event == dliNotePreLoadLibrary && _stricmp(info->szDll, "node.exe") == 0)
+		return (FARPROC)(void *)GetModuleHandleW(NULL);
+	return NULL;
+}
+
+__attribute__((constructor)) static void set_hook(void)
+{
+	__pfnDliNotifyHook2 = load_host;
+}
