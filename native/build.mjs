@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Builds the addon with cmake-js where cmake and a compiler are there; else says in one line what that means.
-// Options are passed on to cmake-js, e.g. --debug.
+// Builds the addon for this machine into build/, where it is taken before a prebuilt one:
+//
+//   npm run build:native                                      here
+//   npm explore writeback-iter -- npm run build:native        in a project that has the package installed
+//
+// --if-possible: where a tool is missing, that is said in one line, and is no failure. Other options go on to cmake-js, e.g.
+// --debug.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const require = createRequire(import.meta.url)
 
 function works(command) {
   return (
@@ -16,8 +22,22 @@ function works(command) {
   )
 }
 
+/** The file of an installed package, or null. */
+function resolve(file) {
+  try {
+    return require.resolve(file)
+  } catch {
+    return null
+  }
+}
+
+const cmakeJs = resolve('cmake-js/bin/cmake-js')
+
 /** What is missing for a build, or null. */
 function missing() {
+  if (cmakeJs === null || resolve('node-addon-api') === null) {
+    return 'cmake-js or node-addon-api (npm install --save-dev cmake-js node-addon-api)'
+  }
   if (!works('cmake')) return 'cmake'
   // On Windows cmake finds the compiler by itself, and says so if it does not.
   if (process.platform === 'win32') return null
@@ -37,13 +57,14 @@ function configuredFor(type) {
   }
 }
 
+const options = process.argv.slice(2).filter((option) => option !== '--if-possible')
 const tool = missing()
 if (tool !== null) {
-  console.log(`writeback-iter: no ${tool} found, so the addon is not built; the TypeScript backend is used.`)
+  console.error(`writeback-iter: the addon is not built: no ${tool}`)
+  if (!process.argv.includes('--if-possible')) process.exitCode = 1
 } else {
-  const require = createRequire(import.meta.url)
-  const cmakeJs = join(dirname(require.resolve('cmake-js/package.json')), 'bin', 'cmake-js')
-  const options = process.argv.slice(2)
+  // The core is written for GCC and Clang.
+  if (process.platform === 'win32') options.push('--toolset', 'ClangCL')
   const cmake = (command) => {
     const args = [cmakeJs, command, '--log-level', 'error', ...options]
     return spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }).status
