@@ -166,6 +166,20 @@ describe.each([
   })
 })
 
+test('where the addon is not built, import() of the native entry can be caught', () => {
+  const text = "await import('writeback-iter/native').catch((error) => console.log(error.message))"
+  expect(output('module', text, undefined, unbuilt)).toMatch(/^the native backend does not load: .+\n$/)
+})
+
+test('where the addon is not built, NODE_DEBUG says so in one line', () => {
+  const env = { ...process.env, NODE_DEBUG: 'writeback-iter' }
+  const args = ['--eval', "require('writeback-iter')"]
+  const { stderr } = spawnSync(process.execPath, args, { cwd: unbuilt, encoding: 'utf8', env })
+  expect(stderr).toMatch(
+    /^WRITEBACK-ITER \d+: the native backend does not load: .+; the TypeScript backend is used\n$/,
+  )
+})
+
 test('the default entry is the selected backend, as values and as types', () => {
   const mapping: AddressSpace = new AddressSpace()
   const folio: Folio = mapping.addFolio(1)

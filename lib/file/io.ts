@@ -42,7 +42,7 @@ export function errnoOf(error: unknown): number {
 }
 
 /** The error that `node:fs` would have thrown for this errno. */
-export function systemError(errno: number, syscall: string, path: string): NodeJS.ErrnoException {
+export function systemError(errno: number, syscall: string, path: string): Error {
   const [code, description] = getSystemErrorMap().get(errno) ?? unmapped(errno)
   return Object.assign(new Error(`${code}: ${description}, ${syscall} '${path}'`), {
     errno,

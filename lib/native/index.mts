@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// The error is thrown here and not by an import of index.js: in Node.js 20 that one ends the process even where it is caught.
+
+import { loadBackend } from '../backend.js'
+
+loadBackend('native')
+
 export {
   AddressSpace,
   AOP_WRITEPAGE_ACTIVATE,
@@ -8,6 +14,6 @@ export {
   WritebackError,
   writebackIter,
   writeCachePages,
-} from './index.js'
+} from './backend.js'
 export type * from '../types.js'
 export type { ErrorCode } from '../errors.js'

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Runtimes of other machines: musl by its loader, arm64 by qemu, Windows by wine.
+
+import { spawnSync } from 'node:child_process'
+import { openSync, readFileSync, closeSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './run_program.mjs'
+import { tool } from './tools.mjs'
+import { parseChecked, TRACES } from './user_folder.mjs'
+
+/** The commands, and the Debian package of each. */
+export const EMULATORS = {
+  'musl-gcc': 'musl-tools',
+  'qemu-aarch64': 'qemu-user',
+  'aarch64-linux-gnu-g++': 'g++-aarch64-linux-gnu',
+  '/usr/lib/wine/wine64': 'wine64',
+}
+
+export function arm64Node() {
+  return {
+    name: 'Node 22 arm64, qemu',
+    command: ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', tool('node-arm64/bin/node')],
+  }
+}
+
+/**
+ * Bun is the one runtime for musl that the npm registry has. It needs a libstdc++ for musl, which Debian does not have: what
+ * Bun uses of it is taken from the static one for glibc.
+ */
+export function muslBun(home) {
+  const bun = tool('@oven/bun-linux-x64-musl-baseline/bin/bun')
+  const library = join(home, 'musl')
+  mkdirSync(library)
+  const symbols = (args) => run(['nm', '-D', '--format=posix', ...args]).stdout.match(/^\S+/gm)
+  const ofMusl = new Set(symbols(['--defined-only', '/lib/ld-musl-x86_64.so.1']))
+  const wanted = symbols([bun]).filter((name) =>
+    /^(_ZN?K?S|_ZTVN10__cxxabiv1|__cxa_|__dynamic_cast|__once_proxy)/.test(name),
+  )
+  const ask = wanted
+    .filter((name) => !ofMusl.has(name) && name !== '__cxa_thread_atexit_impl')
+    .map((name) => `-Wl,-u,${name}`)
+  const file = (name) => run(['g++', `-print-file-name=${name}`]).stdout.trim()
+  run([
+    'musl-gcc',
+    '-shared',
+    '-fPIC',
+    '-o',
+    join(library, 'libstdc++.so.6'),
+    '-Wl,-soname,libstdc++.so.6',
+    join(import.meta.dirname, 'musl_libstdcxx.c'),
+    ...ask,
+    ...['libstdc++.a', 'libgcc_eh.a', 'libgcc.a'].map(file),
+  ])
+  return {
+    name: 'Bun 1.4, musl',
+    command: [bun, '--no-install'],
+    env: { LIBC: 'musl', LD_LIBRARY_PATH: library },
+  }
+}
+
+export function wineNode(home) {
+  return {
+    name: 'Node 22 win32, wine',
+    command: ['/usr/lib/wine/wine64', tool('node-win32/bin/node.exe')],
+    env: {
+      WINEPREFIX: join(home, 'wine'),
+      WINEDEBUG: '-all',
+      // Debian's wine says it is Windows 7.
+      NODE_SKIP_PLATFORM_CHECK: '1',
+    },
+  }
+}
+
+/** As runProgram; under wine Node.js writes to a file, but not to a pipe. */
+export function runInWine(runtime, folder, program) {
+  const said = join(folder, 'said')
+  const stdout = openSync(said, 'w')
+  try {
+    run([...runtime.command, program], { cwd: folder, env: { ...runtime.env, TRACES }, stdout })
+  } finally {
+    closeSync(stdout)
+  }
+  return { checked: parseChecked(readFileSync(said, 'utf8')) }
+}
+
+/** Ends the servers that wine leaves behind for this prefix. */
+export function stopWine(runtime) {
+  spawnSync('/usr/lib/wine/wineserver64', ['-k'], { env: { ...process.env, ...runtime.env } })
+}

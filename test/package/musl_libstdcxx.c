@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What parts of a libstdc++ for glibc ask of glibc, for the tests' copy of them that runs on musl. */
+#include <pthread.h>
+#include <stdint.h>
+
+char __libc_single_threaded;
+
+uint32_t arc4random(void);
+int _dl_find_object(void *address, void *result);
+int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
+
+/* Asked for by hash tables for their seeds. */
+uint32_t arc4random(void)
+{
+	return 4;
+}
+
+/* Not found: then the unwinder asks dl_iterate_phdr(). */
+int _dl_find_object(void *address, void *result)
+{
+	(void)address;
+	(void)result;
+	return -1;
+}
+
+int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	return pthread_key_create(key, destructor);
+}

