@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { openSync, readFileSync, closeSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from './run_program.mjs'
+import { ROOT, run } from './run_program.mjs'
 import { tool } from './tools.mjs'
 import { parseChecked, TRACES } from './user_folder.mjs'
 
@@ -47,7 +47,7 @@ export function muslBun(home) {
     '-o',
     join(library, 'libstdc++.so.6'),
     '-Wl,-soname,libstdc++.so.6',
-    join(import.meta.dirname, 'musl_libstdcxx.c'),
+    join(ROOT, 'test/package/musl_libstdcxx.c'),
     ...ask,
     ...['libstdc++.a', 'libgcc_eh.a', 'libgcc.a'].map(file),
   ])
@@ -71,16 +71,18 @@ export function wineNode(home) {
   }
 }
 
-/** As runProgram; under wine Node.js writes to a file, but not to a pipe. */
+/** As runProgram; under wine Node.js writes to files, but not to pipes. */
 export function runInWine(runtime, folder, program) {
-  const said = join(folder, 'said')
-  const stdout = openSync(said, 'w')
+  const file = join(folder, 'output')
+  const output = openSync(file, 'w')
   try {
-    run([...runtime.command, program], { cwd: folder, env: { ...runtime.env, TRACES }, stdout })
+    run([...runtime.command, program], { cwd: folder, env: { ...runtime.env, TRACES }, output })
+  } catch (error) {
+    throw new Error(`${error.message}${readFileSync(file, 'utf8')}`)
   } finally {
-    closeSync(stdout)
+    closeSync(output)
   }
-  return { checked: parseChecked(readFileSync(said, 'utf8')) }
+  return { checked: parseChecked(readFileSync(file, 'utf8')) }
 }
 
 /** Ends the servers that wine leaves behind for this prefix. */

@@ -3,11 +3,12 @@
 // runtime: `npm run test:package`, on Linux x64. Ends with a table; exit code 1 if a row failed.
 //
 //   --quick   fewer runtimes and install paths, nothing that is emulated
-//   --here    only npm and the Node.js that runs this, with the tarball as it is packed here: for other systems
+//   --here    only npm and the Node.js that runs this, with a tarball that lies at the top of the repository: for other systems
 
 import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -43,7 +44,7 @@ const JS = { backend: 'js', addon: null }
 
 /** The prebuilt addon for the machine that runs this. */
 function prebuild() {
-  const libc = process.platform === 'linux' ? '.glibc' : ''
+  const libc = existsSync('/etc/alpine-release') ? '.musl' : process.platform === 'linux' ? '.glibc' : ''
   return `prebuilds/${process.platform}-${process.arch}/writeback-iter${libc}.node`
 }
 
@@ -176,6 +177,8 @@ function tryYarnPnp({ tarball }) {
     YARN_NPM_REGISTRY_SERVER: registry(),
     YARN_GLOBAL_FOLDER: join(home, 'yarn-global'),
     YARN_ENABLE_TELEMETRY: '0',
+    // It finds out by itself where the project's own package.json says that it is of ES modules.
+    YARN_PNP_ENABLE_ESM_LOADER: 'true',
   }
   const yarn = {
     name: 'Node, Plug’n’Play',
@@ -322,6 +325,7 @@ try {
   mkdirSync(BUILD, { recursive: true })
   if (hereOnly) {
     const [tarball] = readdirSync(ROOT).filter((name) => name.endsWith('.tgz'))
+    if (tarball === undefined) throw new Error(`no tarball in ${ROOT}: npm pack`)
     tryRuntime(here, tryNpm({ tarball: join(ROOT, tarball) }))
   } else {
     checkTools()

@@ -16,16 +16,16 @@ function userEnvironment() {
 }
 
 /**
- * Runs a program to its end, quietly.
+ * Runs a program to its end, quietly; or with its output going to a file descriptor.
  * @returns its stdout and stderr
  * @throws unless it succeeds: an Error with all it said
  */
-export function run([command, ...args], { cwd, env = {}, stdout = 'pipe', timeout = 300_000 } = {}) {
+export function run([command, ...args], { cwd, env = {}, output = 'pipe', timeout = 300_000 } = {}) {
   const result = spawnSync(command, args, {
     cwd,
     env: { ...userEnvironment(), ...env },
     encoding: 'utf8',
-    stdio: ['ignore', stdout, 'pipe'],
+    stdio: ['ignore', output, output],
     maxBuffer: 2 ** 26,
     timeout,
     // npm is a script there.
@@ -34,7 +34,7 @@ export function run([command, ...args], { cwd, env = {}, stdout = 'pipe', timeou
   if (result.error) throw result.error
   if (result.status !== 0) {
     const end = result.signal ?? `status ${result.status}`
-    throw new Error(`${[command, ...args].join(' ')}: ${end}\n${result.stdout ?? ''}${result.stderr}`)
+    throw new Error(`${[command, ...args].join(' ')}: ${end}\n${result.stdout ?? ''}${result.stderr ?? ''}`)
   }
   return result
 }
