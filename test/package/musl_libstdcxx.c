@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What parts of a libstdc++ for glibc ask of glibc, for the tests' copy of them that runs on musl. */
+/* What parts of a libstdc++ for glibc ask of glibc, for the tests' copy of them that runs on musl.
+ */
 #include <pthread.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The package as it would be published, and what is in it.
 
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 
@@ -18,12 +18,22 @@ const PREBUILDS = [
 /** What is for development only. */
 const UNWANTED = /(^|\/)(test|bench|docs|build|node_modules|\..*)(\/|$)|\.tsbuildinfo$|\.tgz$/
 
+/** Whether the addon is missing, or older than what it is built from. */
+function isStale(prebuild) {
+  const changed = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  const sources = readdirSync(join(ROOT, 'native'), { recursive: true }).map((name) =>
+    join(ROOT, 'native', name),
+  )
+  const built = changed(join(ROOT, prebuild))
+  return [...sources, join(ROOT, 'CMakeLists.txt')].some((source) => changed(source) > built)
+}
+
 /**
- * Packs the package, with prebuilt addons that are built if there are none.
+ * Packs the package, with prebuilt addons that are built if there are none of these sources.
  * @returns the tarball, a folder with its contents, and its sizes in bytes
  */
 export function pack() {
-  if (PREBUILDS.some((file) => !existsSync(join(ROOT, file)))) npm(['run', 'prebuild'], { cwd: ROOT })
+  if (PREBUILDS.some(isStale)) npm(['run', 'prebuild'], { cwd: ROOT })
   npm(['run', 'build:ts'], { cwd: ROOT })
   rmSync(join(BUILD, 'packed'), { recursive: true, force: true })
   mkdirSync(join(BUILD, 'packed'), { recursive: true })

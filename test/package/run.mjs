@@ -237,18 +237,19 @@ function tryTypeScript(folder) {
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
     run([process.execPath, tsc, '-p', folder])
   }
-  const add = (program, action) => report.add({ install: 'npm', runtime: here.name, program }, NATIVE, action)
+  const add = (program, expected, action) =>
+    report.add({ install: 'npm', runtime: here.name, program: `TypeScript, ${program}` }, expected, action)
   const source = join(folder, 'typed.ts')
   for (const resolution of ['node16', 'nodenext']) {
-    for (const [extension, output] of Object.entries({ cts: 'typed.cjs', mts: 'typed.mjs' })) {
-      add(`TypeScript, ${resolution}, ${extension}`, () => {
-        copyFileSync(source, join(folder, `typed.${extension}`))
-        compile([`typed.${extension}`], resolution, resolution)
-        return runProgram(here, folder, output)
-      })
-    }
+    add(resolution, { ...NATIVE, times: 2 }, () => {
+      const files = ['typed.cts', 'typed.mts']
+      for (const file of files) copyFileSync(source, join(folder, file))
+      compile(files, resolution, resolution)
+      const programs = ['typed.cjs', 'typed.mjs']
+      return { checked: programs.flatMap((program) => runProgram(here, folder, program).checked) }
+    })
   }
-  add('TypeScript, bundler, esbuild', () => {
+  add('bundler, esbuild', NATIVE, () => {
     compile(['typed.ts'], 'esnext', 'bundler')
     return runProgram(here, folder, bundle(folder, 'typed.js', 'esm'))
   })

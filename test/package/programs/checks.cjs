@@ -19,7 +19,8 @@ function checkBackend(m, name) {
   assert.equal(m.backend, name)
   using(new m.AddressSpace(), (mapping) => {
     const dirty = () => {
-      for (const index of [0, 1, 4]) (mapping.getFolio(index) ?? mapping.addFolio(index, index / 2)).markDirty()
+      for (const index of [0, 1, 4])
+        (mapping.getFolio(index) ?? mapping.addFolio(index, index / 2)).markDirty()
     }
     mapping.addFolio(1)
     const wbc = () => new m.WritebackControl({ syncMode: 'all' })
@@ -130,6 +131,11 @@ exports.check = ({ main, js, native, file }) => {
   checkBackend(js, 'js')
   checkFile(file)
   const traces = replayTraces(main)
-  const outcome = { backend: main.backend, traces, addon: addonPath(), thread: isMainThread ? 'main' : 'worker' }
+  const outcome = {
+    backend: main.backend,
+    traces,
+    addon: addonPath(),
+    thread: isMainThread ? 'main' : 'worker',
+  }
   console.log(`CHECKED ${JSON.stringify(outcome)}`)
 }
