@@ -125,4 +125,4 @@ for (const name of names) {
   if (!here.includes(name)) fail(`no target ${name} here; there are: ${here.join(', ')}`)
 }
 checkTools(names)
-for (const name of names) await build(name)
+for (const name of names) await build(name).catch((error) => fail(`${name}: ${error.message}`))

@@ -26,5 +26,9 @@ const args = [
 ]
 args.push('--CDWB_STANDALONE=ON', `--CDCMAKE_RUNTIME_OUTPUT_DIRECTORY=${join(out, 'Release')}`)
 if (existsSync(toolchain)) args.push(`--CDCMAKE_TOOLCHAIN_FILE=${toolchain}`)
-const { status } = spawnSync(process.execPath, [cmakeJs, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+const { status, stdout } = spawnSync(process.execPath, [cmakeJs, ...args], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+  encoding: 'utf8',
+})
+if (status !== 0) console.error(stdout)
 process.exitCode = status ?? 1

@@ -294,7 +294,7 @@ static void refused(void)
 	end();
 	begin(&(struct scenario){.before = nothing}, false);
 	host_alloc_fails = 0;
-	CHECK(filemap_add_folio(&mapping, 0, 0, &folio) == -ENOBUFS && host_failed == 0);
+	CHECK(filemap_add_folio(&mapping, 0, 0, &folio) == -ENOSPC && host_failed == 0);
 	host_alloc_fails = -1;
 	end();
 }

@@ -594,7 +594,7 @@ static void add(uint64_t index, unsigned int order, int fails)
 	err = filemap_add_folio(&mapping, index, order, &folio);
 	host_alloc_fails = -1;
 	if (full) {
-		CHECK(err == -ENOBUFS);
+		CHECK(err == -ENOSPC);
 		if (add_chunk(fails) == 0)
 			add(index, order, -1);
 	} else if (covered) {
