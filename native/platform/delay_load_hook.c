@@ -8,6 +8,7 @@
 /* Its types are those of windows.h. */
 #include <delayimp.h>
 
+#include <node_api.h>
 #include <string.h>
 
 static FARPROC WINAPI load_host(unsigned int event, PDelayLoadInfo info)
@@ -17,7 +18,13 @@ static FARPROC WINAPI load_host(unsigned int event, PDelayLoadInfo info)
 	return NULL;
 }
 
+/*
+ * The code that binutils generates for a first call keeps the arguments in general registers only,
+ * so that a double is lost. The one function of Node-API that takes one is called here for the
+ * first time; without an environment it does nothing.
+ */
 __attribute__((constructor)) static void set_hook(void)
 {
 	__pfnDliNotifyHook2 = load_host;
+	napi_create_double(NULL, 0, NULL);
 }

@@ -71,7 +71,7 @@ export function contentProblems({ folder, files, unpackedBytes, prebuiltBytes })
   }
   must(!files.includes('binding.gyp'), 'binding.gyp makes npm run node-gyp')
   const dependencies = Object.keys(manifest.dependencies).sort().join()
-  must(dependencies === 'cli-progress,commander,node-gyp-build', `dependencies: ${dependencies}`)
+  must(dependencies === 'cli-progress,commander,node-gyp-build,picocolors', `dependencies: ${dependencies}`)
   for (const field of ['repository', 'homepage', 'bugs', 'keywords', 'engines', 'license', 'sideEffects']) {
     must(manifest[field] !== undefined, `package.json has no ${field}`)
   }
