@@ -2,25 +2,7 @@
 // The core without JavaScript: nanoseconds a folio for each phase, the shortest of several
 // repetitions, on one line.
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "page_writeback.h"
-#include "phases.h"
-
-static void *host_alloc(size_t size)
-{
-	return calloc(1, size);
-}
-
-static void check(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "%s\n", what);
-		exit(1);
-	}
-}
+#include "cache.h"
 
 /* A whole argument, from @min to @max. */
 static uint64_t parse(const char *name, const char *text, uint64_t min, uint64_t max)
@@ -36,12 +18,21 @@ static uint64_t parse(const char *name, const char *text, uint64_t min, uint64_t
 	return number;
 }
 
+static double measure_extents(struct cache *cache)
+{
+	double begin, end;
+
+	dirty_all(&cache->mapping, cache->folios, cache->nr);
+	begin = nanoseconds_now();
+	check(write_extents(&cache->mapping) == cache->nr, "a pass by extents missed folios");
+	end = nanoseconds_now();
+	return end - begin;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct address_space_operations a_ops = {.alloc = host_alloc, .free = free};
-	struct address_space mapping;
-	struct folio *memory, **folios;
-	double best[NR_PHASES];
+	double best[NR_PHASES], extents = 0;
+	struct cache cache;
 
 	if (argc != 5) {
 		fprintf(stderr, "usage: %s FOLIOS STRIDE ORDER REPETITIONS\n", argv[0]);
@@ -51,37 +42,30 @@ int main(int argc, char **argv)
 	uint64_t stride = parse("STRIDE", argv[2], 1, 100000);
 	unsigned int order = (unsigned int)parse("ORDER", argv[3], 0, XA_MAX_ORDER);
 	uint64_t repetitions = parse("REPETITIONS", argv[4], 1, 1000000);
-	size_t chunks = (nr + FOLIO_CHUNK_SIZE - 1) / FOLIO_CHUNK_SIZE;
 
 	check(((nr - 1) * stride << order) + (UINT64_C(1) << order) - 1 <= XA_MAX_INDEX,
 	      "the folios go beyond the last page");
-	memory = calloc(chunks * FOLIO_CHUNK_SIZE, sizeof(*memory));
-	folios = calloc(nr, sizeof(struct folio *));
-	check(memory != NULL && folios != NULL, "out of memory");
-	address_space_init(&mapping, PAGE_SHIFT, false, &a_ops);
-	for (size_t i = 0; i < chunks; i++)
-		check(address_space_add_chunk(&mapping, memory + i * FOLIO_CHUNK_SIZE) == 0,
-		      "out of memory");
-	for (size_t i = 0; i < nr; i++)
-		check(filemap_add_folio(&mapping, i * stride << order, order, &folios[i]) == 0,
-		      "out of memory");
+	cache_open(&cache, nr);
+	cache_fill(&cache, stride, order);
 
 	for (uint64_t repetition = 0; repetition < repetitions; repetition++) {
 		double nanoseconds[NR_PHASES];
 
-		check(measure_phases(&mapping, folios, nr, nanoseconds), "a pass missed folios");
+		check(measure_phases(&cache.mapping, cache.folios, nr, nanoseconds),
+		      "a pass missed folios");
 		for (int phase = 0; phase < NR_PHASES; phase++) {
 			if (repetition == 0 || nanoseconds[phase] < best[phase])
 				best[phase] = nanoseconds[phase];
 		}
+		double passed = measure_extents(&cache);
+		if (repetition == 0 || passed < extents)
+			extents = passed;
 	}
 	printf("folios=%zu stride=%llu order=%u", nr, (unsigned long long)stride, order);
 	for (int phase = 0; phase < NR_PHASES; phase++)
 		printf(" %s=%.2f", phase_names[phase], best[phase] / (double)nr);
-	printf("\n");
+	printf(" extents=%.2f\n", extents / (double)nr);
 
-	address_space_destroy(&mapping);
-	free(folios);
-	free(memory);
+	cache_close(&cache);
 	return 0;
 }
