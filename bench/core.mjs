@@ -8,6 +8,6 @@ try {
   const { status } = spawnSync(build('bench_core'), process.argv.slice(2), { stdio: 'inherit' })
   process.exitCode = status ?? 1
 } catch (error) {
-  console.error(error.message)
+  console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
 }

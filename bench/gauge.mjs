@@ -51,6 +51,6 @@ const program = new Command('gauge')
 try {
   program.parse()
 } catch (error) {
-  console.error(error.message)
+  console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What is measured, and with whom.
+
+/**
+ * One line of the results: an operation, done by several sides.
+ * @typedef {object} Row
+ * @property {string} operation
+ * @property {Record<string, string>} sides - side, and what the side calls the operation
+ * @property {string} unit
+ * @property {number} scale - milliseconds of a run to the unit
+ * @property {number} repeat - runs a measurement
+ */
+
+/**
+ * Rows that are measured on the same sides, opened once.
+ * @typedef {object} Scenario
+ * @property {string} label
+ * @property {Record<string, string>} modules - side, and the module of sides/ that it is
+ * @property {object} shape
+ * @property {string[]} [flags] - of Node.js
+ * @property {boolean} [fresh] - whether each run needs a new process
+ * @property {number} runs
+ * @property {number} warmup
+ * @property {Row[]} rows
+ */
+
+const CACHES = { native: 'backend', js: 'backend', plain: 'plain' }
+const COLLECTIONS = {
+  'Map + sort': 'collection',
+  'sorted-btree': 'collection',
+  typedfastbitset: 'collection',
+}
+
+/** What core.c calls the operations. */
+const CORE = {
+  'markDirty, newly dirty': 'dirty',
+  writePages: 'sync-all',
+  writeExtents: 'extents',
+  writebackIter: 'sync-all',
+}
+
+/** Who takes part in an operation, beside core.c. */
+const OPERATIONS = {
+  'markDirty, newly dirty': { ...CACHES, ...COLLECTIONS },
+  'markDirty, already dirty': { ...CACHES, ...COLLECTIONS },
+  writePages: { ...CACHES, ...COLLECTIONS },
+  writeExtents: { native: 'backend', js: 'backend' },
+  writebackIter: CACHES,
+  'for…of': { native: 'backend', js: 'backend' },
+}
+
+/** @param {number} number */
+export function grouped(number) {
+  return number.toLocaleString('en-US')
+}
+
+/**
+ * @param {string} label
+ * @param {Partial<import('./sides/shape.mjs').Shape>} differences - from 100,000 dense single-page folios, all dirty
+ * @param {boolean} quick
+ * @returns {Scenario & { shape: import('./sides/shape.mjs').Shape }}
+ */
+function cacheScenario(label, differences, quick) {
+  const shape = { folios: 100_000, stride: 1, order: 0, dirtyEvery: 1, ...differences }
+  const dirty = Math.ceil(shape.folios / shape.dirtyEvery)
+  const huge = shape.folios > 1_000_000
+  // So that the clock's resolution does not count, nor code that is not compiled yet.
+  const leastFolios = quick ? 10_000 : 100_000
+  /** @type {Record<string, string>} */
+  const modules = { ...(shape.dirtyEvery === 1 && { core: 'core' }), ...CACHES, ...COLLECTIONS }
+  if (huge) {
+    // Seconds a run, for figures that 1,000,000 show already.
+    delete modules['Map + sort']
+    delete modules['sorted-btree']
+  }
+  const rows = Object.entries(OPERATIONS).map(([operation, takingPart]) => ({
+    operation,
+    sides: Object.fromEntries(
+      Object.keys(modules).flatMap((side) => {
+        if (side === 'core') {
+          return operation in CORE ? [[side, CORE[/** @type {keyof CORE} */ (operation)]]] : []
+        }
+        return side in takingPart ? [[side, operation]] : []
+      }),
+    ),
+    unit: 'ns a folio',
+    scale: 1e6 / dirty,
+    repeat: Math.max(1, Math.round(leastFolios / dirty)),
+  }))
+  return { label, modules, shape, runs: runsOf(quick), warmup: quick || huge ? 1 : 3, rows }
+}
+
+/** @param {boolean} quick */
+function runsOf(quick) {
+  return quick ? 2 : 15
+}
+
+/**
+ * @param {boolean} quick - a little of everything, to see that it works
+ * @returns {Scenario[]}
+ */
+export function scenarios(quick) {
+  const runs = runsOf(quick)
+  const sizes = quick ? [1_000, 10_000] : [1_000, 100_000, 1_000_000, 10_000_000]
+  const base = quick ? 10_000 : 100_000
+  const bySize = sizes.map((folios) => cacheScenario(`${grouped(folios)} folios`, { folios }, quick))
+
+  const largest = bySize[bySize.length - 1]
+  largest.rows.push({
+    operation: `sync of 16 dirty folios among ${grouped(largest.shape.folios)}`,
+    sides: { native: 'scattered', js: 'scattered', plain: 'scattered' },
+    unit: 'µs',
+    scale: 1e3,
+    repeat: 50,
+  })
+
+  const memoryPages = quick ? 100_000 : 2_000_000
+  const filePages = quick ? 512 : 65_536
+  return [
+    ...bySize,
+    cacheScenario('stride 8', { folios: base, stride: 8 }, quick),
+    cacheScenario('stride 64', { folios: base, stride: 64 }, quick),
+    cacheScenario('order 4', { folios: base, order: 4 }, quick),
+    cacheScenario('order 9', { folios: base, order: 9 }, quick),
+    cacheScenario('10 % dirty', { folios: base, dirtyEvery: 10 }, quick),
+    cacheScenario('1 % dirty', { folios: base, dirtyEvery: 100 }, quick),
+    {
+      label: `${grouped(memoryPages)} pages`,
+      modules: { native: 'memory', js: 'memory', plain: 'memory' },
+      shape: { folios: memoryPages, stride: 1, order: 0, dirtyEvery: 1 },
+      // The young generation grows by tens of megabytes, which have nothing to do with the pages.
+      flags: ['--max-semi-space-size=1'],
+      fresh: true,
+      runs: quick ? 1 : 5,
+      warmup: 0,
+      rows: [
+        {
+          operation: 'memory a cached dirty page',
+          sides: { native: 'memory', js: 'memory', plain: 'memory' },
+          unit: 'bytes',
+          scale: 1 / memoryPages,
+          repeat: 1,
+        },
+      ],
+    },
+    {
+      label: `${grouped(filePages * 4)} KiB`,
+      modules: { native: 'file', js: 'file', 'fs.writeSync': 'file' },
+      shape: { pages: filePages },
+      runs,
+      warmup: 1,
+      rows: [
+        {
+          operation: 'CachedFile: 4 KiB random writes, then fsync',
+          sides: { native: 'file', js: 'file', 'fs.writeSync': 'file' },
+          unit: 'ms',
+          scale: 1,
+          repeat: 1,
+        },
+      ],
+    },
+    partsScenario(base, runs),
+  ]
+}
+
+/** The passes whose time is taken apart, and which operation is what they run of their user's code. */
+export const PARTED = { writeExtents: null, writePages: 'callback', writebackIter: 'body', 'for…of': 'body' }
+
+/** @param {number} folios @param {number} runs @returns {Scenario} */
+function partsScenario(folios, runs) {
+  const aFolio = { unit: 'ns a folio', scale: 1e6 / folios, repeat: 1 }
+  const counted = { unit: 'calls a folio', scale: 1 / folios, repeat: 1 }
+  return {
+    label: 'parts',
+    modules: { native: 'backend', addon: 'addon' },
+    shape: { folios, stride: 1, order: 0, dirtyEvery: 1 },
+    runs,
+    warmup: 3,
+    rows: [
+      { operation: 'empty call', sides: { addon: 'empty call' }, unit: 'ns a call', scale: 1e6, repeat: 1 },
+      { ...aFolio, operation: 'callback', sides: { native: 'callback' } },
+      ...['body', ...Object.keys(PARTED)].flatMap((operation) => [
+        // All of the time, and that within the addon.
+        { ...aFolio, operation, sides: { native: operation, addon: operation } },
+        { ...counted, operation: `${operation}: calls`, sides: { addon: `${operation}: calls` } },
+      ]),
+    ],
+  }
+}

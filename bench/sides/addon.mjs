@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the native passes spend within the addon. Its calls are counted and timed from outside, so this is the one place
+// of the benchmark that looks into the package: the compiled backend calls them as properties of one object.
+
+import { addon } from '../../dist/native/addon.js'
+import { open as openBackend } from './backend.mjs'
+
+/** A call that finds nothing to do. */
+const EMPTY = 'applyDeferredMarks'
+const EMPTY_CALLS = 10_000
+
+const calls = /** @type {Record<string, () => unknown>} */ (/** @type {unknown} */ (addon))
+
+/**
+ * @param {'native'} name
+ * @param {import('./shape.mjs').Shape} shape
+ * @returns {Promise<Record<string, import('./shape.mjs').Operation>>} for each operation: the milliseconds within the
+ * addon, and `…: calls`, how many calls; and `empty call`, the milliseconds of one
+ */
+export async function open(name, shape) {
+  const operations = await openBackend(name, shape)
+  let count = 0
+  let within = 0
+
+  const original = { ...calls }
+  const empty = original[EMPTY]
+  /** @type {Record<string, () => unknown>} */
+  const timed = {}
+  for (const [key, call] of Object.entries(original)) {
+    timed[key] = (.../** @type {[]} */ args) => {
+      const begin = performance.now()
+      try {
+        return call(...args)
+      } finally {
+        within += performance.now() - begin
+        count++
+      }
+    }
+  }
+
+  /** Milliseconds of a call of this. @param {() => unknown} call */
+  const time = (call) => {
+    const begin = performance.now()
+    for (let i = 0; i < EMPTY_CALLS; i++) call()
+    return (performance.now() - begin) / EMPTY_CALLS
+  }
+  /** What a timed call seems to take longer than it does. */
+  const clock = () => {
+    within = 0
+    for (let i = 0; i < EMPTY_CALLS; i++) timed[EMPTY]()
+    return within / EMPTY_CALLS - time(empty)
+  }
+  /** @param {() => number | void} run */
+  const instrumented = (run) => {
+    const overhead = clock()
+    Object.assign(calls, timed)
+    count = 0
+    within = 0
+    try {
+      run()
+    } finally {
+      Object.assign(calls, original)
+    }
+    if (count === 0) throw new Error('no call of the addon was seen')
+    return within - count * overhead
+  }
+
+  /** @type {Record<string, import('./shape.mjs').Operation>} */
+  const parts = { 'empty call': { prepare: () => {}, run: () => time(empty) } }
+  for (const [key, { prepare, run }] of Object.entries(operations)) {
+    parts[key] = { prepare, run: () => instrumented(run) }
+    parts[`${key}: calls`] = {
+      prepare,
+      run: () => {
+        instrumented(run)
+        return count
+      },
+    }
+  }
+  return parts
+}

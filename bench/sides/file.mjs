@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A file that is overwritten in random order, page by page, and made durable.
+
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { CachedFile } from 'writeback-iter/file'
+
+const PAGE = 4096
+
+/** The numbers below `count` in an order that is random, and the same in every process. @param {number} count */
+function shuffled(count) {
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  let state = 1
+  for (let i = count - 1; i > 0; i--) {
+    // xorshift32
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    const j = (state >>> 0) % (i + 1)
+    const swapped = order[i]
+    order[i] = order[j]
+    order[j] = swapped
+  }
+  return order
+}
+
+/**
+ * @param {string} name - 'fs.writeSync', or the backend of a CachedFile
+ * @param {{ pages: number }} shape
+ * @returns {Record<string, import('./shape.mjs').Operation>}
+ */
+export function open(name, { pages }) {
+  const directory = mkdtempSync(join(tmpdir(), 'writeback-iter-bench-'))
+  process.on('exit', () => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'file')
+  writeFileSync(path, Buffer.alloc(pages * PAGE), { flush: true })
+  const order = shuffled(pages)
+  const page = Buffer.alloc(PAGE, 'writeback')
+
+  if (name === 'fs.writeSync') {
+    const fd = openSync(path, 'r+')
+    process.on('exit', () => closeSync(fd))
+    return {
+      file: {
+        prepare: () => {},
+        run: () => {
+          for (const number of order) writeSync(fd, page, 0, PAGE, number * PAGE)
+          fsyncSync(fd)
+        },
+      },
+    }
+  }
+  const file = CachedFile.open(path, { backend: /** @type {'native' | 'js'} */ (name) })
+  return {
+    file: {
+      prepare: () => {},
+      run: () => {
+        const before = file.stats.pagesWritten
+        for (const number of order) file.write(page, number * PAGE)
+        file.fsync()
+        const written = file.stats.pagesWritten - before
+        if (written !== pages) throw new Error(`${written} pages written instead of ${pages}`)
+      },
+    },
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What is measured: `folios` folios of 2^`order` pages, each `stride` times its own length behind the one before; every
+ * `dirtyEvery`-th of them is dirty when a pass begins.
+ * @typedef {{ folios: number, stride: number, order: number, dirtyEvery: number }} Shape
+ */
+
+/**
+ * Work that is timed: `prepare` is not. `run` throws if it did not do what it should; a number that it returns stands in
+ * for its time.
+ * @typedef {{ prepare: () => void, run: () => number | void }} Operation
+ */
+
+/** How many folios a sync finds in the row of scattered ones. */
+export const SCATTERED = 16
+
+/**
+ * Calls `add` for the place of each folio, ascending.
+ * @template T
+ * @param {Shape} shape
+ * @param {(index: number, order: number) => T} add
+ * @returns {{ dirty: T[], scattered: T[] }} what it returned for those that are dirty, and for 16 all over the file
+ */
+export function fill({ folios, stride, order, dirtyEvery }, add) {
+  const dirty = []
+  const scattered = []
+  const pages = stride * 2 ** order
+  const apart = Math.floor(folios / SCATTERED)
+  for (let i = 0; i < folios; i++) {
+    const folio = add(i * pages, order)
+    if (i % dirtyEvery === 0) dirty.push(folio)
+    if (i % apart === apart >> 1 && scattered.length < SCATTERED) scattered.push(folio)
+  }
+  return { dirty, scattered }
+}
+
+/**
+ * @param {number} seen
+ * @param {number} expected
+ */
+export function checkSeen(seen, expected) {
+  if (seen !== expected) throw new Error(`${seen} folios instead of ${expected}`)
+}

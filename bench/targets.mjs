@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the package sets itself to reach, and what it reached.
+
+/**
+ * @typedef {import('./run.mjs').Results} Results
+ * @typedef {import('./run.mjs').ResultRow} ResultRow
+ */
+
+/**
+ * @typedef {object} Target
+ * @property {string} what
+ * @property {string} operation
+ * @property {string} [label] - default 100,000 folios
+ * @property {[string, string]} [sides] - how many times the second is as fast as the first
+ * @property {string} [atMost] - instead: the side whose figure is to be at most the target
+ * @property {string} [growth] - instead: the side whose figure at 10,000,000 folios is to be at most the target's multiple
+ *   of this one
+ * @property {number} target
+ * @property {number} stretch
+ */
+
+/** @type {Target[]} */
+const TARGETS = [
+  { what: 'writePages', operation: 'writePages', sides: ['js', 'native'], target: 2.5, stretch: 4 },
+  {
+    what: 'writebackIter loop',
+    operation: 'writebackIter',
+    sides: ['js', 'native'],
+    target: 1,
+    stretch: 1.5,
+  },
+  { what: 'for…of', operation: 'for…of', sides: ['js', 'native'], target: 1, stretch: 1.5 },
+  { what: 'writeExtents', operation: 'writeExtents', sides: ['js', 'native'], target: 8, stretch: 20 },
+  {
+    what: 'markDirty, already dirty',
+    operation: 'markDirty, already dirty',
+    sides: ['js', 'native'],
+    target: 1,
+    stretch: 2,
+  },
+  {
+    what: 'markDirty, newly dirty',
+    operation: 'markDirty, newly dirty',
+    sides: ['js', 'native'],
+    target: 1,
+    stretch: 2,
+  },
+  {
+    what: 'memory a cached dirty page, bytes',
+    operation: 'memory a cached dirty page',
+    label: '2,000,000 pages',
+    atMost: 'native',
+    target: 64,
+    stretch: 40,
+  },
+  {
+    what: 'writePages, 10,000,000 folios against 100,000',
+    operation: 'writePages',
+    growth: 'native',
+    target: 2,
+    stretch: 1.3,
+  },
+  {
+    what: 'sync of 16 dirty folios among 10,000,000, µs',
+    operation: 'sync of 16 dirty folios among 10,000,000',
+    label: '10,000,000 folios',
+    atMost: 'native',
+    target: 20,
+    stretch: 5,
+  },
+  {
+    what: 'CachedFile against fs.writeSync',
+    operation: 'CachedFile: 4 KiB random writes, then fsync',
+    label: '262,144 KiB',
+    sides: ['fs.writeSync', 'native'],
+    target: 2,
+    stretch: 4,
+  },
+]
+
+/**
+ * @param {Results} results
+ * @returns {string[][]} a line a target that these results can answer: what, the sides' figures, the ratio or figure, the
+ * targets, and a verdict
+ */
+export function verdicts({ rows }) {
+  /** @param {string} operation @param {string} label @param {string} side */
+  const least = (operation, label, side) =>
+    rows.find((row) => row.operation === operation && row.label === label)?.sides[side]?.min
+
+  return TARGETS.flatMap((entry) => {
+    const { what, operation, label = '100,000 folios', sides, atMost, growth, target, stretch } = entry
+    if (sides !== undefined) {
+      const [slow, fast] = sides.map((side) => least(operation, label, side))
+      if (slow === undefined || fast === undefined) return []
+      const ratio = slow / fast
+      const verdict = ratio >= stretch ? 'stretch' : ratio >= target ? 'yes' : 'no'
+      const named = `${sides[0]} ${slow.toFixed(1)}, ${sides[1]} ${fast.toFixed(1)}`
+      return [[what, named, `${ratio.toFixed(2)} ×`, `≥ ${target} ×`, `${stretch} ×`, verdict]]
+    }
+    const side = /** @type {string} */ (atMost ?? growth)
+    const figure = least(operation, growth === undefined ? label : '10,000,000 folios', side)
+    const base = growth === undefined ? 1 : least(operation, label, side)
+    if (figure === undefined || base === undefined) return []
+    const value = figure / base
+    const verdict = value <= stretch ? 'stretch' : value <= target ? 'yes' : 'no'
+    const named = growth === undefined ? side : `${side} ${base.toFixed(1)}, ${figure.toFixed(1)}`
+    const times = growth === undefined ? '' : ' ×'
+    return [
+      [what, named, `${value.toFixed(2)}${times}`, `≤ ${target}${times}`, `${stretch}${times}`, verdict],
+    ]
+  })
+}
