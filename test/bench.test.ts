@@ -11,6 +11,8 @@ import { PlainCache, PlainControl } from '../bench/plain.mjs'
 import { plots } from '../bench/plots.mjs'
 import { markdown, tables } from '../bench/report.mjs'
 import type { Results } from '../bench/run.mjs'
+import { scenarios } from '../bench/scenarios.mjs'
+import { TARGETS } from '../bench/targets.mjs'
 import * as js from '../lib/js/index.js'
 import { nativeMissing } from './backends.js'
 import { EIO, indices } from './helpers.js'
@@ -100,6 +102,16 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
       stderr: expect.stringContaining('no row has "nothing at all" in its name'),
     })
   })
+})
+
+test('each target is of a row that is measured', () => {
+  const rows = scenarios(false).flatMap(({ label, rows }) => rows.map((row) => ({ ...row, label })))
+  for (const { operation, label = '100,000 folios', sides, atMost, growth } of TARGETS) {
+    const measured = rows.find((row) => row.operation === operation && row.label === label)
+    expect(Object.keys(measured?.sides ?? {})).toEqual(
+      expect.arrayContaining([...(sides ?? []), atMost ?? growth ?? 'native']),
+    )
+  }
 })
 
 // The opponent is only worth beating if it does the work: the same random operations on it and on the TypeScript backend.

@@ -27,7 +27,6 @@ export async function open(name, shape) {
     if (mapping.tagged('dirty')) mapping.writeExtents(control(), () => {})
   }
   const soil = () => {
-    clean()
     for (const folio of dirty) folio.markDirty()
   }
   const soilScattered = () => {
