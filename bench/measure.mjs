@@ -48,7 +48,12 @@ export async function openSide(module, name, shape, flags = []) {
       if (child.connected) child.disconnect()
     },
   }
-  await answer()
+  try {
+    await answer()
+  } catch (error) {
+    side.close()
+    throw error
+  }
   return side
 }
 
