@@ -89,7 +89,7 @@ function cacheScenario(label, differences, quick) {
     scale: 1e6 / dirty,
     repeat: Math.max(1, Math.round(leastFolios / dirty)),
   }))
-  return { label, modules, shape, runs: runsOf(quick), warmup: quick || huge ? 1 : 3, rows }
+  return { label, modules, shape, runs: runsOf(quick), warmup: 1, rows }
 }
 
 /** @param {boolean} quick */
@@ -113,7 +113,7 @@ export function scenarios(quick) {
     sides: { native: 'scattered', js: 'scattered', plain: 'scattered' },
     unit: 'µs',
     scale: 1e3,
-    repeat: 50,
+    repeat: 20,
   })
 
   const memoryPages = quick ? 100_000 : 1_000_000
@@ -177,7 +177,7 @@ function partsScenario(folios, runs) {
     modules: { native: 'backend', addon: 'addon' },
     shape: { folios, stride: 1, order: 0, dirtyEvery: 1 },
     runs,
-    warmup: 3,
+    warmup: 1,
     rows: [
       { operation: 'empty call', sides: { addon: 'empty call' }, unit: 'ns a call', scale: 1e6, repeat: 1 },
       { ...aFolio, operation: 'callback', sides: { native: 'callback' } },

@@ -44,15 +44,18 @@ export async function open(name, shape) {
     for (let i = 0; i < EMPTY_CALLS; i++) call()
     return (performance.now() - begin) / EMPTY_CALLS
   }
-  /** What a timed call seems to take longer than it does. */
-  const clock = () => {
+  /** What a timed call of this seems to take. */
+  const seeming = () => {
     within = 0
-    for (let i = 0; i < EMPTY_CALLS; i++) timed[EMPTY]()
-    return within / EMPTY_CALLS - time(empty)
+    time(timed[EMPTY])
+    return within / EMPTY_CALLS
   }
+  /** The least of several: a figure that is taken off others must not be too large. @param {() => number} measure */
+  const least = (measure) => Math.min(...Array.from({ length: 15 }, measure))
+  const overhead = least(seeming) - least(() => time(empty))
+
   /** @param {() => number | void} run */
   const instrumented = (run) => {
-    const overhead = clock()
     Object.assign(calls, timed)
     count = 0
     within = 0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // This package: either backend.
 
-import { checkSeen, fill } from './shape.mjs'
+import { checkSeen, fill, openWarm } from './shape.mjs'
 
 /** @param {import('../../lib/types.js').Folio} folio */
 function write(folio) {
@@ -16,8 +16,16 @@ function write(folio) {
  * @returns {Promise<Record<string, import('./shape.mjs').Operation>>}
  */
 export async function open(name, shape) {
-  /** @type {import('../../lib/types.js').Backend} */
-  const { AddressSpace, WritebackControl, writebackIter } = await import(`writeback-iter/${name}`)
+  const backend = await import(`writeback-iter/${name}`)
+  return openWarm((each) => build(backend, each), shape)
+}
+
+/**
+ * @param {import('../../lib/types.js').Backend} backend
+ * @param {import('./shape.mjs').Shape} shape
+ * @returns {Record<string, import('./shape.mjs').Operation>}
+ */
+function build({ AddressSpace, WritebackControl, writebackIter }, shape) {
   const mapping = new AddressSpace()
   const { dirty, scattered } = fill(shape, (index, order) => mapping.addFolio(index, order))
   let seen = 0

@@ -5,7 +5,7 @@
 
 import BTreeModule from 'sorted-btree'
 import { TypedFastBitSet } from 'typedfastbitset'
-import { checkSeen, fill } from './shape.mjs'
+import { checkSeen, fill, openWarm } from './shape.mjs'
 
 const { default: BTree } = BTreeModule
 
@@ -67,6 +67,15 @@ const collections = {
  * @returns {Record<string, import('./shape.mjs').Operation>}
  */
 export function open(name, shape) {
+  return openWarm((each) => build(name, each), shape)
+}
+
+/**
+ * @param {string} name
+ * @param {import('./shape.mjs').Shape} shape
+ * @returns {Record<string, import('./shape.mjs').Operation>}
+ */
+function build(name, shape) {
   /** @type {Page[]} */
   const pages = []
   const { dirty } = fill(shape, (index) => {

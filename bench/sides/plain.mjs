@@ -2,7 +2,7 @@
 // The pass of plain.mjs.
 
 import { PlainCache, PlainControl } from '../plain.mjs'
-import { checkSeen, fill } from './shape.mjs'
+import { checkSeen, fill, openWarm } from './shape.mjs'
 
 /**
  * @param {string} _name
@@ -10,6 +10,14 @@ import { checkSeen, fill } from './shape.mjs'
  * @returns {Record<string, import('./shape.mjs').Operation>}
  */
 export function open(_name, shape) {
+  return openWarm(build, shape)
+}
+
+/**
+ * @param {import('./shape.mjs').Shape} shape
+ * @returns {Record<string, import('./shape.mjs').Operation>}
+ */
+function build(shape) {
   const cache = new PlainCache()
   const { dirty, scattered } = fill(shape, (index, order) => cache.add(index, order))
   let seen = 0
