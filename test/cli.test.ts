@@ -132,7 +132,9 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle of the work', (s
     const { code, stdout, stderr } = await interrupt(args, signal, hasTemporaryFiles)
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
     expect(stdout).toMatch(/^long\.log: 800,000 writes, /)
-    expect(stdout).toMatch(/\ninterrupted in (plain writes|CachedFile native|CachedFile js), after [\d,]+ of 800,000 operations\n$/)
+    expect(stdout).toMatch(
+      /\ninterrupted in (plain writes|CachedFile native|CachedFile js), after [\d,]+ of 800,000 operations\n$/,
+    )
   })
 
   test('replay: tells what was replayed', async () => {
