@@ -25,8 +25,9 @@ afterEach(() => {
   fs.rmSync(folder, { recursive: true })
 })
 
+/** Without what has a say in colours; Node.js takes a terminal in CI for one without them. */
 function environment(changes: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const { NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...env } = process.env
+  const { CI, NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...env } = process.env
   return { ...env, TERM: 'xterm-256color', TMPDIR: temporary, ...changes }
 }
 
