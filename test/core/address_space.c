@@ -109,7 +109,7 @@ static void test_add(bool shared)
 	uint32_t nr_free;
 
 	begin(shared);
-	CHECK(filemap_add_folio(&mapping, 4, 2, &folio) == -ENOBUFS);
+	CHECK(filemap_add_folio(&mapping, 4, 2, &folio) == -ENOSPC);
 	folio = host_add_folio(&mapping, 4, 2);
 	nr_free = mapping.pool.nr_free;
 	CHECK(nr_free == FOLIO_CHUNK_SIZE - 1 && mapping.nrpages == 4);
