@@ -66,8 +66,8 @@ function run(...args: string[]) {
 }
 
 /** A small program that makes the backends differ. */
-function find(backends: Backends): Program {
-  const failure = campaign(backends, { seed: 1, runs: 2000, seconds: 60, operations: 300 }, () => {})
+async function find(backends: Backends): Promise<Program> {
+  const failure = await campaign(backends, { seed: 1, runs: 2000, seconds: 60, operations: 300 }, () => {})
   if (failure === null) throw new Error('no difference was found')
   let smallest = failure.program
   minimize(
@@ -249,7 +249,7 @@ const commands: fc.Arbitrary<fc.Command<World, World>> = fc
   .map((op) => new Command(op))
 
 describe('a broken backend is found', () => {
-  test('that returns the last error of a sync instead of the first', () => {
+  test('that returns the last error of a sync instead of the first', async () => {
     const broken: Backend = {
       ...js,
       writebackIter(mapping, wbc, folio, error, options) {
@@ -259,25 +259,25 @@ describe('a broken backend is found', () => {
         return next
       },
     }
-    const program = find([broken, js])
+    const program = await find([broken, js])
     expect(countOperations(program)).toBeLessThan(12)
     expect(toTraces(program, js).map((trace) => diverges(trace, broken))).toContain(true)
   })
 
-  test('that tags only the first page', () => {
+  test('that tags only the first page', async () => {
     class AddressSpace extends js.AddressSpace {
       override tagPagesForWriteback(start: number, end: number): void {
         super.tagPagesForWriteback(start, end >= 2 ** 51 ? end : Math.min(start, end))
       }
     }
     const broken: Backend = { ...js, AddressSpace }
-    const program = find([broken, js])
+    const program = await find([broken, js])
     expect(countOperations(program)).toBeLessThan(5)
     expect(toTraces(program, js).map((trace) => diverges(trace, broken))).toContain(true)
     expect(compare(program, [broken, js], undefined, true)?.logs.join()).toMatch(/towrite/)
   })
 
-  test('that throws what is no WritebackError', () => {
+  test('that throws what is no WritebackError', async () => {
     class AddressSpace extends js.AddressSpace {
       override getFolio(index: number) {
         if (index % 8 === 7) throw new TypeError('undefined is not a folio')
@@ -285,7 +285,7 @@ describe('a broken backend is found', () => {
       }
     }
     const broken: Backend = { ...js, AddressSpace }
-    expect(compare(find([broken, js]), [broken, js], undefined, true)?.logs[0]).toMatch(
+    expect(compare(await find([broken, js]), [broken, js], undefined, true)?.logs[0]).toMatch(
       /TypeError: undefined/,
     )
   })

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Runs of random programs, one after the other, up to the first that differs, which is then made small.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Backends, compare, type Tally } from './compare.js'
 import { generate } from './generate.js'
 import type { Program } from './operation.js'
@@ -26,6 +27,9 @@ export interface Failure {
 /** Shrinking takes so long at most, in milliseconds. */
 const SHRINK_TIME = 20_000
 
+/** After so many runs what is collected is given free, which Node.js does between turns of its loop only. */
+const RUNS_A_TURN = 256
+
 /** The program of a run. */
 export function programOf(seed: number, run: number, operations: number): Program {
   return generate(new Random(seed, run), operations)
@@ -36,15 +40,16 @@ export function programOf(seed: number, run: number, operations: number): Progra
  * @param begin - told before each run what was done so far
  * @returns the first run whose program differs; null if none does
  */
-export function campaign(
+export async function campaign(
   backends: Backends,
   { seed, runs, seconds, operations }: CampaignOptions,
   begin: (run: number, tally: Tally) => void,
-): Failure | null {
+): Promise<Failure | null> {
   const tally = { operations: 0 }
   const end = performance.now() + seconds * 1000
   let run = 0
   for (; run < runs && performance.now() < end; run++) {
+    if (run % RUNS_A_TURN === 0) await nextTurn()
     begin(run, tally)
     const program = programOf(seed, run, operations)
     if (compare(program, backends, tally) !== null) return { run, program }

@@ -29,9 +29,9 @@ function send(message: Message): void {
   writeSync(DESCRIPTOR, `${JSON.stringify(message)}\n`)
 }
 
-function runCampaign(backends: Backends, options: CampaignOptions): Program | null {
+async function runCampaign(backends: Backends, options: CampaignOptions): Promise<Program | null> {
   let operations = 0
-  const failure = campaign(backends, options, (run, tally) => {
+  const failure = await campaign(backends, options, (run, tally) => {
     operations = tally.operations
     send({ type: 'run', run, operations })
   })
@@ -51,7 +51,7 @@ function runCampaign(backends: Backends, options: CampaignOptions): Program | nu
   return smallest
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const task: Task = JSON.parse(readFileSync(0, 'utf8'))
   const native = loadBackend('native')
   const js = loadBackend('js')
@@ -59,7 +59,8 @@ function main(): void {
     send({ type: 'done', logs: null, trace: diverges(task.trace, native) ? task.trace : null })
     return
   }
-  const program = 'campaign' in task ? runCampaign([native, js], task.campaign) : parseProgram(task.program)
+  const program =
+    'campaign' in task ? await runCampaign([native, js], task.campaign) : parseProgram(task.program)
   const difference = program === null ? null : compare(program, [native, js], undefined, true)
   if (program === null || difference === null) {
     send({ type: 'done', logs: null, trace: null })
@@ -69,4 +70,4 @@ function main(): void {
   send({ type: 'done', logs: difference.logs, trace })
 }
 
-main()
+void main()
