@@ -453,13 +453,4 @@ describe('command line', () => {
       '1 traces, 13 operations, 0 divergences\r\n',
     )
   })
-
-  test('SIGINT ends it at once, in the middle of the work', async () => {
-    const many = Array(2000).fill(traces)
-    const child = spawn(process.execPath, [main, 'replay', '--backend', 'js', ...many], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    setTimeout(() => child.kill('SIGINT'), 1000)
-    expect(await ended(child)).toEqual({ stderr: '', code: null, signal: 'SIGINT' })
-  })
 })
