@@ -75,8 +75,7 @@ if (!run(join(bin, 'tsc'), ['-p', 'lib']) || !run(join(bin, 'cmake-js'), build, 
 
 const log = join(reports, 'report')
 // Each process checks for leaks at its end. The C tests have sanitizers of their own, and what makes allocations fail takes
-// the sanitizer's place. The pages and the benchmark, which are not the
-// addon's, are not copied.
+// the sanitizer's place. The pages and the benchmark, which are not the addon's, are not copied.
 const without = ['core', 'alloc_failure', 'docs', 'bench', 'gauge'].map((name) => `test/${name}.test.ts`)
 const excluded = without.flatMap((file) => ['--exclude', file])
 const passed = run(

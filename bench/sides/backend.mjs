@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // This package: either backend.
 
-import { checkSeen, fill, openWarm } from './shape.mjs'
+import { checkSeen, fill, markDirty, openWarm } from './shape.mjs'
 
 /** @param {import('../../lib/types.js').Folio} folio */
 function write(folio) {
@@ -52,22 +52,7 @@ function build({ AddressSpace, WritebackControl, writebackIter }, shape) {
   }
 
   return {
-    'markDirty, newly dirty': {
-      prepare: clean,
-      run: () => {
-        seen = 0
-        for (const folio of dirty) if (folio.markDirty()) seen++
-        checkSeen(seen, dirty.length)
-      },
-    },
-    'markDirty, already dirty': {
-      prepare: soil,
-      run: () => {
-        seen = 0
-        for (const folio of dirty) if (!folio.markDirty()) seen++
-        checkSeen(seen, dirty.length)
-      },
-    },
+    ...markDirty(dirty, clean, soil),
     writePages: {
       prepare: soil,
       run: () => {

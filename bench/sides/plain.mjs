@@ -2,7 +2,7 @@
 // The pass of plain.mjs.
 
 import { PlainCache, PlainControl } from '../plain.mjs'
-import { checkSeen, fill, openWarm } from './shape.mjs'
+import { checkSeen, fill, markDirty, openWarm } from './shape.mjs'
 
 /**
  * @param {string} _name
@@ -34,22 +34,7 @@ function build(shape) {
   }
 
   return {
-    'markDirty, newly dirty': {
-      prepare: writePages,
-      run: () => {
-        seen = 0
-        for (const folio of dirty) if (folio.markDirty()) seen++
-        checkSeen(seen, dirty.length)
-      },
-    },
-    'markDirty, already dirty': {
-      prepare: soil,
-      run: () => {
-        seen = 0
-        for (const folio of dirty) if (!folio.markDirty()) seen++
-        checkSeen(seen, dirty.length)
-      },
-    },
+    ...markDirty(dirty, writePages, soil),
     writePages: {
       prepare: soil,
       run: () => {

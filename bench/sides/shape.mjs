@@ -43,6 +43,34 @@ export function checkSeen(seen, expected) {
   if (seen !== expected) throw new Error(`${seen} folios instead of ${expected}`)
 }
 
+/**
+ * The rows of markDirty, which are the same on each side that has folios.
+ * @param {{ markDirty(): boolean }[]} dirty
+ * @param {() => void} clean
+ * @param {() => void} soil
+ * @returns {Record<string, Operation>}
+ */
+export function markDirty(dirty, clean, soil) {
+  return {
+    'markDirty, newly dirty': {
+      prepare: clean,
+      run: () => {
+        let seen = 0
+        for (const folio of dirty) if (folio.markDirty()) seen++
+        checkSeen(seen, dirty.length)
+      },
+    },
+    'markDirty, already dirty': {
+      prepare: soil,
+      run: () => {
+        let seen = 0
+        for (const folio of dirty) if (!folio.markDirty()) seen++
+        checkSeen(seen, dirty.length)
+      },
+    },
+  }
+}
+
 const WARM_FOLIOS = 1_000
 const WARM_RUNS = 200
 

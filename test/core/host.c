@@ -67,6 +67,15 @@ struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsig
 	return err == 0 ? folio : NULL;
 }
 
+/* A new folio, dirty; its pages are not covered yet. */
+struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsigned int order)
+{
+	struct folio *folio = host_add_folio(mapping, index, order);
+
+	CHECK(folio != NULL && folio_mark_dirty(mapping, folio));
+	return folio;
+}
+
 typedef void (*check_entry_t)(const struct xa_node *node, unsigned int offset);
 
 static void check_node(const struct xa_node *node, check_entry_t check_entry)

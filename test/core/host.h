@@ -32,6 +32,7 @@ extern struct address_space_operations host_ops;
 void host_mapping_init(struct address_space *mapping);
 void host_mapping_destroy(struct address_space *mapping);
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order);
+struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsigned int order);
 void host_check_tree(const struct address_space *mapping);
 void host_check_xarray(const struct xarray *xa,
 		       void (*check_entry)(const struct xa_node *node, unsigned int offset));

@@ -28,14 +28,6 @@ static void end(void)
 	CHECK(host_allocated == 0);
 }
 
-static struct folio *add_dirty(pgoff_t index, unsigned int order)
-{
-	struct folio *folio = host_add_folio(&mapping, index, order);
-
-	folio_mark_dirty(&mapping, folio);
-	return folio;
-}
-
 static void write_folio(struct folio *folio)
 {
 	CHECK(state_of(folio) == PG_locked);
@@ -63,9 +55,9 @@ static void test_blocked_on_lock(enum writeback_sync_modes sync_mode)
 
 	begin(PAGE_SHIFT);
 	wbc.sync_mode = sync_mode;
-	a = add_dirty(0, 0);
-	b = add_dirty(1, 0);
-	c = add_dirty(2, 0);
+	a = host_add_dirty(&mapping, 0, 0);
+	b = host_add_dirty(&mapping, 1, 0);
+	c = host_add_dirty(&mapping, 2, 0);
 	CHECK(folio_trylock(b));
 	CHECK(next(NULL, -EIO, 0) == a && wbc.blocked == NULL);
 	write_folio(a);
@@ -96,8 +88,8 @@ static void test_blocked_on_writeback(void)
 	wbc.sync_mode = WB_SYNC_ALL;
 	wbc.range_cyclic = true;
 	mapping.writeback_index = 1;
-	a = add_dirty(0, 0);
-	b = add_dirty(1, 0);
+	a = host_add_dirty(&mapping, 0, 0);
+	b = host_add_dirty(&mapping, 1, 0);
 	CHECK(folio_trylock(b));
 	folio_start_writeback(&mapping, b, true);
 	folio_unlock(&mapping, b);
@@ -120,8 +112,8 @@ static void test_error_before_block(void)
 
 	begin(PAGE_SHIFT);
 	wbc.sync_mode = WB_SYNC_ALL;
-	a = add_dirty(0, 0);
-	b = add_dirty(1, 0);
+	a = host_add_dirty(&mapping, 0, 0);
+	b = host_add_dirty(&mapping, 1, 0);
 	CHECK(folio_trylock(b));
 	CHECK(next(NULL, 0, 0) == a);
 	write_folio(a);
@@ -159,7 +151,7 @@ static void test_passed_over(enum writeback_sync_modes sync_mode)
 	nr_waits = 0;
 	wbc.sync_mode = sync_mode;
 	for (pgoff_t i = 0; i < 5; i++)
-		folios[i] = add_dirty(i, 0);
+		folios[i] = host_add_dirty(&mapping, i, 0);
 	CHECK(folio_trylock(folios[1]));
 	folio_start_writeback(&mapping, folios[1], true);
 	folio_unlock(&mapping, folios[1]);
@@ -198,8 +190,8 @@ static void test_waits_for_lock(void)
 	host_ops.wait = release;
 	nr_waits = 0;
 	wbc.sync_mode = WB_SYNC_ALL;
-	a = add_dirty(0, 0);
-	b = add_dirty(1, 0);
+	a = host_add_dirty(&mapping, 0, 0);
+	b = host_add_dirty(&mapping, 1, 0);
 	CHECK(folio_trylock(a) && folio_trylock(b));
 	CHECK(next(NULL, 0, 0) == a && nr_waits == 1 && state_of(a) == PG_locked);
 	write_folio(a);
@@ -220,8 +212,8 @@ static void test_budget(bool tagged)
 	wbc.nr_to_write = 4;
 	wbc.tagged_writepages = tagged;
 	wbc.range_cyclic = true;
-	a = add_dirty(0, 2);
-	b = add_dirty(4, 0);
+	a = host_add_dirty(&mapping, 0, 2);
+	b = host_add_dirty(&mapping, 4, 0);
 	CHECK(next(NULL, 0, 0) == a && marks_of(b) == (tagged ? DIRTY | TOWRITE : DIRTY));
 	CHECK(mapping.writeback_index == 0);
 	write_folio(a);
@@ -251,7 +243,7 @@ static void test_end(enum writeback_sync_modes sync_mode, int64_t nr_to_write, i
 	wbc.sync_mode = sync_mode;
 	wbc.nr_to_write = nr_to_write;
 	for (pgoff_t i = 0; i < 3; i++)
-		folios[i] = add_dirty(2 * i, 1);
+		folios[i] = host_add_dirty(&mapping, 2 * i, 1);
 	mapping.writeback_index = 77;
 	while ((folio = writeback_iter(&mapping, &wbc, folio, &result)) != NULL) {
 		CHECK(folio == folios[written]);
@@ -276,7 +268,7 @@ static void test_range(unsigned int page_shift)
 
 	begin(page_shift);
 	for (pgoff_t i = 0; i < 4; i++)
-		folios[i] = add_dirty(i, 0);
+		folios[i] = host_add_dirty(&mapping, i, 0);
 	wbc.sync_mode = WB_SYNC_ALL;
 	wbc.range_start = (INT64_C(2) << page_shift) - 1;
 	wbc.range_end = INT64_C(2) << page_shift;
@@ -304,7 +296,7 @@ static void test_tag_many(bool shared)
 
 	address_space_init(&mapping, PAGE_SHIFT, shared, &host_ops);
 	for (pgoff_t i = 0; i < NR; i++)
-		add_dirty(i, 0);
+		host_add_dirty(&mapping, i, 0);
 	tag_pages_for_writeback(&mapping, 10, NR - 11);
 	for (pgoff_t i = 0; i < NR; i++) {
 		struct folio *folio = filemap_get_folio(&mapping, i);
@@ -341,7 +333,7 @@ static void test_write_cache_pages(enum writeback_sync_modes sync_mode)
 	wbc.sync_mode = sync_mode;
 	CHECK(write_cache_pages(&mapping, &wbc, writepage, &nr_written) == 0);
 	for (pgoff_t i = 0; i < 4; i++)
-		folios[i] = add_dirty(3 * i, 0);
+		folios[i] = host_add_dirty(&mapping, 3 * i, 0);
 	nr_written = 0;
 	answers[1] = AOP_WRITEPAGE_ACTIVATE;
 	answers[2] = -EIO;
@@ -377,9 +369,9 @@ static void test_batches(void)
 	wbc.nr_to_write = 70;
 	/* Whatever is there, a pass begins without folios. */
 	wbc.fbatch.nr = wbc.fbatch.i = 7;
-	first = add_dirty(1, 0);
+	first = host_add_dirty(&mapping, 1, 0);
 	for (pgoff_t i = 2; i < 71; i++)
-		add_dirty(i, 0);
+		host_add_dirty(&mapping, i, 0);
 	for (pgoff_t i = 1; i < 71; i++) {
 		folio = writeback_iter(&mapping, &wbc, folio, &error);
 		CHECK(folio != NULL && folio_index(folio) == i && error == 0);

@@ -31,14 +31,6 @@ static void end(void)
 	CHECK(host_allocated == 0);
 }
 
-static struct folio *add_dirty(pgoff_t index, unsigned int order)
-{
-	struct folio *folio = host_add_folio(&mapping, index, order);
-
-	folio_mark_dirty(&mapping, folio);
-	return folio;
-}
-
 /* The next extent has these pages, in so many folios. */
 static void expect(uint64_t max_pages, pgoff_t index, uint64_t nr_pages, uint32_t nr_folios)
 {
@@ -84,14 +76,14 @@ static void test_limits(bool shared)
 	struct folio *first, *second;
 
 	begin(shared);
-	first = add_dirty(0, 0);
-	second = add_dirty(1, 0);
-	add_dirty(2, 1);
-	add_dirty(5, 0);
-	add_dirty(8, 3);
-	add_dirty(16, 0);
-	add_dirty(17, 0);
-	add_dirty(18, 0);
+	first = host_add_dirty(&mapping, 0, 0);
+	second = host_add_dirty(&mapping, 1, 0);
+	host_add_dirty(&mapping, 2, 1);
+	host_add_dirty(&mapping, 5, 0);
+	host_add_dirty(&mapping, 8, 3);
+	host_add_dirty(&mapping, 16, 0);
+	host_add_dirty(&mapping, 17, 0);
+	host_add_dirty(&mapping, 18, 0);
 	expect(3, 0, 2, 2);
 	CHECK(first->refcount == 3 && second->refcount == 3);
 	CHECK(wbc.nr_to_write == 9999 && wbc.fbatch.i == 2);
@@ -116,9 +108,9 @@ static void test_limits(bool shared)
 
 	/* Exactly as many pages as it may have, by a folio of several. */
 	begin(shared);
-	add_dirty(2, 1);
-	add_dirty(4, 1);
-	add_dirty(6, 0);
+	host_add_dirty(&mapping, 2, 1);
+	host_add_dirty(&mapping, 4, 1);
+	host_add_dirty(&mapping, 6, 0);
 	expect(4, 2, 4, 2);
 	written(0);
 	expect(4, 6, 1, 1);
@@ -132,7 +124,7 @@ static void test_long(bool shared)
 {
 	begin(shared);
 	for (pgoff_t i = 0; i < 1500; i++)
-		add_dirty(i, 0);
+		host_add_dirty(&mapping, i, 0);
 	expect(31, 0, 31, 31);
 	/* It is full: what comes next is looked up when it is asked for. */
 	CHECK(wbc.fbatch.nr == 31 && wbc.fbatch.i == 31);
@@ -158,9 +150,9 @@ static void test_busy(bool shared)
 	int error = 0;
 
 	begin(shared);
-	add_dirty(0, 0);
-	busy = add_dirty(1, 0);
-	add_dirty(2, 0);
+	host_add_dirty(&mapping, 0, 0);
+	busy = host_add_dirty(&mapping, 1, 0);
+	host_add_dirty(&mapping, 2, 0);
 	CHECK(folio_trylock(busy));
 	expect(64, 0, 1, 1);
 	CHECK(wbc.nr_to_write == 10000);
@@ -183,10 +175,10 @@ static void test_budget(bool shared)
 	begin(shared);
 	wbc.sync_mode = WB_SYNC_NONE;
 	wbc.nr_to_write = 3;
-	add_dirty(0, 0);
-	add_dirty(1, 0);
-	add_dirty(2, 1);
-	add_dirty(4, 0);
+	host_add_dirty(&mapping, 0, 0);
+	host_add_dirty(&mapping, 1, 0);
+	host_add_dirty(&mapping, 2, 1);
+	host_add_dirty(&mapping, 4, 0);
 	expect(64, 0, 4, 3);
 	CHECK(wbc.nr_to_write == 1);
 	written(0);
@@ -198,7 +190,7 @@ static void test_budget(bool shared)
 	wbc.sync_mode = WB_SYNC_NONE;
 	wbc.nr_to_write = 2;
 	for (pgoff_t i = 0; i < 3; i++)
-		add_dirty(i, 0);
+		host_add_dirty(&mapping, i, 0);
 	expect(64, 0, 2, 2);
 	writeback_end_extent(&mapping, &extent, -EIO);
 	expect_end(-EIO, -EIO);
@@ -208,8 +200,8 @@ static void test_budget(bool shared)
 	begin(shared);
 	wbc.nr_to_write = 1;
 	for (pgoff_t i = 0; i < 3; i++)
-		add_dirty(i, 0);
-	add_dirty(5, 0);
+		host_add_dirty(&mapping, i, 0);
+	host_add_dirty(&mapping, 5, 0);
 	expect(64, 0, 3, 3);
 	CHECK(wbc.nr_to_write == -1);
 	written(-EIO);
@@ -231,7 +223,7 @@ static void test_taken_over(bool shared, int error)
 
 	begin(shared);
 	for (pgoff_t i = 0; i < 6; i++)
-		folios[i] = add_dirty(i, 0);
+		folios[i] = host_add_dirty(&mapping, i, 0);
 	expect(64, 0, 6, 6);
 	folio_get(folios[1]);
 	/* Unlocked; unlocked and removed; dirtied again; under writeback; as it was, twice. */
@@ -276,9 +268,9 @@ static void test_end_folios(bool shared)
 	struct folio *folios[6], *neighbour;
 
 	begin(shared);
-	neighbour = add_dirty(64, 0);
+	neighbour = host_add_dirty(&mapping, 64, 0);
 	for (int i = 0; i < 6; i++) {
-		folios[i] = add_dirty(indices[i], 0);
+		folios[i] = host_add_dirty(&mapping, indices[i], 0);
 		CHECK(folio_trylock(folios[i]) && folio_clear_dirty_for_io(folios[i]));
 	}
 	tag_pages_for_writeback(&mapping, 0, 100);

@@ -6,21 +6,12 @@ import { mkdirSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { extract } from './extract.mjs'
+import { wholeNumber } from '../whole_number.mjs'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
 const BUILD = resolve(HERE, '../../build/kernel')
-
-function wholeNumber(min) {
-  return (text) => {
-    const number = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < min) {
-      throw new InvalidArgumentError(`not a whole number from ${min}`)
-    }
-    return number
-  }
-}
 
 /** Runs a program; throws unless it succeeds. What a quiet one says is shown only then. */
 function run(program, args, quiet = false) {

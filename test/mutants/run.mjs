@@ -6,9 +6,10 @@
 
 import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { mutate } from './mutate.mjs'
 import { Bench, prepare, readCore } from './suite.mjs'
+import { wholeNumber } from '../whole_number.mjs'
 
 const SURVIVORS = new URL('survivors.json', import.meta.url)
 const ENOUGH = 0.95
@@ -88,16 +89,6 @@ function report(mutants, verdicts, reasons, seconds, isComplete) {
       `(${((100 * killed) / counted).toFixed(1)} %), ${survivors.length} survived, ${unexplained.length} without a reason`,
   )
   return unexplained.length === 0 && (!isComplete || killed >= ENOUGH * counted)
-}
-
-function wholeNumber(min) {
-  return (text) => {
-    const number = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < min) {
-      throw new InvalidArgumentError(`not a whole number from ${min}`)
-    }
-    return number
-  }
 }
 
 const program = new Command('test/mutants/run.mjs')
