@@ -25,13 +25,14 @@ export interface Addon {
   writebackIterAhead(): void
   settleAhead(): void
   getExtent(): void
+  getExtentFolios(): void
   endExtent(): void
   releasePass(): void
   openMapping(deferred: ArrayBuffer, pageShift: number): MappingHandle | undefined
   closeMapping(handle: MappingHandle): void
   addChunk(folios: ArrayBuffer): void
   openPass(pass: ArrayBuffer): void
-  openExtent(extent: ArrayBuffer): void
+  openStretch(stretch: ArrayBuffer): void
 }
 
 interface AddonModule {

@@ -17,8 +17,8 @@ export let folio_slot: (folio: Folio) => number
 export let folio_detach: (folio: Folio) => void
 
 /** Changes the flags of a folio, and notes what that means for its marks. */
-export function defer(space: Space, words: Int32Array, at: number, flags: number): void {
-  if ((words[at] & PG.deferred) === 0) {
+export function defer(space: Space, words: Int32Array, at: number, old: number, flags: number): void {
+  if ((old & PG.deferred) === 0) {
     const { deferred } = space
     // Before anything changes: the call may throw where the stack ends.
     if (deferred[0] === DeferredMarks.SIZE) applyDeferredMarks(space)
@@ -116,8 +116,7 @@ export class Folio implements api.Folio {
   }
 
   tryLock(): boolean {
-    if (!this.#space.open) throw detached(this)
-    this.#space.settle()
+    if (this.#space.ahead !== null) look(this.#space, this)
     const flags = this.#words[this.#at]
     if ((flags & PG.locked) !== 0) return false
     this.#words[this.#at] = flags | PG.locked
@@ -126,8 +125,7 @@ export class Folio implements api.Folio {
 
   unlock(): void {
     const space = this.#space
-    if (!space.open) throw detached(this)
-    space.settle()
+    if (space.ahead !== null) look(space, this)
     const flags = this.#words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
     this.#words[this.#at] = flags & ~PG.locked
@@ -136,43 +134,40 @@ export class Folio implements api.Folio {
 
   markDirty(): boolean {
     const space = this.#space
-    if (!space.open) throw detached(this)
-    space.settle()
+    if (space.ahead !== null) look(space, this)
     const words = this.#words
     const at = this.#at
     const flags = words[at]
     if ((flags & PG.dirty) !== 0) return false
-    defer(space, words, at, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
+    defer(space, words, at, flags, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
     return true
   }
 
   startWriteback(keepWrite = false): void {
     const space = this.#space
-    if (!space.open) throw detached(this)
-    space.settle()
+    if (space.ahead !== null) look(space, this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const words = this.#words
     const at = this.#at
-    let flags = words[at]
-    if ((flags & (PG.locked | PG.writeback)) !== PG.locked) {
-      throw misuse(this, (flags & PG.writeback) === 0 ? 'is not locked' : 'is under writeback already')
+    const old = words[at]
+    if ((old & (PG.locked | PG.writeback)) !== PG.locked) {
+      throw misuse(this, (old & PG.writeback) === 0 ? 'is not locked' : 'is under writeback already')
     }
-    flags = (flags & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
+    let flags = (old & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
     // Dirtied again since its flag was cleared: there is more to write.
     if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
     if (!keepWrite) flags |= PG.clear_towrite
-    defer(space, words, at, flags)
+    defer(space, words, at, old, flags)
   }
 
   endWriteback(): void {
     const space = this.#space
-    if (!space.open) throw detached(this)
-    space.settle()
+    if (space.ahead !== null) look(space, this)
     const words = this.#words
     const at = this.#at
     const flags = words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
-    defer(space, words, at, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
+    defer(space, words, at, flags, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
     wake(space, this)
   }
 
@@ -182,6 +177,12 @@ export class Folio implements api.Folio {
     control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
     return this.markDirty()
   }
+}
+
+/** Makes a folio's state what it seems; throws where it is not to be changed. To be called unless `space.ahead` is null. */
+function look(space: Space, folio: Folio): void {
+  if (!space.open) throw detached(folio)
+  space.settle()
 }
 
 /** ESTALE for a removed folio, EBADF for one whose mapping was closed. */

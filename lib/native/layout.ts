@@ -4,7 +4,7 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 2
+export const LAYOUT_VERSION = 3
 
 /** Flags of a folio, in the lower half of its first word; the upper half is its reference count. */
 export const enum PG {
@@ -80,9 +80,7 @@ export const enum Pass {
   DONE = 43,
   BATCH_NR = 62,
   BATCH_I = 63,
-  AHEAD_FIRST = 126,
-  AHEAD_NR = 127,
-  BYTES = 576,
+  BYTES = 512,
 }
 
 export const enum PassStatus {
@@ -97,13 +95,13 @@ export const enum PassMode {
   CYCLIC = 4,
 }
 
-/** struct extent_block. */
-export const enum ExtentBlock {
+/** struct stretch. */
+export const enum Stretch {
   INDEX_F64 = 0,
   NR_PAGES_F64 = 1,
   NR_FOLIOS = 4,
   SLOTS = 6,
-  BYTES = 12416,
+  BYTES = 20560,
 }
 
 /** struct deferred_marks: how many, then their slots. */

@@ -5,7 +5,17 @@
 import { type Ahead, type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
-import { FolioChunk, FolioKey, FolioWord, NO_SLOT, Pass, PassMode, PassStatus, PG } from './layout.js'
+import {
+  FolioChunk,
+  FolioKey,
+  FolioWord,
+  NO_SLOT,
+  Pass,
+  PassMode,
+  PassStatus,
+  PG,
+  Stretch,
+} from './layout.js'
 import { type PassBlock, passBlock } from './pass_block.js'
 import type { Space } from './space.js'
 
@@ -16,8 +26,8 @@ const abandoned = new FinalizationRegistry<Lease>((lease) => lease.release())
 class Lease {
   block: PassBlock | null
 
-  constructor(space: Space, extents: boolean) {
-    this.block = passBlock(space, extents)
+  constructor(space: Space, stretches: boolean) {
+    this.block = passBlock(space, stretches)
   }
 
   release(): void {
@@ -52,8 +62,8 @@ export class WritebackPass implements Ahead {
   readonly #lease: Lease
 
   /** Throws ENOMEM with nothing changed. */
-  constructor(space: Space, control: ControlState, owned: boolean, extents: boolean) {
-    const lease = new Lease(space, extents)
+  constructor(space: Space, control: ControlState, owned: boolean, stretches: boolean) {
+    const lease = new Lease(space, stretches)
     const block = lease.block as PassBlock
     let mode = 0
     this.control = control
@@ -79,15 +89,20 @@ export class WritebackPass implements Ahead {
     this.control.ahead = this
   }
 
+  /** Nothing is ahead any more. After the call that saw to it, which may throw where the stack ends. */
+  fall_back(): void {
+    this.space.ahead = null
+    this.control.ahead = null
+  }
+
   /** Makes everything as it would be had the folios been taken one by one; native/core/writeback_ahead.c does it. */
   settle(): void {
-    const { block, control, space } = this
-    space.ahead = null
-    control.ahead = null
+    const { block, control } = this
     block.words[Pass.DONE] = this.done
     block.doubles[Pass.NR_TO_WRITE_F64] = control.nrToWrite
-    block.select()
+    block.name()
     addon.settleAhead()
+    this.fall_back()
     control.nrToWrite = block.doubles[Pass.NR_TO_WRITE_F64]
   }
 
@@ -150,24 +165,21 @@ function call_writeback_iter(wbc: WritebackPass): Folio | null {
 }
 
 /**
- * writeback_iter(), and the folios behind the one it returns, as many as can be had at once: a stretch of the batch, from
- * Pass.AHEAD_FIRST on. The stretch before, if `wbc.done` says so, is ended and handed back first; else the folio of
- * `wbc.slot` is.
+ * writeback_iter(), and the folios behind the one it returns, as many as can be had at once: a stretch, in the pass's
+ * stretch block. The stretch before, if nobody looked, is ended and handed back first; else the folio of `wbc.slot` is.
  * @returns how many folios; 0 where writeback_iter() returns null
  */
 export function writeback_iter_ahead(wbc: WritebackPass): number {
-  const { block, control, space } = wbc
-  space.ahead = null
-  control.ahead = null
-  block.words[Pass.DONE] = wbc.done
+  const { block } = wbc
   block.words[Pass.SLOT] = wbc.slot
   block.words[Pass.ERROR] = wbc.error
-  block.doubles[Pass.NR_TO_WRITE_F64] = control.nrToWrite
-  block.select()
+  block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite
+  block.name()
   addon.writebackIterAhead()
-  wbc.done = 0
+  wbc.fall_back()
   pass_in(wbc)
-  return block.words[Pass.STATUS] === PassStatus.FOLIO ? block.words[Pass.AHEAD_NR] : 0
+  if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return 0
+  return (block.stretchWords as Int32Array)[Stretch.NR_FOLIOS]
 }
 
 /** Reads what the core did with the pass. */

@@ -2,7 +2,7 @@
 
 import { WritebackError } from '../errors.js'
 import { addon, words } from './addon.js'
-import { Control, ExtentBlock, Pass } from './layout.js'
+import { Control, Pass, Stretch } from './layout.js'
 import { allocate, type Space } from './space.js'
 
 /** The memory of a pass that is shared with the core. A mapping reuses those that no pass needs any more. */
@@ -11,9 +11,9 @@ export class PassBlock {
   readonly id: number
   readonly words: Int32Array
   readonly doubles: Float64Array
-  /** Room for extents, made when they are first asked for. */
-  extentWords: Int32Array | null = null
-  extentDoubles: Float64Array | null = null
+  /** Room for stretches, made for the first pass that takes any. */
+  stretchWords: Int32Array | null = null
+  stretchDoubles: Float64Array | null = null
 
   constructor(space: Space) {
     const memory = allocate(Pass.BYTES)
@@ -27,26 +27,33 @@ export class PassBlock {
     space.blocks.push(this)
   }
 
-  /** Names this pass to the call that follows. */
+  /** Names this pass to a call that follows, which looks at things. */
   select(): void {
     this.space.settle()
+    this.name()
+  }
+
+  /** Names this pass to the call that follows. */
+  name(): void {
     words[Control.MAPPING] = this.space.id
     words[Control.PASS] = this.id
   }
 
-  makeExtent(): void {
-    if (this.extentWords !== null) return
-    const memory = allocate(ExtentBlock.BYTES)
+  makeStretch(): void {
+    if (this.stretchWords !== null) return
+    const memory = allocate(Stretch.BYTES)
+    const stretchWords = new Int32Array(memory)
+    const stretchDoubles = new Float64Array(memory)
     this.select()
-    addon.openExtent(memory)
-    this.extentWords = new Int32Array(memory)
-    this.extentDoubles = new Float64Array(memory)
+    addon.openStretch(memory)
+    this.stretchWords = stretchWords
+    this.stretchDoubles = stretchDoubles
   }
 
   /** The pass is over or abandoned: drops the references that the core still holds for it. */
   release(): void {
     if (!this.space.open) return
-    if (this.words[Pass.BATCH_NR] !== 0 || this.extentWords !== null) {
+    if (this.words[Pass.BATCH_NR] !== 0 || this.stretchWords !== null) {
       this.select()
       addon.releasePass()
     }
@@ -56,13 +63,13 @@ export class PassBlock {
 
 /**
  * A block of this mapping's that nobody uses.
- * @param extents - whether the pass needs room for extents
+ * @param stretches - whether the pass needs room for stretches
  * @throws ENOMEM
  */
-export function passBlock(space: Space, extents: boolean): PassBlock {
+export function passBlock(space: Space, stretches: boolean): PassBlock {
   const { freeBlocks } = space
   if (freeBlocks.length === 0) freeBlocks.push(new PassBlock(space))
   // Taken off the list once it has all that it needs.
-  if (extents) freeBlocks[freeBlocks.length - 1].makeExtent()
+  if (stretches) freeBlocks[freeBlocks.length - 1].makeStretch()
   return freeBlocks.pop() as PassBlock
 }

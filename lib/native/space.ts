@@ -22,6 +22,8 @@ export function allocate(bytes: number): ArrayBuffer {
 /** Whether it is a Space, without running any code of the value's. */
 export let is_space: (value: unknown) => value is Space
 
+const CLOSED: Ahead = { settle: () => undefined }
+
 /**
  * A mapping's state. What the core points to (the list of deferred marks, the folios, the pass blocks) is kept alive here,
  * and dies with it.
@@ -45,7 +47,10 @@ export class Space {
   readonly extents: api.Extent[] = []
   /** What `writebackIndex` was when the mapping was closed. */
   lastWritebackIndex = 0
-  /** The pass that has taken folios ahead; null mostly. It settles before anything is looked at. */
+  /**
+   * The pass that has taken folios ahead; null mostly. It settles before anything is looked at. CLOSED in a space that is
+   * not open: so one look at this tells that a folio's state is what it seems, and may be changed.
+   */
   ahead: Ahead | null = null
   /** Who waits for a folio by promise; null while nobody does. */
   waiters: WaitTable<Folio> | null = null
@@ -60,6 +65,7 @@ export class Space {
     this.pageShift = pageShift
     this.open = mapping !== null
     if (mapping === null) {
+      this.ahead = CLOSED
       this.deferred = new Int32Array(0)
       this.id = -1
       return
@@ -100,6 +106,7 @@ export class Space {
     this.lastWritebackIndex = doubles[Control.VALUE_F64]
     this.gatherExtents()
     this.open = false
+    this.ahead = CLOSED
     addon.closeMapping(this.#handle)
     this.folios = []
     this.chunks = []

@@ -4,7 +4,7 @@
 import type * as api from '../types.js'
 import { addon } from './addon.js'
 import { type Folio, wake } from './folio.js'
-import { ExtentBlock, Pass, PassStatus } from './layout.js'
+import { Pass, PassStatus, Stretch } from './layout.js'
 import { pass_in, type WritebackPass } from './page_writeback.js'
 
 const NO_FOLIOS: readonly Folio[] = Object.freeze([])
@@ -28,9 +28,9 @@ export class Extent implements api.Extent {
   }
 
   constructor(wbc: WritebackPass) {
-    const doubles = wbc.block.extentDoubles as Float64Array
-    this.index = doubles[ExtentBlock.INDEX_F64]
-    this.nrPages = doubles[ExtentBlock.NR_PAGES_F64]
+    const doubles = wbc.block.stretchDoubles as Float64Array
+    this.index = doubles[Stretch.INDEX_F64]
+    this.nrPages = doubles[Stretch.NR_PAGES_F64]
     this.#wbc = wbc
     wbc.space.extents.push(this)
   }
@@ -44,37 +44,39 @@ export class Extent implements api.Extent {
 
 /** null stands for a folio that was removed since. */
 function extent_folios(wbc: WritebackPass): (Folio | null)[] {
-  const words = wbc.block.extentWords as Int32Array
+  const words = wbc.block.stretchWords as Int32Array
+  // Whose objects they are tells nothing of their state: nothing settles for this.
+  wbc.block.name()
+  addon.getExtentFolios()
   const folios: (Folio | null)[] = []
-  for (let i = 0; i < words[ExtentBlock.NR_FOLIOS]; i++) {
-    folios.push(wbc.space.folios[words[ExtentBlock.SLOTS + i]])
+  for (let i = 0; i < words[Stretch.NR_FOLIOS]; i++) {
+    folios.push(wbc.space.folios[words[Stretch.SLOTS + i]])
   }
   return folios
 }
 
 /**
- * The next contiguous run of folios to write; as writeback_get_extent() of native/core/writeback_extent.c.
- * @param max_pages - the most pages it may have; a single larger folio is an extent of its own
+ * The next contiguous run of folios to write; as writeback_get_extent_ahead() of native/core/writeback_extent.c.
  * @returns false when the pass is over or blocked; wbc.error in counts as that of the last folio of the extent
  */
-export function writeback_get_extent(wbc: WritebackPass, max_pages: number): boolean {
+export function writeback_get_extent(wbc: WritebackPass): boolean {
   const { block } = wbc
-  block.words[Pass.MAX_PAGES] = max_pages
   block.words[Pass.ERROR] = wbc.error
   block.doubles[Pass.NR_TO_WRITE_F64] = wbc.control.nrToWrite
-  block.select()
+  block.name()
   addon.getExtent()
+  wbc.fall_back()
   pass_in(wbc)
   return block.words[Pass.STATUS] === PassStatus.FOLIO
 }
 
-/** The extent was written, or not: its folios are dirty again then. */
+/** The extent, which was seen or not written, is ended: its folios are dirty again in case of an error. */
 export function writeback_end_extent(wbc: WritebackPass, error: number): void {
+  const folios = wbc.space.waiters === null ? NO_FOLIOS : extent_folios(wbc)
   wbc.block.words[Pass.ERROR] = error
   wbc.block.select()
   addon.endExtent()
-  if (wbc.space.waiters === null) return
-  for (const folio of extent_folios(wbc)) {
+  for (const folio of folios) {
     // One that was removed woke whoever waited for it then.
     if (folio !== null) wake(wbc.space, folio)
   }

@@ -7,7 +7,7 @@ import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
 import { defer, type Folio, folio_flags, folio_space, wake } from './folio.js'
-import { FolioChunk, FolioWord, Pass, PG } from './layout.js'
+import { FolioChunk, FolioWord, NO_SLOT, Pass, PG, Stretch } from './layout.js'
 import { WritebackPass, writeback_iter, writeback_iter_ahead } from './page_writeback.js'
 import type { Space } from './space.js'
 import { Extent, extent_end, writeback_end_extent, writeback_get_extent } from './writeback_extent.js'
@@ -42,9 +42,9 @@ export function abandon(control: ControlState): void {
  * Hangs a new pass on the control. An unfinished one that hung there is released with that, but not before there is memory
  * for the new one.
  */
-function begin_pass(space: Space, control: ControlState, owned: boolean, extents = false): WritebackPass {
+function begin_pass(space: Space, control: ControlState, owned: boolean, stretches = false): WritebackPass {
   check_open(space)
-  const wbc = new WritebackPass(space, control, owned, extents)
+  const wbc = new WritebackPass(space, control, owned, stretches)
   abandon(control)
   control.pass = wbc
   return wbc
@@ -170,7 +170,7 @@ function folio_end_write(space: Space, slot: number, folio: Folio, error: number
     if ((flags & PG.locked) !== 0) folio.unlock()
   } else if ((flags & (PG.locked | PG.dirty | PG.writeback)) === PG.locked) {
     // Start of writeback, unlock and end of it at once: the WRITEBACK mark would be set and cleared again.
-    defer(space, chunk, at, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
+    defer(space, chunk, at, flags, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
     wake(space, folio)
   } else if ((flags & PG.locked) !== 0) {
     if ((flags & PG.writeback) === 0) folio.startWriteback()
@@ -197,71 +197,74 @@ export function write_pages(
   writepage: (folio: Folio) => number | void,
   onWait: api.WaitHook | undefined,
 ): number {
-  const wbc = begin_pass(space, control, true)
+  const wbc = begin_pass(space, control, true, true)
+  const stretch = wbc.block.stretchWords as Int32Array
   const { words } = wbc.block
   // Replaced only when the mapping is closed.
   const { folios } = space
   let in_hand: Folio | null = null
-
-  /** The callback for the folio in hand returned, and nothing is ahead. */
-  const end_write = (folio: Folio, result: number | void): void => {
-    if (control.pass !== wbc || !space.open) check_current(wbc)
-    const error = result === undefined || result === 0 ? 0 : checkResult(result)
-    in_hand = null
-    wbc.error = error
-    folio_end_write(space, wbc.slot, folio, error)
-  }
-
+  let slot = NO_SLOT
+  words[Pass.MAX_PAGES] = 0
   try {
     for (;;) {
       const nr = next_stretch(wbc, onWait)
       if (nr === 0) return wbc.error
 
-      const first = Pass.SLOTS + words[Pass.AHEAD_FIRST]
       let result: number | void
       let done = 0
       wbc.run_ahead()
       do {
-        const slot = words[first + done]
         wbc.done = done
-        wbc.slot = slot
+        slot = stretch[Stretch.SLOTS + done]
         in_hand = folios[slot] as Folio
         result = writepage(in_hand)
       } while ((result === undefined || result === 0) && space.ahead === wbc && ++done < nr)
       if (done === nr) {
         in_hand = null
-        wbc.done = done
         continue
       }
 
       // Somebody looked, or the write failed. Now the rest of the batch is written folio by folio.
       space.settle()
       wbc.folio = in_hand
-      wbc.done = 0
-      let folio: Folio | null = in_hand
-      end_write(folio, result)
+      wbc.slot = slot
+      wbc.error = check_written(wbc, result)
+      in_hand = null
+      folio_end_write(space, slot, wbc.folio, wbc.error)
       while (words[Pass.BATCH_I] < words[Pass.BATCH_NR]) {
-        folio = next_folio(wbc, onWait)
+        const folio = next_folio(wbc, onWait)
         if (folio === null) return wbc.error
+        slot = wbc.slot
         in_hand = folio
-        end_write(folio, writepage(folio))
+        result = writepage(folio)
+        wbc.error = check_written(wbc, result)
+        in_hand = null
+        folio_end_write(space, slot, folio, wbc.error)
       }
     }
   } finally {
+    // Still ahead: the call that was to end the stretch threw, where the stack ends.
+    if (space.ahead === wbc) in_hand = folios[slot] as Folio
     if (in_hand !== null) {
       space.settle()
-      folio_end_write(space, wbc.slot, in_hand, FAILED)
+      folio_end_write(space, slot, in_hand, FAILED)
     }
     end_pass(wbc)
   }
 }
 
+/** The callback returned, and nothing is ahead: its result as an error, if the pass may go on. */
+function check_written(wbc: WritebackPass, result: number | void): number {
+  check_current(wbc)
+  return checkResult(result)
+}
+
 /** The next extent, with the hook called where the pass is blocked. Takes the pass off its control at its end. */
-function next_extent(wbc: WritebackPass, max_pages: number, onWait: api.WaitHook | undefined): boolean {
-  let found = writeback_get_extent(wbc, max_pages)
+function next_extent(wbc: WritebackPass, onWait: api.WaitHook | undefined): boolean {
+  let found = writeback_get_extent(wbc)
   while (wbc.blocked !== null) {
     wait_on_blocked(wbc, onWait)
-    found = writeback_get_extent(wbc, max_pages)
+    found = writeback_get_extent(wbc)
   }
   if (!found) end_pass(wbc)
   return found
@@ -277,10 +280,17 @@ export function write_extents(
 ): number {
   const wbc = begin_pass(space, control, true, true)
   let in_hand = false
+  wbc.block.words[Pass.MAX_PAGES] = max_pages
   try {
-    while (next_extent(wbc, max_pages, onWait)) {
+    while (next_extent(wbc, onWait)) {
       in_hand = true
+      wbc.run_ahead()
       const result = write_extent(wbc, write)
+      // As it mostly goes: the next call ends it.
+      if ((result === undefined || result === 0) && space.ahead === wbc) {
+        in_hand = false
+        continue
+      }
       check_current(wbc)
       wbc.error = checkResult(result)
       in_hand = false
@@ -288,7 +298,10 @@ export function write_extents(
     }
     return wbc.error
   } finally {
-    if (in_hand && space.open) writeback_end_extent(wbc, FAILED)
+    if ((in_hand || space.ahead === wbc) && space.open) {
+      space.settle()
+      writeback_end_extent(wbc, FAILED)
+    }
     end_pass(wbc)
   }
 }

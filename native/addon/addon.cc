@@ -111,7 +111,7 @@ constexpr struct call calls_with_arguments[] = {
 	{"closeMapping", closeMapping},
 	{"addChunk", takeMemory<instance_add_chunk, FOLIO_CHUNK_BYTES>},
 	{"openPass", takeMemory<instance_open_pass, PASS_BYTES>},
-	{"openExtent", takeMemory<instance_open_extent, EXTENT_BYTES>},
+	{"openStretch", takeMemory<instance_open_stretch, STRETCH_BYTES>},
 };
 
 // create(control): the calls, over a control block of the caller's own. Undefined if there is no

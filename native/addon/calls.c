@@ -36,13 +36,23 @@ struct control {
 	uint32_t slots[FOLIO_BATCH_SIZE];
 };
 
-struct extent_block {
+/**
+ * struct stretch - folios that a pass hands to TypeScript together
+ * @index: of an extent, the first page
+ * @nr_pages: of an extent, how many pages
+ * @nr_folios: how many folios
+ * @slots: the folios; those of an extent only once they are asked for
+ * @ahead: what the core has of them as long as nobody looks
+ * @held: the extent, once somebody did
+ */
+struct stretch {
 	double index;
 	double nr_pages;
 	uint32_t nr_folios;
 	uint32_t unused;
-	uint32_t slots[WRITEBACK_EXTENT_MAX_PAGES];
-	struct writeback_extent extent;
+	uint32_t slots[WRITEBACK_AHEAD_SIZE];
+	struct writeback_ahead ahead;
+	struct writeback_extent held;
 };
 
 /**
@@ -53,12 +63,11 @@ struct extent_block {
  * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
  * @start: first page of the range
  * @end: last page of the range
- * @max_pages: the most pages of an extent
- * @done: how many folios of the stretch were written
- * @ahead: the stretch that was taken
+ * @max_pages: the most pages of an extent; 0 where folios are written one by one
  * @slots: the folios of wbc.fbatch. TypeScript takes the next one by itself in the common case, and
  *	advances wbc.fbatch.i
- * @extent: room for an extent, if TypeScript gave any
+ * @done: how many folios of the stretch were written
+ * @stretch: room for stretches, if TypeScript gave any
  */
 struct pass {
 	int32_t error;
@@ -73,8 +82,7 @@ struct pass {
 	uint32_t slots[FOLIO_BATCH_SIZE];
 	uint32_t done;
 	struct writeback_control wbc;
-	struct writeback_ahead ahead;
-	struct extent_block *extent;
+	struct stretch *stretch;
 };
 
 /* lib/native/layout.ts has these numbers. */
@@ -84,15 +92,14 @@ static_assert(offsetof(struct control, slot) == 2 * 4, "layout.ts");
 static_assert(offsetof(struct control, index) == 4 * 8, "layout.ts");
 static_assert(offsetof(struct control, slots) == 16 * 4, "layout.ts");
 static_assert(sizeof(struct control) <= CONTROL_BYTES, "layout.ts");
-static_assert(offsetof(struct extent_block, nr_folios) == 4 * 4, "layout.ts");
-static_assert(offsetof(struct extent_block, slots) == 6 * 4, "layout.ts");
-static_assert(sizeof(struct extent_block) <= EXTENT_BYTES, "layout.ts");
+static_assert(offsetof(struct stretch, nr_folios) == 4 * 4, "layout.ts");
+static_assert(offsetof(struct stretch, slots) == 6 * 4, "layout.ts");
+static_assert(sizeof(struct stretch) <= STRETCH_BYTES, "layout.ts");
 static_assert(offsetof(struct pass, nr_to_write) == 2 * 8, "layout.ts");
 static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
 static_assert(offsetof(struct pass, slots) == 12 * 4, "layout.ts");
 static_assert(offsetof(struct pass, wbc.fbatch.nr) == 62 * 4, "layout.ts");
 static_assert(offsetof(struct pass, wbc.fbatch.i) == 63 * 4, "layout.ts");
-static_assert(offsetof(struct pass, ahead.first) == 126 * 4, "layout.ts");
 static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
 static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
@@ -277,9 +284,13 @@ void instance_open_pass(struct instance *instance, void *pass)
 	mapping->passes[mapping->nr_passes++] = pass;
 }
 
-void instance_open_extent(struct instance *instance, void *extent)
+/* The memory is zero. */
+void instance_open_stretch(struct instance *instance, void *stretch)
 {
-	current_pass(instance)->extent = extent;
+	struct pass *pass = current_pass(instance);
+
+	pass->stretch = stretch;
+	writeback_begin_ahead(&pass->stretch->ahead);
 }
 
 /* What every call begins with. The tree is told of the marks before anybody looks at them. */
@@ -421,6 +432,8 @@ static napi_value begin_pass(napi_env env, napi_callback_info info)
 		/* No lookup leaves this index, so that pass_out() sees the first one. */
 		.index = UINT64_MAX - 1,
 	};
+	if (pass->stretch != NULL)
+		writeback_begin_ahead(&pass->stretch->ahead);
 	return NULL;
 }
 
@@ -474,55 +487,79 @@ static napi_value next_folios(napi_env env, napi_callback_info info)
 	const struct instance *instance = enter(env, info);
 	struct address_space *mapping = &current_mapping(instance)->mapping;
 	struct pass *pass = current_pass(instance);
+	struct stretch *stretch = pass->stretch;
+	struct writeback_ahead *ahead = &stretch->ahead;
 	pgoff_t before = pass->wbc.index;
 	struct folio *folio = NULL;
 
 	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	if (pass->done != 0)
-		folio = writeback_end_ahead(mapping, &pass->wbc, &pass->ahead);
+	if (ahead->nr != 0)
+		folio = writeback_end_ahead(mapping, &pass->wbc, ahead);
 	else if (pass->slot != FOLIO_NO_SLOT)
 		folio = folio_of_slot(&mapping->pool, pass->slot);
 	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
-	pass->ahead.nr = 0;
-	if (folio != NULL)
-		writeback_take_ahead(mapping, &pass->wbc, &pass->ahead);
+	if (folio != NULL) {
+		writeback_look_ahead(mapping, &pass->wbc, ahead);
+		stretch->nr_folios = ahead->nr;
+		for (uint32_t i = 0; i < ahead->nr; i++)
+			stretch->slots[i] = ahead->folios[i]->slot;
+	}
 	pass_out(pass, before, folio != NULL);
 	return NULL;
 }
 
-/* Somebody might look, in the callback for the folio behind the @done that were written. */
+/*
+ * Somebody might look: in the callback for the folio behind the @done that were written, or in that
+ * for the extent.
+ */
 static napi_value settle(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
+	struct address_space *mapping = &current_mapping(instance)->mapping;
 	struct pass *pass = current_pass(instance);
+	struct stretch *stretch = pass->stretch;
+	pgoff_t before = pass->wbc.index;
 
 	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	writeback_settle_ahead(&current_mapping(instance)->mapping, &pass->wbc, &pass->ahead,
-			       pass->done);
-	pass_out(pass, pass->wbc.index, true);
+	if (pass->max_pages != 0)
+		writeback_hold_extent(mapping, &pass->wbc, &stretch->ahead, &stretch->held);
+	else
+		writeback_settle_ahead(mapping, &pass->wbc, &stretch->ahead, pass->done, 1);
+	pass_out(pass, before, true);
 	return NULL;
 }
 
+/* The last extent was written unseen, or ended; the next one. */
 static napi_value get_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
 	struct address_space *mapping = &current_mapping(instance)->mapping;
 	struct pass *pass = current_pass(instance);
-	struct extent_block *block = pass->extent;
+	struct stretch *stretch = pass->stretch;
+	struct writeback_ahead *ahead = &stretch->ahead;
 	bool found;
 
 	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	found = writeback_get_extent(mapping, &pass->wbc, &block->extent, pass->max_pages,
-				     &pass->error);
+	found = writeback_get_extent_ahead(mapping, &pass->wbc, ahead, &stretch->held,
+					   pass->max_pages, &pass->error);
 	if (found) {
-		block->index = (double)block->extent.index;
-		block->nr_pages = (double)block->extent.nr_pages;
-		block->nr_folios = block->extent.nr_folios;
-		for (uint32_t i = 0; i < block->nr_folios; i++)
-			block->slots[i] = block->extent.folios[i]->slot;
+		stretch->index = (double)folio_index(ahead->folios[0]);
+		stretch->nr_pages = (double)ahead->nr_pages;
+		stretch->nr_folios = ahead->nr;
 	}
 	/* TypeScript takes extents from here only, never from the batch. */
 	pass_out(pass, pass->wbc.index, found);
+	return NULL;
+}
+
+/* Somebody wants to know the folios of the extent in hand. */
+static napi_value get_extent_folios(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct stretch *stretch = current_pass(instance)->stretch;
+
+	for (uint32_t i = 0; i < stretch->nr_folios; i++)
+		stretch->slots[i] = stretch->ahead.folios[i]->slot;
 	return NULL;
 }
 
@@ -531,7 +568,7 @@ static napi_value end_extent(napi_env env, napi_callback_info info)
 	const struct instance *instance = enter(env, info);
 	const struct pass *pass = current_pass(instance);
 
-	writeback_end_extent(&current_mapping(instance)->mapping, &pass->extent->extent,
+	writeback_end_extent(&current_mapping(instance)->mapping, &pass->stretch->held,
 			     pass->error);
 	return NULL;
 }
@@ -545,9 +582,9 @@ static napi_value release_pass(napi_env env, napi_callback_info info)
 
 	folio_batch_release(mapping, &pass->wbc.fbatch);
 	pass->wbc.blocked = NULL;
-	if (pass->extent != NULL && pass->extent->extent.nr_folios != 0) {
-		folio_put(mapping, pass->extent->extent.folios[0]);
-		pass->extent->extent.nr_folios = 0;
+	if (pass->stretch != NULL && pass->stretch->held.nr_folios != 0) {
+		folio_put(mapping, pass->stretch->held.folios[0]);
+		pass->stretch->held.nr_folios = 0;
 	}
 	return NULL;
 }
@@ -568,6 +605,7 @@ const struct call calls[] = {
 	{"writebackIterAhead", next_folios},
 	{"settleAhead", settle},
 	{"getExtent", get_extent},
+	{"getExtentFolios", get_extent_folios},
 	{"endExtent", end_extent},
 	{"releasePass", release_pass},
 };

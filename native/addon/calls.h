@@ -23,12 +23,12 @@ extern "C" {
 #endif
 
 /* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256
-#define PASS_BYTES 576
-#define EXTENT_BYTES 12416
+#define PASS_BYTES 512
+#define STRETCH_BYTES 20560
 #define DEFERRED_BYTES 1024
 #define FOLIO_CHUNK_BYTES 24576
 
@@ -44,7 +44,7 @@ void mapping_free(struct mapping *mapping);
 /* What follows is about the mapping, and the pass, that the control block names. */
 void instance_add_chunk(struct instance *instance, void *chunk);
 void instance_open_pass(struct instance *instance, void *pass);
-void instance_open_extent(struct instance *instance, void *extent);
+void instance_open_stretch(struct instance *instance, void *stretch);
 
 /* Callbacks whose data is the instance. */
 struct call {

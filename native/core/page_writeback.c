@@ -69,7 +69,7 @@ static bool folio_prepare_writeback(struct address_space *mapping, struct writeb
 	return folio_clear_dirty_for_io(folio);
 }
 
-static xa_mark_t wbc_to_tag(const struct writeback_control *wbc)
+xa_mark_t wbc_to_tag(const struct writeback_control *wbc)
 {
 	if (wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages)
 		return PAGECACHE_TAG_TOWRITE;
@@ -77,7 +77,7 @@ static xa_mark_t wbc_to_tag(const struct writeback_control *wbc)
 }
 
 /* The last page of the pass. */
-static pgoff_t wbc_end(const struct address_space *mapping, const struct writeback_control *wbc)
+pgoff_t wbc_end(const struct address_space *mapping, const struct writeback_control *wbc)
 {
 	if (wbc->range_cyclic)
 		return UINT64_MAX;

@@ -57,6 +57,8 @@ int write_cache_pages(struct address_space *mapping, struct writeback_control *w
 		      writepage_t writepage, void *data);
 bool folio_redirty_for_writepage(struct address_space *mapping, struct writeback_control *wbc,
 				 struct folio *folio);
+xa_mark_t wbc_to_tag(const struct writeback_control *wbc);
+pgoff_t wbc_end(const struct address_space *mapping, const struct writeback_control *wbc);
 bool writeback_fill_batch(struct address_space *mapping, struct writeback_control *wbc);
 
 #endif

@@ -166,3 +166,60 @@ void writeback_end_extent(struct address_space *mapping, struct writeback_extent
 	extent->folios[0] = last;
 	extent->nr_folios = 1;
 }
+
+/**
+ * writeback_get_extent_ahead - writeback_get_extent(), for a host that pays for every call
+ * @mapping: the page cache, not shared
+ * @wbc: the pass
+ * @ahead: in: the stretch that was returned last; it was written, unless it was held; out: the next
+ *	one, contiguous
+ * @held: in: what was held and ended of the extent that was returned last; out: nothing
+ * @max_pages: as for writeback_get_extent()
+ * @error: as for writeback_get_extent()
+ *
+ * If anything might look at a folio, a mark or the pass before the extent is written, or the write
+ * fails, it is to be held first.
+ *
+ * Return: as writeback_get_extent().
+ */
+bool writeback_get_extent_ahead(struct address_space *mapping, struct writeback_control *wbc,
+				struct writeback_ahead *ahead, struct writeback_extent *held,
+				uint64_t max_pages, int *error)
+{
+	struct folio *last = NULL;
+	struct folio *folio;
+
+	if (ahead->nr != 0)
+		last = writeback_end_ahead(mapping, wbc, ahead);
+	else if (held->nr_folios != 0)
+		last = held->folios[0];
+	folio = writeback_iter(mapping, wbc, last, error);
+	if (wbc->blocked != NULL)
+		return false;
+	if (held->nr_folios != 0)
+		folio_put(mapping, last);
+	held->nr_folios = 0;
+	if (folio == NULL)
+		return false;
+	writeback_look_ahead_contiguous(mapping, wbc, ahead, max_pages);
+	*error = 0;
+	return true;
+}
+
+/**
+ * writeback_hold_extent - make everything as if writeback_get_extent() had returned the stretch
+ * @mapping: the page cache
+ * @wbc: the pass
+ * @ahead: a stretch that writeback_get_extent_ahead() returned; none afterwards
+ * @held: the extent; to be ended with writeback_end_extent()
+ */
+void writeback_hold_extent(struct address_space *mapping, struct writeback_control *wbc,
+			   struct writeback_ahead *ahead, struct writeback_extent *held)
+{
+	assert(held->nr_folios == 0);
+	held->index = folio_index(ahead->folios[0]);
+	held->nr_pages = 0;
+	for (uint32_t i = 0; i < ahead->nr; i++)
+		extent_add(held, ahead->folios[i]);
+	writeback_settle_ahead(mapping, wbc, ahead, 0, ahead->nr);
+}

@@ -5,9 +5,9 @@
 #ifndef WRITEBACK_ITER_WRITEBACK_EXTENT_H
 #define WRITEBACK_ITER_WRITEBACK_EXTENT_H
 
-#include "page_writeback.h"
+#include "writeback_ahead.h"
 
-#define WRITEBACK_EXTENT_MAX_PAGES 1024
+#define WRITEBACK_EXTENT_MAX_PAGES WRITEBACK_AHEAD_SIZE
 
 /**
  * struct writeback_extent - folios that are locked, cleared for I/O and contiguous
@@ -28,5 +28,10 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 void writeback_end_folios(struct address_space *mapping, struct folio *const *folios, uint32_t nr);
 void writeback_end_extent(struct address_space *mapping, struct writeback_extent *extent,
 			  int error);
+bool writeback_get_extent_ahead(struct address_space *mapping, struct writeback_control *wbc,
+				struct writeback_ahead *ahead, struct writeback_extent *held,
+				uint64_t max_pages, int *error);
+void writeback_hold_extent(struct address_space *mapping, struct writeback_control *wbc,
+			   struct writeback_ahead *ahead, struct writeback_extent *held);
 
 #endif

@@ -469,6 +469,24 @@ static uint64_t node_mask(const struct xa_node *node, uint64_t max)
 }
 
 /**
+ * xas_marked_bits - the marked entries that can be had without a step: a bit a slot
+ * @xas: at an entry that xas_find_marked() found
+ * @max: the last index that an entry may begin at
+ * @mark: the mark
+ *
+ * Return: the entry's bit and, in a lowest node, those of the marked entries behind it.
+ */
+uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark)
+{
+	const struct xa_node *node = xas->xa_node;
+
+	/* Only in a lowest node is every marked slot an entry. */
+	if (node->shift != 0)
+		return UINT64_C(1) << xas->xa_offset;
+	return node->marks[mark] & (~UINT64_C(0) << xas->xa_offset) & node_mask(node, max);
+}
+
+/**
  * xas_copy_mark - set one mark on all entries that bear another
  * @xas: where to start: an entry that covers the index counts, wherever it begins
  * @max: the last index that an entry may begin at
@@ -486,12 +504,9 @@ bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t
 
 	while (xas_find_marked_slot(xas, max, from)) {
 		struct xa_node *node = xas->xa_node;
-		uint64_t bits = UINT64_C(1) << xas->xa_offset;
+		uint64_t bits = xas_marked_bits(xas, max, from);
 
-		/* Only in a lowest node is every marked slot an entry. */
 		if (node->shift == 0) {
-			bits = node->marks[from] & (~UINT64_C(0) << xas->xa_offset) &
-			       node_mask(node, max);
 			xas->xa_index = node_last(node) + 1;
 			xas->xa_node = NULL;
 		} else {

@@ -149,6 +149,7 @@ void xas_set_marks_up(struct xa_node *node, xa_mark_t mark);
 void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark);
 
 void xas_pause(struct xa_state *xas);
+uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark);
 
 static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
 {

@@ -270,23 +270,31 @@ function dirtyMapping(nrFolios) {
   return mapping
 }
 
+/** A pass that needs no room for stretches. */
+function writeAll(mapping, wbc) {
+  writeCachePages(mapping, wbc, (folio) => {
+    folio.startWriteback()
+    folio.unlock()
+    folio.endWriteback()
+  })
+}
+
 /** A new pass that there is no memory for leaves the one that is unfinished on its control: it goes on. */
 function checkUnfinished(begin, hadPass) {
   const mapping = dirtyMapping(40)
   const wbc = new WritebackControl()
   const error = { value: 0 }
   if (hadPass) {
-    mapping.writePages(wbc, () => {})
+    writeAll(mapping, wbc)
     dirtyAll(mapping)
     // The block of memory of that pass is the next one's, and that of this one is free.
     const other = writebackIter(mapping, new WritebackControl({ rangeStart: 4096 * 39 }), null, error)
     assert.equal(other.index, 39)
-    mapping.writePages(new WritebackControl({ rangeEnd: 0 }), () => {})
+    writeAll(mapping, new WritebackControl({ rangeEnd: 0 }))
     mapping.getFolio(0).markDirty()
   }
   const folio = writebackIter(mapping, wbc, null, error)
-  if (hadPass)
-    mapping.writePages(new WritebackControl({ rangeStart: 4096 * 30, rangeEnd: 4096 * 30 }), () => {})
+  if (hadPass) writeAll(mapping, new WritebackControl({ rangeStart: 4096 * 30, rangeEnd: 4096 * 30 }))
   const before = stateOf([mapping, wbc])
   const attempt = withFailure(0, () => begin(mapping, wbc))
   assert.ok(attempt.failed)

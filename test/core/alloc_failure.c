@@ -304,7 +304,7 @@ static void no_memory_at_all(enum writeback_sync_modes sync_mode)
 {
 	static struct writeback_extent extent;
 	static struct deferred_marks deferred;
-	struct writeback_ahead ahead = {0};
+	struct writeback_ahead ahead;
 	struct folio_batch fbatch;
 	struct folio *folio;
 	pgoff_t start = 0;
@@ -329,10 +329,11 @@ static void no_memory_at_all(enum writeback_sync_modes sync_mode)
 			while (writeback_get_extent(&mapping, &wbc, &extent, 256, &error))
 				writeback_end_extent(&mapping, &extent, 0);
 		} else {
+			writeback_begin_ahead(&ahead);
 			folio = writeback_iter(&mapping, &wbc, NULL, &error);
 			while (folio != NULL) {
 				if (way == 1) {
-					writeback_take_ahead(&mapping, &wbc, &ahead);
+					writeback_look_ahead(&mapping, &wbc, &ahead);
 					folio = writeback_end_ahead(&mapping, &wbc, &ahead);
 				} else {
 					folio_start_writeback(&mapping, folio, false);

@@ -1,178 +1,428 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stretches taken ahead, beside a pass that goes folio by folio: at every point at which somebody
- * looks, all is as there.
+ * Stretches taken ahead, beside a pass that goes folio by folio, or extent by extent: at every
+ * point at which somebody looks, all is as there.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "folio_state.h"
 #include "host.h"
-#include "writeback_ahead.h"
+#include "writeback_extent.h"
 
-#define NR_FOLIOS 40
+#define MAX_FOLIOS 1400
 
 /* The same page cache and pass twice. */
 struct side {
 	struct address_space mapping;
 	struct writeback_control wbc;
-	struct folio *folios[NR_FOLIOS];
-	struct folio *current;
+	struct folio *folios[MAX_FOLIOS];
+	struct writeback_extent extent;
 };
 
-static struct side one_by_one, at_once;
+static struct side plain, ahead_side;
+static struct side *const sides[] = {&plain, &ahead_side};
+static struct writeback_ahead ahead;
+static int nr_folios;
 
-/* What stands in the way of the pass, or limits it. */
-struct scene {
-	enum writeback_sync_modes sync_mode;
-	int64_t nr_to_write;
-	int locked;
-	int under_writeback;
-	int clean;
-};
+#define for_each_side(side) for (int n = 0; n < 2 && (side = sides[n], true); n++)
 
-static void begin_side(struct side *side, const struct scene *scene)
+static uint32_t random_state;
+
+/* From 0 to @n - 1. */
+static uint32_t below(uint32_t n)
 {
-	int error;
-
-	address_space_init(&side->mapping, PAGE_SHIFT, false, &host_ops);
-	side->wbc = (struct writeback_control){.nr_to_write = scene->nr_to_write,
-					       .range_end = INT64_MAX,
-					       .sync_mode = scene->sync_mode};
-	for (int i = 0; i < NR_FOLIOS; i++) {
-		unsigned int order = i % 3 == 0 ? 1 : 0;
-
-		side->folios[i] = host_add_folio(&side->mapping, (pgoff_t)i * 4, order);
-		folio_mark_dirty(&side->mapping, side->folios[i]);
-	}
-	CHECK(folio_trylock(side->folios[scene->under_writeback]));
-	folio_start_writeback(&side->mapping, side->folios[scene->under_writeback], true);
-	folio_unlock(&side->mapping, side->folios[scene->under_writeback]);
-	side->current = writeback_iter(&side->mapping, &side->wbc, NULL, &error);
-	CHECK(side->current == side->folios[0]);
-	CHECK(folio_trylock(side->folios[scene->locked]));
-	/* After the lookup, so that the pass comes to it. */
-	CHECK(folio_trylock(side->folios[scene->clean]));
-	folio_clear_dirty_for_io(side->folios[scene->clean]);
-	folio_unlock(&side->mapping, side->folios[scene->clean]);
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) % n;
 }
 
-static void begin(const struct scene *scene)
+static void begin(enum writeback_sync_modes sync_mode, int64_t nr_to_write)
 {
+	struct side *side;
+
 	host_ops.wait = NULL;
-	begin_side(&one_by_one, scene);
-	begin_side(&at_once, scene);
+	nr_folios = 0;
+	writeback_begin_ahead(&ahead);
+	for_each_side(side)
+	{
+		address_space_init(&side->mapping, PAGE_SHIFT, false, &host_ops);
+		side->extent.nr_folios = 0;
+		side->wbc = (struct writeback_control){
+			.nr_to_write = nr_to_write, .range_end = INT64_MAX, .sync_mode = sync_mode};
+	}
 }
 
-static void end(const struct scene *scene)
+static void add_dirty(pgoff_t index, unsigned int order)
 {
-	struct side *sides[] = {&one_by_one, &at_once};
+	struct side *side;
 
-	for (int i = 0; i < 2; i++) {
-		struct side *side = sides[i];
+	CHECK(nr_folios < MAX_FOLIOS);
+	for_each_side(side)
+	{
+		side->folios[nr_folios] = host_add_folio(&side->mapping, index, order);
+		folio_mark_dirty(&side->mapping, side->folios[nr_folios]);
+	}
+	nr_folios++;
+}
 
+static void add_dense(int nr)
+{
+	for (int i = 0; i < nr; i++)
+		add_dirty((pgoff_t)i, 0);
+}
+
+static void end(void)
+{
+	struct side *side;
+
+	for_each_side(side)
+	{
+		CHECK(side->extent.nr_folios == 0);
 		folio_batch_release(&side->mapping, &side->wbc.fbatch);
-		folio_unlock(&side->mapping, side->folios[scene->locked]);
-		folio_end_writeback(&side->mapping, side->folios[scene->under_writeback]);
+		for (int i = 0; i < nr_folios; i++) {
+			if (folio_test_locked(side->folios[i]))
+				folio_unlock(&side->mapping, side->folios[i]);
+			if (folio_test_writeback(side->folios[i]))
+				folio_end_writeback(&side->mapping, side->folios[i]);
+			CHECK(side->folios[i]->refcount == 1);
+		}
 		host_check_tree(&side->mapping);
 		host_mapping_destroy(&side->mapping);
 	}
 	CHECK(host_allocated == 0);
 }
 
+/* Nobody can tell the two sides from each other. */
 static void compare(void)
 {
-	CHECK(one_by_one.wbc.nr_to_write == at_once.wbc.nr_to_write);
-	CHECK(one_by_one.wbc.fbatch.i == at_once.wbc.fbatch.i);
-	CHECK(one_by_one.wbc.fbatch.nr == at_once.wbc.fbatch.nr);
-	for (int i = 0; i < NR_FOLIOS; i++) {
-		const struct folio *a = one_by_one.folios[i], *b = at_once.folios[i];
+	const struct writeback_control *a = &plain.wbc, *b = &ahead_side.wbc;
 
-		CHECK(state_of(a) == state_of(b) && marks_of(a) == marks_of(b));
-		CHECK(a->refcount == b->refcount);
+	CHECK(a->nr_to_write == b->nr_to_write && a->index == b->index);
+	CHECK(a->fbatch.i == b->fbatch.i && a->fbatch.nr == b->fbatch.nr);
+	for (uint32_t i = 0; i < a->fbatch.nr; i++)
+		CHECK(folio_index(a->fbatch.folios[i]) == folio_index(b->fbatch.folios[i]));
+	for (int i = 0; i < nr_folios; i++) {
+		const struct folio *folio = plain.folios[i], *other = ahead_side.folios[i];
+
+		CHECK(state_of(folio) == state_of(other) && marks_of(folio) == marks_of(other));
+		CHECK(folio->refcount == other->refcount);
 	}
 }
 
-static void write_current(struct side *side)
+static void write_folio(struct address_space *mapping, struct folio *folio)
 {
-	folio_start_writeback(&side->mapping, side->current, false);
-	folio_unlock(&side->mapping, side->current);
-	folio_end_writeback(&side->mapping, side->current);
+	folio_start_writeback(mapping, folio, false);
+	folio_unlock(mapping, folio);
+	folio_end_writeback(mapping, folio);
 }
 
-static void step_one_by_one(void)
+/* What anybody may do to folios while a pass is on. */
+static void meddle(void)
 {
+	int i = (int)below((uint32_t)nr_folios);
+	uint32_t what = below(4);
+	struct side *side;
+
+	for_each_side(side)
+	{
+		struct folio *folio = side->folios[i];
+		pgoff_t index = folio_index(folio);
+		unsigned int order = folio_order(folio);
+
+		if (what == 0)
+			folio_trylock(folio);
+		else if (what == 1 && filemap_remove_folio(&side->mapping, folio) == 0)
+			side->folios[i] = host_add_folio(&side->mapping, index, order);
+		if (what != 0)
+			folio_mark_dirty(&side->mapping, side->folios[i]);
+	}
+}
+
+/* What both passes wait for happens. */
+static void unblock(void)
+{
+	struct side *side;
+
+	CHECK(folio_index(plain.wbc.blocked) == folio_index(ahead_side.wbc.blocked));
+	CHECK(plain.wbc.blocked_on == ahead_side.wbc.blocked_on);
+	for_each_side(side)
+	{
+		if (side->wbc.blocked_on == PG_locked)
+			folio_unlock(&side->mapping, side->wbc.blocked);
+		else
+			folio_end_writeback(&side->mapping, side->wbc.blocked);
+	}
+}
+
+/* The next folio of both passes, which have the same one in hand. */
+static bool next(struct folio *hands[2], int error)
+{
+	do {
+		int errors[] = {error, error};
+		struct side *side;
+
+		for_each_side(side)
+		{
+			hands[n] = writeback_iter(&side->mapping, &side->wbc, hands[n], &errors[n]);
+		}
+		CHECK(errors[0] == errors[1] && (hands[0] == NULL) == (hands[1] == NULL));
+		if (plain.wbc.blocked == NULL)
+			break;
+		CHECK(ahead_side.wbc.blocked != NULL);
+		unblock();
+	} while (true);
+	CHECK(ahead_side.wbc.blocked == NULL);
+	compare();
+	return hands[0] != NULL;
+}
+
+/* The plain pass comes to this folio of the stretch, with those before it written. */
+static struct folio *write_up_to(struct folio *folio, uint32_t done)
+{
+	for (uint32_t i = 0; i < done; i++) {
+		int error = 0;
+
+		write_folio(&plain.mapping, folio);
+		folio = writeback_iter(&plain.mapping, &plain.wbc, folio, &error);
+		CHECK(folio != NULL && folio_index(folio) == folio_index(ahead.folios[i + 1]));
+	}
+	return folio;
+}
+
+/* Sometimes the write fails. */
+static int end_write(struct folio *hands[2], bool may_fail)
+{
+	bool fails = may_fail && below(20) == 0;
+	struct side *side;
+
+	for_each_side(side)
+	{
+		if (fails) {
+			folio_mark_dirty(&side->mapping, hands[n]);
+			folio_unlock(&side->mapping, hands[n]);
+		} else {
+			write_folio(&side->mapping, hands[n]);
+		}
+	}
+	return fails ? -EIO : 0;
+}
+
+static void pass_by_folios(void)
+{
+	struct folio *hands[] = {NULL, NULL};
 	int error = 0;
 
-	write_current(&one_by_one);
-	one_by_one.current =
-		writeback_iter(&one_by_one.mapping, &one_by_one.wbc, one_by_one.current, &error);
-	CHECK(one_by_one.current != NULL);
-}
+	while (next(hands, error)) {
+		uint32_t seen;
 
-/* @nr folios can be had at once. Each time, somebody looks after @done of them were written. */
-static void test(const struct scene *scene, uint32_t nr)
-{
-	for (uint32_t done = 0; done < nr; done++) {
-		struct writeback_ahead ahead;
-
-		begin(scene);
-		writeback_take_ahead(&at_once.mapping, &at_once.wbc, &ahead);
-		CHECK(ahead.first == 0 && ahead.nr == nr);
-		for (uint32_t i = 0; i < nr; i++) {
-			CHECK(state_of(at_once.folios[i]) == PG_locked);
-			CHECK((marks_of(at_once.folios[i]) & DIRTY) != 0);
-		}
-		writeback_settle_ahead(&at_once.mapping, &at_once.wbc, &ahead, done);
-		CHECK(ahead.first == done && ahead.nr == 1);
-		for (uint32_t i = 0; i < done; i++)
-			step_one_by_one();
-		compare();
-
-		/* The folio in hand alone; then what is behind it once more. */
-		at_once.current = writeback_end_ahead(&at_once.mapping, &at_once.wbc, &ahead);
-		CHECK(ahead.nr == 0 && at_once.current == at_once.folios[done]);
-		write_current(&one_by_one);
-		compare();
-		if (done + 1 == nr) {
-			end(scene);
+		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+		CHECK(ahead.nr > 0 && ahead.nr <= WRITEBACK_AHEAD_BATCHES * FOLIO_BATCH_SIZE);
+		CHECK(ahead.folios[0] == hands[1]);
+		/* Somebody looks while this one is written, if there are so many. */
+		seen = below(2 * ahead.nr);
+		error = 0;
+		if (seen >= ahead.nr) {
+			hands[0] = write_up_to(hands[0], ahead.nr - 1);
+			write_folio(&plain.mapping, hands[0]);
+			hands[1] =
+				writeback_end_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+			CHECK(ahead.nr == 0 && folio_index(hands[0]) == folio_index(hands[1]));
 			continue;
 		}
-		{
-			int error = 0;
-
-			at_once.current = writeback_iter(&at_once.mapping, &at_once.wbc,
-							 at_once.current, &error);
-			CHECK(at_once.current == at_once.folios[done + 1] && error == 0);
-			one_by_one.current = writeback_iter(&one_by_one.mapping, &one_by_one.wbc,
-							    one_by_one.current, &error);
-		}
-		writeback_take_ahead(&at_once.mapping, &at_once.wbc, &ahead);
-		CHECK(ahead.first == done + 1 && ahead.nr == nr - done - 1);
-		at_once.current = writeback_end_ahead(&at_once.mapping, &at_once.wbc, &ahead);
-		CHECK(ahead.nr == 0 && at_once.current == at_once.folios[nr - 1]);
-		for (uint32_t i = done + 2; i < nr; i++)
-			step_one_by_one();
-		write_current(&one_by_one);
+		hands[0] = write_up_to(hands[0], seen);
+		hands[1] = ahead.folios[seen];
+		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, seen, 1);
+		CHECK(ahead.nr == 0 && ahead.batches == 1);
+		CHECK(state_of(hands[1]) == PG_locked);
 		compare();
-		end(scene);
+		error = end_write(hands, true);
+		for (uint32_t i = below(4); i > 0; i--)
+			meddle();
 	}
+}
+
+static void pass_by_extents(uint64_t max_pages)
+{
+	int errors[] = {0, 0};
+
+	for (;;) {
+		int error = 0;
+		bool found = writeback_get_extent(&plain.mapping, &plain.wbc, &plain.extent,
+						  max_pages, &errors[0]);
+
+		CHECK(writeback_get_extent_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead,
+						 &ahead_side.extent, max_pages,
+						 &errors[1]) == found);
+		CHECK(errors[0] == errors[1]);
+		if (plain.wbc.blocked != NULL) {
+			unblock();
+			continue;
+		}
+		if (!found)
+			break;
+		CHECK(ahead.nr == plain.extent.nr_folios);
+		CHECK(ahead.nr_pages == plain.extent.nr_pages);
+		CHECK(folio_index(ahead.folios[0]) == plain.extent.index);
+		if (below(2) == 0) {
+			writeback_hold_extent(&ahead_side.mapping, &ahead_side.wbc, &ahead,
+					      &ahead_side.extent);
+			CHECK(ahead.nr == 0 && ahead_side.extent.index == plain.extent.index);
+			CHECK(ahead_side.extent.nr_folios == plain.extent.nr_folios);
+			CHECK(ahead_side.extent.nr_pages == plain.extent.nr_pages);
+			compare();
+			for (uint32_t i = below(4); i > 0; i--)
+				meddle();
+			if (below(10) == 0)
+				error = -EIO;
+			writeback_end_extent(&ahead_side.mapping, &ahead_side.extent, error);
+		}
+		writeback_end_extent(&plain.mapping, &plain.extent, error);
+		errors[0] = errors[1] = error;
+	}
+	compare();
+}
+
+/* Folios in a row, with holes, of one size or several; some locked, clean or under writeback. */
+static void random_folios(void)
+{
+	static const unsigned int largest[] = {0, 0, 0, 2, 5, 7, 12};
+	unsigned int max_order = largest[below(7)];
+	uint32_t hole_one_in = 1 + below(200);
+	uint32_t busy_one_in = 10 + below(400);
+	pgoff_t index = below(130);
+
+	for (uint32_t i = 10 + below(300); i > 0; i--) {
+		unsigned int order = below(3) == 0 ? below(max_order + 1) : 0;
+		struct side *side;
+		uint32_t what;
+
+		index = (index + (UINT64_C(1) << order) - 1) >> order << order;
+		add_dirty(index, order);
+		index += UINT64_C(1) << order;
+		if (below(hole_one_in) == 0)
+			index += below(100);
+		if (below(busy_one_in) != 0)
+			continue;
+		what = below(3);
+		for_each_side(side)
+		{
+			struct folio *folio = side->folios[nr_folios - 1];
+
+			CHECK(folio_trylock(folio));
+			if (what == 0)
+				continue;
+			if (what == 1)
+				folio_clear_dirty_for_io(folio);
+			else
+				folio_start_writeback(&side->mapping, folio, true);
+			folio_unlock(&side->mapping, folio);
+		}
+	}
+}
+
+static void test_random(uint32_t seed)
+{
+	static const int64_t budgets[] = {INT64_MAX, 1, 30, 31, 32, 63, 100, 400};
+	static const uint64_t max_pages[] = {1,	 2,   31,  62,
+					     64, 100, 256, WRITEBACK_EXTENT_MAX_PAGES};
+
+	random_state = seed;
+	begin(below(2) == 0 ? WB_SYNC_ALL : WB_SYNC_NONE, budgets[below(8)]);
+	ahead.batches = 1U << below(6);
+	random_folios();
+	if (below(2) == 0)
+		pass_by_folios();
+	else
+		pass_by_extents(max_pages[below(8)]);
+	end();
+}
+
+/* How many folios the stretches have that nobody looks into, one after another. */
+static void expect_stretches(const uint32_t *nrs)
+{
+	int error = 0;
+	struct folio *folio = writeback_iter(&ahead_side.mapping, &ahead_side.wbc, NULL, &error);
+
+	for (; *nrs != 0; nrs++) {
+		CHECK(folio != NULL);
+		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+		CHECK(ahead.nr == *nrs && ahead.nr_pages == *nrs);
+		folio = writeback_end_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+		folio = writeback_iter(&ahead_side.mapping, &ahead_side.wbc, folio, &error);
+	}
+	CHECK(folio == NULL && error == 0);
+}
+
+static void test_lengths(void)
+{
+	begin(WB_SYNC_ALL, 1);
+	add_dense(1400);
+	expect_stretches((const uint32_t[]){31, 62, 124, 248, 496, 439, 0});
+	CHECK(ahead.batches == WRITEBACK_AHEAD_BATCHES);
+	CHECK(ahead_side.wbc.nr_to_write == 1 - 1400);
+	CHECK(!mapping_tagged(&ahead_side.mapping, PAGECACHE_TAG_DIRTY));
+	CHECK(!mapping_tagged(&ahead_side.mapping, PAGECACHE_TAG_TOWRITE));
+	end();
+
+	begin(WB_SYNC_ALL, 1);
+	ahead.batches = WRITEBACK_AHEAD_BATCHES;
+	add_dense(1400);
+	expect_stretches((const uint32_t[]){992, 408, 0});
+	end();
+
+	/* As far as the budget goes, in the batch and behind it. */
+	begin(WB_SYNC_NONE, 20);
+	add_dense(100);
+	expect_stretches((const uint32_t[]){20, 0});
+	CHECK(ahead_side.wbc.nr_to_write == 0);
+	end();
+	begin(WB_SYNC_NONE, 40);
+	ahead.batches = 2;
+	add_dense(100);
+	expect_stretches((const uint32_t[]){40, 0});
+	end();
+
+	begin(WB_SYNC_NONE, 80);
+	ahead.batches = 2;
+	add_dense(100);
+	expect_stretches((const uint32_t[]){62, 18, 0});
+	end();
+
+	/* From the middle of a batch to its end. */
+	begin(WB_SYNC_ALL, 1);
+	add_dense(100);
+	{
+		int error = 0;
+		struct folio *folio =
+			writeback_iter(&ahead_side.mapping, &ahead_side.wbc, NULL, &error);
+
+		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+		folio = ahead.folios[10];
+		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, 10, 1);
+		write_folio(&ahead_side.mapping, folio);
+		folio = writeback_iter(&ahead_side.mapping, &ahead_side.wbc, folio, &error);
+		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
+		CHECK(ahead.folios[0] == folio && ahead.nr == 20);
+		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, 0, 1);
+	}
+	end();
+
+	/* To one that is busy, which is passed over, and from behind it to the end of its batch. */
+	begin(WB_SYNC_NONE, 1000);
+	ahead.batches = 4;
+	add_dense(100);
+	CHECK(folio_trylock(ahead_side.folios[40]));
+	folio_start_writeback(&ahead_side.mapping, ahead_side.folios[40], true);
+	folio_unlock(&ahead_side.mapping, ahead_side.folios[40]);
+	expect_stretches((const uint32_t[]){40, 59, 0});
+	end();
 }
 
 int main(void)
 {
-	/* To the end of the batch, whatever the budget. */
-	test(&(struct scene){WB_SYNC_ALL, 1, 35, 36, 37}, FOLIO_BATCH_SIZE);
-	/* To the first that is busy, or needs not be written. */
-	test(&(struct scene){WB_SYNC_ALL, 100, 5, 36, 37}, 5);
-	test(&(struct scene){WB_SYNC_NONE, 100, 35, 7, 37}, 7);
-	test(&(struct scene){WB_SYNC_NONE, 100, 35, 36, 2}, 2);
-	test(&(struct scene){WB_SYNC_ALL, 100, 1, 36, 37}, 1);
-	/* As far as the budget goes: the first has two pages, so do the fourth and the seventh. */
-	test(&(struct scene){WB_SYNC_NONE, 1, 35, 36, 37}, 1);
-	test(&(struct scene){WB_SYNC_NONE, 2, 35, 36, 37}, 1);
-	test(&(struct scene){WB_SYNC_NONE, 3, 35, 36, 37}, 2);
-	test(&(struct scene){WB_SYNC_NONE, 5, 35, 36, 37}, 4);
-	test(&(struct scene){WB_SYNC_NONE, 6, 35, 36, 37}, 4);
+	test_lengths();
+	for (uint32_t seed = 0; seed < 2000; seed++)
+		test_random(seed);
 	printf("nobody sees that a stretch was taken ahead\n");
 	return 0;
 }
