@@ -174,7 +174,8 @@ const programs = {
       }
       await nextTurn()
     }
-    await assertFlat('abandoned mappings', round, { warmUp: 60, rounds: 60, limit: 24 })
+    // A round's are some 5 MiB, so that one left behind of every four shows; a late collection does not.
+    await assertFlat('abandoned mappings', round, { warmUp: 60, rounds: 60, limit: 64 })
     assert(collected > 119 * 200, `${collected} were collected`)
   },
 
