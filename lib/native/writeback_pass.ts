@@ -291,8 +291,7 @@ export function write_extents(
         in_hand = false
         continue
       }
-      check_current(wbc)
-      wbc.error = checkResult(result)
+      wbc.error = check_written(wbc, result)
       in_hand = false
       writeback_end_extent(wbc, wbc.error)
     }

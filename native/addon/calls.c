@@ -284,13 +284,10 @@ void instance_open_pass(struct instance *instance, void *pass)
 	mapping->passes[mapping->nr_passes++] = pass;
 }
 
-/* The memory is zero. */
+/* The memory is zero. It is for a pass that has not begun. */
 void instance_open_stretch(struct instance *instance, void *stretch)
 {
-	struct pass *pass = current_pass(instance);
-
-	pass->stretch = stretch;
-	writeback_begin_ahead(&pass->stretch->ahead);
+	current_pass(instance)->stretch = stretch;
 }
 
 /* What every call begins with. The tree is told of the marks before anybody looks at them. */

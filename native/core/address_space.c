@@ -290,7 +290,7 @@ bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio)
 	uint16_t old = atomic_load_explicit(&folio->flags, memory_order_acquire);
 
 	do {
-		if ((old & (PG_locked | PG_dirty | PG_writeback)) != PG_dirty)
+		if (!can_lock_for_io(old))
 			return false;
 		if (likely((old & PG_shared) == 0)) {
 			if (!folio_in_mapping(folio, mapping))

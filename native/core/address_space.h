@@ -131,6 +131,12 @@ static inline int folio_lock(struct address_space *mapping, struct folio *folio)
 	return likely(folio_trylock(folio)) ? 0 : folio_lock_slow(mapping, folio);
 }
 
+/* Whether folio_trylock_for_io() takes a folio with these flags, if it is in the cache. */
+static inline bool can_lock_for_io(unsigned int flags)
+{
+	return (flags & (PG_locked | PG_dirty | PG_writeback)) == PG_dirty;
+}
+
 /**
  * folio_clear_dirty_for_io - clear the dirty flag of a folio about to be written
  * @folio: the folio, locked
@@ -174,6 +180,13 @@ static inline void folio_set_mark(const struct folio *folio, xa_mark_t tag)
 static inline void folio_clear_mark(const struct folio *folio, xa_mark_t tag)
 {
 	xas_clear_marks(folio->node, folio_bit(folio), tag);
+}
+
+/* These slots of a node were written: start and end of writeback leave them without a mark. */
+static inline void clear_marks_written(struct xa_node *node, uint64_t bits)
+{
+	xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
+	xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
 }
 
 #endif

@@ -40,18 +40,13 @@ struct reach {
 	pgoff_t index; /* where a contiguous one goes on */
 };
 
-static inline bool can_take(const struct folio *folio)
-{
-	return (folio_flags(folio) & (PG_locked | PG_dirty | PG_writeback)) == PG_dirty;
-}
-
 /* Adds a folio that is in the cache, if writeback_iter() would return it next, and at once. */
 static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
 			     struct folio *folio, struct limits limits)
 {
 	uint64_t nr_pages = (uint64_t)folio_nr_pages(folio);
 
-	if (!can_take(folio))
+	if (!can_lock_for_io(folio_flags(folio)))
 		return false;
 	if (reach->nr == limits.max_folios || (int64_t)reach->nr_pages >= limits.nr_to_write)
 		return false;
@@ -122,7 +117,7 @@ static inline uint32_t ahead_add_pages(struct writeback_ahead *ahead, struct rea
 		 * CPU to see the pattern in time. Where they do not, nothing is lost but this.
 		 */
 		__builtin_prefetch((const void *)((uintptr_t)folio + PREFETCH_BYTES));
-		if (!can_take(folio))
+		if (!can_lock_for_io(folio_flags(folio)))
 			break;
 		folios[i] = folio;
 	}
@@ -293,8 +288,7 @@ static void write_unseen(struct folio *const *folios, uint32_t nr)
 			atomic_store_explicit(flags, old & (uint16_t) ~(PG_dirty | PG_locked),
 					      memory_order_relaxed);
 		}
-		xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
-		xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
+		clear_marks_written(node, bits);
 		folios += here;
 		nr -= here;
 	}

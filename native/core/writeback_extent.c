@@ -40,6 +40,24 @@ static struct folio *extent_continue(struct address_space *mapping, struct write
 	return next;
 }
 
+/*
+ * The first folio of the next extent; NULL where the pass is over or blocked. Of the extent before,
+ * only @last was still held, if that, and is no longer, unless the pass is blocked.
+ */
+static struct folio *extent_begin(struct address_space *mapping, struct writeback_control *wbc,
+				  struct writeback_extent *extent, struct folio *last, int *error)
+{
+	struct folio *folio = writeback_iter(mapping, wbc, last, error);
+
+	if (wbc->blocked != NULL)
+		return NULL;
+	if (extent->nr_folios != 0)
+		folio_put(mapping, last);
+	extent->nr_folios = 0;
+	extent->nr_pages = 0;
+	return folio;
+}
+
 /**
  * writeback_get_extent - the next contiguous run of folios to write
  * @mapping: the page cache
@@ -63,13 +81,7 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 
 	if (extent->nr_folios != 0)
 		last = extent->folios[0];
-	folio = writeback_iter(mapping, wbc, last, error);
-	if (wbc->blocked != NULL)
-		return false;
-	if (last != NULL)
-		folio_put(mapping, last);
-	extent->nr_folios = 0;
-	extent->nr_pages = 0;
+	folio = extent_begin(mapping, wbc, extent, last, error);
 	if (folio == NULL)
 		return false;
 	extent->index = folio_index(folio);
@@ -99,13 +111,6 @@ static void end_written(struct address_space *mapping, struct folio *folio)
 		folio_start_writeback(mapping, folio, false);
 	folio_unlock(mapping, folio);
 	folio_end_writeback(mapping, folio);
-}
-
-/* These slots of a node were written: start and end of writeback leave them without a mark. */
-static void clear_marks_written(struct xa_node *node, uint64_t bits)
-{
-	xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
-	xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
 }
 
 /**
@@ -193,12 +198,7 @@ bool writeback_get_extent_ahead(struct address_space *mapping, struct writeback_
 		last = writeback_end_ahead(mapping, wbc, ahead);
 	else if (held->nr_folios != 0)
 		last = held->folios[0];
-	folio = writeback_iter(mapping, wbc, last, error);
-	if (wbc->blocked != NULL)
-		return false;
-	if (held->nr_folios != 0)
-		folio_put(mapping, last);
-	held->nr_folios = 0;
+	folio = extent_begin(mapping, wbc, held, last, error);
 	if (folio == NULL)
 		return false;
 	writeback_look_ahead_contiguous(mapping, wbc, ahead, max_pages);
@@ -216,9 +216,8 @@ bool writeback_get_extent_ahead(struct address_space *mapping, struct writeback_
 void writeback_hold_extent(struct address_space *mapping, struct writeback_control *wbc,
 			   struct writeback_ahead *ahead, struct writeback_extent *held)
 {
-	assert(held->nr_folios == 0);
+	assert(held->nr_folios == 0 && held->nr_pages == 0);
 	held->index = folio_index(ahead->folios[0]);
-	held->nr_pages = 0;
 	for (uint32_t i = 0; i < ahead->nr; i++)
 		extent_add(held, ahead->folios[i]);
 	writeback_settle_ahead(mapping, wbc, ahead, 0, ahead->nr);
