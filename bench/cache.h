@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "writeback_extent.h"
 
@@ -19,13 +20,13 @@
 /**
  * struct cache - a page cache with folios
  * @mapping: the page cache
- * @memory: its folios' memory, in chunks
+ * @memory: its folios' memory
  * @folios: its folios, ascending; all clean to begin with
  * @nr: how many
  */
 struct cache {
 	struct address_space mapping;
-	struct folio *memory;
+	struct folio_chunk *memory;
 	struct folio **folios;
 	size_t nr;
 };
@@ -47,16 +48,17 @@ static inline void *host_alloc(size_t size)
 static inline void cache_open(struct cache *cache, size_t nr)
 {
 	static const struct address_space_operations a_ops = {.alloc = host_alloc, .free = free};
-	size_t chunks = (nr + FOLIO_CHUNK_SIZE - 1) / FOLIO_CHUNK_SIZE;
+	size_t chunks = (nr + FOLIO_CHUNK_FOLIOS - 1) / FOLIO_CHUNK_FOLIOS;
+	size_t bytes = chunks * sizeof(struct folio_chunk);
 
 	cache->nr = nr;
-	cache->memory = calloc(chunks * FOLIO_CHUNK_SIZE, sizeof(struct folio));
+	cache->memory = aligned_alloc(FOLIO_CHUNK_ALIGN, bytes);
 	cache->folios = calloc(nr, sizeof(struct folio *));
 	check(cache->memory != NULL && cache->folios != NULL, "out of memory");
+	memset(cache->memory, 0, bytes);
 	address_space_init(&cache->mapping, PAGE_SHIFT, false, &a_ops);
 	for (size_t i = 0; i < chunks; i++)
-		check(address_space_add_chunk(&cache->mapping,
-					      cache->memory + i * FOLIO_CHUNK_SIZE) == 0,
+		check(address_space_add_chunk(&cache->mapping, &cache->memory[i]) == 0,
 		      "out of memory");
 }
 

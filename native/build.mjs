@@ -67,7 +67,11 @@ if (tool !== null) {
   if (process.platform === 'win32') options.push('--toolset', 'ClangCL')
   const cmake = (command) => {
     const args = [cmakeJs, command, '--log-level', 'error', ...options]
-    return spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] }).status
+    const stdio = ['ignore', 'pipe', 'inherit']
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd: root, stdio, encoding: 'utf8' })
+    // What the compiler has to say comes by this way, too, with much that is of no interest otherwise.
+    if (status !== 0) console.error(stdout)
+    return status
   }
   const other = options.includes('--debug') ? 'Release' : 'Debug'
   let status = 0

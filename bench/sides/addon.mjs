@@ -6,7 +6,7 @@ import { addon } from '../../dist/native/addon.js'
 import { open as openBackend } from './backend.mjs'
 
 /** A call that finds nothing to do. */
-const EMPTY = 'applyDeferredMarks'
+const EMPTY = 'getNrPages'
 const EMPTY_CALLS = 10_000
 
 const calls = /** @type {Record<string, () => unknown>} */ (/** @type {unknown} */ (addon))

@@ -16,7 +16,6 @@ export interface Addon {
   getFoliosTag(): void
   tagged(): void
   tagPagesForWriteback(): void
-  applyDeferredMarks(): void
   getNrPages(): void
   getWritebackIndex(): void
   setWritebackIndex(): void
@@ -30,7 +29,7 @@ export interface Addon {
   releasePass(): void
   openMapping(deferred: ArrayBuffer, pageShift: number): MappingHandle | undefined
   closeMapping(handle: MappingHandle): void
-  addChunk(folios: ArrayBuffer): void
+  addChunk(slab: ArrayBuffer, number: number): void
   openPass(pass: ArrayBuffer): void
   openStretch(stretch: ArrayBuffer): void
 }

@@ -22,7 +22,7 @@ import { controlState } from '../writeback_control.js'
 import { WritebackIterator } from '../writeback_iterator.js'
 import { addon, doubles, words } from './addon.js'
 import { Folio, detached, folio_detach, folio_flags, folio_slot, folio_space, is_folio } from './folio.js'
-import { Control, Errno, NO_SLOT, PG } from './layout.js'
+import { ChunkWord, Control, Errno, NO_SLOT, PG } from './layout.js'
 import { REMOVED, Space } from './space.js'
 import {
   abandon,
@@ -64,8 +64,7 @@ function* folios(space: Space, mark: MarkNumber, start: number, end: number): Ge
     addon.getFoliosTag()
     index = doubles[Control.START_F64]
     fbatch.length = 0
-    for (let i = 0; i < words[Control.COUNT]; i++)
-      fbatch.push(space.folios[words[Control.SLOTS + i]] as Folio)
+    for (let i = 0; i < words[Control.COUNT]; i++) fbatch.push(space.folio(words[Control.SLOTS + i]) as Folio)
     if (fbatch.length === 0) return
     for (const folio of fbatch) {
       if (folio_space(folio) === space && space.open) yield folio
@@ -150,8 +149,9 @@ export class AddressSpace implements api.AddressSpace {
         throw new WritebackError('ENOMEM', `no memory for folio ${head}`)
     }
     const slot = words[Control.SLOT]
-    const folio = new Folio(space, slot)
-    space.folios[slot] = folio
+    const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
+    const folio = new Folio(chunk, slot & ChunkWord.MASK)
+    chunk.folios[slot & ChunkWord.MASK] = folio
     return folio
   }
 
@@ -161,7 +161,7 @@ export class AddressSpace implements api.AddressSpace {
     doubles[Control.INDEX_F64] = checkIndex('index', index)
     words[Control.MAPPING] = space.id
     addon.getFolio()
-    return words[Control.SLOT] === NO_SLOT ? null : space.folios[words[Control.SLOT]]
+    return words[Control.SLOT] === NO_SLOT ? null : space.folio(words[Control.SLOT])
   }
 
   removeFolio(folio: api.Folio): void {
@@ -179,7 +179,7 @@ export class AddressSpace implements api.AddressSpace {
     const slot = folio_slot(removed)
     space.gatherExtents()
     folio_detach(removed)
-    space.folios[slot] = null
+    space.chunks[slot >>> ChunkWord.SHIFT].folios[slot & ChunkWord.MASK] = null
     words[Control.MAPPING] = space.id
     words[Control.SLOT] = slot
     addon.removeFolio()

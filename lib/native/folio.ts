@@ -5,8 +5,9 @@
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { addPages, controlState } from '../writeback_control.js'
-import { DeferredMarks, FolioChunk, FolioKey, FolioWord, PG } from './layout.js'
-import { applyDeferredMarks, is_space, REMOVED, type Space } from './space.js'
+import { FolioChunk, is_folio_chunk } from './folio_chunk.js'
+import { ChunkWord, FolioKey, PG } from './layout.js'
+import { REMOVED, type Space } from './space.js'
 
 export let is_folio: (value: unknown) => value is Folio
 /** The space of the folio: REMOVED once it was removed. */
@@ -16,19 +17,6 @@ export let folio_slot: (folio: Folio) => number
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
 export let folio_detach: (folio: Folio) => void
 
-/** Changes the flags of a folio, and notes what that means for its marks. */
-export function defer(space: Space, words: Int32Array, at: number, old: number, flags: number): void {
-  if ((old & PG.deferred) === 0) {
-    const { deferred } = space
-    // Before anything changes: the call may throw where the stack ends.
-    if (deferred[0] === DeferredMarks.SIZE) applyDeferredMarks(space)
-    const nr = deferred[0] + 1
-    deferred[nr] = words[at + FolioWord.SLOT]
-    deferred[0] = nr
-  }
-  words[at] = flags
-}
-
 /** Whoever waits for the folio by promise looks at it again. */
 export function wake(space: Space, folio: Folio): void {
   const { waiters } = space
@@ -37,119 +25,119 @@ export function wake(space: Space, folio: Folio): void {
   if (waiters.size === 0) space.waiters = null
 }
 
+/**
+ * A removed folio has a chunk to itself, of few words, that holds what it was. Its slot is the second one, so that its word
+ * and its place are apart.
+ */
+const DETACHED_AT = 1
+const DETACHED_WORDS = 2 * ChunkWord.PLACE_SIZE
+
 /** struct folio; see {@link api.Folio}. */
 export class Folio implements api.Folio {
-  #space: Space
-  #words: Int32Array
+  #chunk: FolioChunk
+  /** Which slot of the chunk. */
   #at: number
 
   static {
-    is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #words in value
-    folio_space = (folio) => folio.#space
+    is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #chunk in value
+    folio_space = (folio) => folio.#chunk.space
     folio_flags = (folio) => {
-      folio.#space.settle()
-      return folio.#words[folio.#at]
+      folio.#chunk.space.settle()
+      return folio.#chunk.words[folio.#at]
     }
-    folio_slot = (folio) => folio.#words[folio.#at + FolioWord.SLOT]
+    folio_slot = (folio) => (folio.#chunk.words[ChunkWord.NUMBER] << ChunkWord.SHIFT) | folio.#at
     folio_detach = (folio) => {
       const { index, order } = folio
-      const words = new Int32Array(FolioWord.SIZE)
-      words[0] = folio.#words[folio.#at] & PG.uptodate
-      words[FolioWord.SLOT] = folio.#words[folio.#at + FolioWord.SLOT]
-      words[FolioWord.KEY_LOW] = ((index % FolioKey.HIGH_UNIT) << FolioKey.ORDER_BITS) | order
-      words[FolioWord.KEY_HIGH] = Math.floor(index / FolioKey.HIGH_UNIT)
-      wake(folio.#space, folio)
-      folio.#space = REMOVED
-      folio.#words = words
-      folio.#at = 0
+      const chunk = folio.#chunk
+      const words = new Int32Array(DETACHED_WORDS)
+      words[DETACHED_AT] = chunk.words[folio.#at] & PG.uptodate
+      words[DETACHED_AT * ChunkWord.PLACE_SIZE] =
+        ((index % FolioKey.HIGH_UNIT) << FolioKey.ORDER_BITS) | order
+      words[DETACHED_AT * ChunkWord.PLACE_SIZE + 1] = Math.floor(index / FolioKey.HIGH_UNIT)
+      const own = new FolioChunk(REMOVED, words, words, [])
+      wake(chunk.space, folio)
+      folio.#chunk = own
+      folio.#at = DETACHED_AT
     }
   }
 
   /**
-   * The object of a slot. Users reach this constructor, but not a space to give it.
+   * The object of a slot. Users reach this constructor, but not a chunk to give it.
    * @hidden
    */
-  constructor(space: Space, slot: number) {
-    if (!is_space(space)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
-    this.#space = space
-    this.#words = space.chunks[slot >>> FolioChunk.SHIFT]
-    this.#at = (slot & FolioChunk.MASK) * FolioWord.SIZE
+  constructor(chunk: FolioChunk, at: number) {
+    if (!is_folio_chunk(chunk)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
+    this.#chunk = chunk
+    this.#at = at
   }
 
   get index(): number {
-    const words = this.#words
-    const at = this.#at
-    return (
-      (words[at + FolioWord.KEY_LOW] >>> FolioKey.ORDER_BITS) +
-      words[at + FolioWord.KEY_HIGH] * FolioKey.HIGH_UNIT
-    )
+    return this.#chunk.index(this.#at)
   }
   get order(): number {
-    return this.#words[this.#at + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK
+    return this.#chunk.order(this.#at)
   }
   get nrPages(): number {
-    return 1 << (this.#words[this.#at + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK)
+    return 1 << this.#chunk.order(this.#at)
   }
   get mapping(): api.AddressSpace | null {
-    return this.#space.mapping
+    return this.#chunk.space.mapping
   }
   get locked(): boolean {
-    this.#space.settle()
-    return (this.#words[this.#at] & PG.locked) !== 0
+    return (folio_flags(this) & PG.locked) !== 0
   }
   get dirty(): boolean {
-    this.#space.settle()
-    return (this.#words[this.#at] & PG.dirty) !== 0
+    return (folio_flags(this) & PG.dirty) !== 0
   }
   get writeback(): boolean {
-    this.#space.settle()
-    return (this.#words[this.#at] & PG.writeback) !== 0
+    return (folio_flags(this) & PG.writeback) !== 0
   }
   get uptodate(): boolean {
-    return (this.#words[this.#at] & PG.uptodate) !== 0
+    return (this.#chunk.words[this.#at] & PG.uptodate) !== 0
   }
   set uptodate(value: boolean) {
-    if (!this.#space.open) throw detached(this)
+    if (!this.#chunk.space.open) throw detached(this)
     if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
-    if (value) this.#words[this.#at] |= PG.uptodate
-    else this.#words[this.#at] &= ~PG.uptodate
+    if (value) this.#chunk.words[this.#at] |= PG.uptodate
+    else this.#chunk.words[this.#at] &= ~PG.uptodate
   }
 
   tryLock(): boolean {
-    if (this.#space.ahead !== null) look(this.#space, this)
-    const flags = this.#words[this.#at]
+    const { space, words } = this.#chunk
+    if (space.ahead !== null) look(space, this)
+    const flags = words[this.#at]
     if ((flags & PG.locked) !== 0) return false
-    this.#words[this.#at] = flags | PG.locked
+    words[this.#at] = flags | PG.locked
     return true
   }
 
   unlock(): void {
-    const space = this.#space
+    const { space, words } = this.#chunk
     if (space.ahead !== null) look(space, this)
-    const flags = this.#words[this.#at]
+    const flags = words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
-    this.#words[this.#at] = flags & ~PG.locked
+    words[this.#at] = flags & ~PG.locked
     wake(space, this)
   }
 
   markDirty(): boolean {
-    const space = this.#space
+    const chunk = this.#chunk
+    const { space } = chunk
     if (space.ahead !== null) look(space, this)
-    const words = this.#words
     const at = this.#at
-    const flags = words[at]
+    const flags = chunk.words[at]
     if ((flags & PG.dirty) !== 0) return false
-    defer(space, words, at, flags, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
+    chunk.defer(at, flags, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
     return true
   }
 
   startWriteback(keepWrite = false): void {
-    const space = this.#space
+    const chunk = this.#chunk
+    const { space } = chunk
     if (space.ahead !== null) look(space, this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
-    const words = this.#words
     const at = this.#at
-    const old = words[at]
+    const old = chunk.words[at]
     if ((old & (PG.locked | PG.writeback)) !== PG.locked) {
       throw misuse(this, (old & PG.writeback) === 0 ? 'is not locked' : 'is under writeback already')
     }
@@ -157,22 +145,22 @@ export class Folio implements api.Folio {
     // Dirtied again since its flag was cleared: there is more to write.
     if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
     if (!keepWrite) flags |= PG.clear_towrite
-    defer(space, words, at, old, flags)
+    chunk.defer(at, old, flags)
   }
 
   endWriteback(): void {
-    const space = this.#space
+    const chunk = this.#chunk
+    const { space } = chunk
     if (space.ahead !== null) look(space, this)
-    const words = this.#words
     const at = this.#at
-    const flags = words[at]
+    const flags = chunk.words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
-    defer(space, words, at, flags, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
+    chunk.defer(at, flags, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
     wake(space, this)
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
-    if (!this.#space.open) throw detached(this)
+    if (!this.#chunk.space.open) throw detached(this)
     const control = controlState(wbc)
     control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
     return this.markDirty()

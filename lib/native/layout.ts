@@ -4,9 +4,9 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 3
+export const LAYOUT_VERSION = 4
 
-/** Flags of a folio, in the lower half of its first word; the upper half is its reference count. */
+/** Flags of a folio, in the lower half of its word; the upper half is its reference count. */
 export const enum PG {
   locked = 0x0001,
   dirty = 0x0002,
@@ -21,16 +21,7 @@ export const enum PG {
   deferred = 0x1f00,
 }
 
-/** struct folio; the key is index * 2^5 + order, in two words. */
-export const enum FolioWord {
-  FLAGS = 0,
-  SLOT = 1,
-  KEY_LOW = 2,
-  KEY_HIGH = 3,
-  /** Words a folio. */
-  SIZE = 6,
-}
-
+/** The key of a folio: its index * 2^5 + its order, in two words. */
 export const enum FolioKey {
   ORDER_BITS = 5,
   ORDER_MASK = 31,
@@ -38,11 +29,25 @@ export const enum FolioKey {
   HIGH_UNIT = 0x8000000,
 }
 
-/** The folios come in chunks of 2^SHIFT. */
-export const enum FolioChunk {
+/**
+ * struct folio_chunk: first a word for each of its 2^SHIFT slots, then their places, in words of which the first two are the
+ * key. The first slots are no folios: in the place of theirs are the chunk's own words.
+ */
+export const enum ChunkWord {
   SHIFT = 10,
   MASK = 1023,
-  BYTES = 24576,
+  PLACES = 1024,
+  PLACE_SIZE = 4,
+  NUMBER = 1024,
+  NOTED_NEXT = 1025,
+  NOTED = 1026,
+  SIZE = 5120,
+}
+
+/** A slab of chunks: so many bytes each, and some beside them. */
+export const enum Slab {
+  CHUNK_BYTES = 20480,
+  EXTRA_BYTES = 4096,
 }
 
 /** FOLIO_NO_SLOT, as it reads from a signed word. */
@@ -99,16 +104,16 @@ export const enum PassMode {
 export const enum Stretch {
   INDEX_F64 = 0,
   NR_PAGES_F64 = 1,
-  NR_FOLIOS = 4,
-  SLOTS = 6,
-  BYTES = 20560,
+  NR_RUNS = 4,
+  /** Two words a run: the slot of its first folio, and how many folios in as many slots. */
+  RUNS = 6,
+  RUN_SIZE = 2,
+  BYTES = 32848,
 }
 
-/** struct deferred_marks: how many, then their slots. */
+/** struct deferred_marks: the first chunk of the list. */
 export const enum DeferredMarks {
-  NR = 0,
-  SIZE = 255,
-  BYTES = 1024,
+  BYTES = 4,
 }
 
 /** errno values, as the core returns them. */

@@ -5,17 +5,7 @@
 import { type Ahead, type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
-import {
-  FolioChunk,
-  FolioKey,
-  FolioWord,
-  NO_SLOT,
-  Pass,
-  PassMode,
-  PassStatus,
-  PG,
-  Stretch,
-} from './layout.js'
+import { ChunkWord, NO_SLOT, Pass, PassMode, PassStatus, PG, Stretch } from './layout.js'
 import { type PassBlock, passBlock } from './pass_block.js'
 import type { Space } from './space.js'
 
@@ -126,19 +116,19 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
       const { control, space } = wbc
       const nr_to_write = control.nrToWrite - slot_nr_pages(space, wbc.slot)
       const slot = words[Pass.SLOTS + i]
-      const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
-      const at = (slot & FolioChunk.MASK) * FolioWord.SIZE
-      const flags = chunk[at]
+      const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
+      const at = slot & ChunkWord.MASK
+      const flags = chunk.words[at]
       // As most folios are that come next. A removed folio is not dirty.
       if (
         (flags & (PG.locked | PG.dirty | PG.writeback)) === PG.dirty &&
         (nr_to_write > 0 || (wbc.sync_all && nr_to_write >= Number.MIN_SAFE_INTEGER))
       ) {
-        chunk[at] = flags ^ (PG.locked | PG.dirty)
+        chunk.words[at] = flags ^ (PG.locked | PG.dirty)
         words[Pass.BATCH_I] = i + 1
         control.nrToWrite = nr_to_write
         wbc.slot = slot
-        return space.folios[slot]
+        return chunk.folios[at]
       }
     }
   }
@@ -147,8 +137,7 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
 
 /** The pages of a folio that the pass holds a reference to: it may have been removed. */
 function slot_nr_pages(space: Space, slot: number): number {
-  const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
-  return 1 << (chunk[(slot & FolioChunk.MASK) * FolioWord.SIZE + FolioWord.KEY_LOW] & FolioKey.ORDER_MASK)
+  return 1 << space.chunks[slot >>> ChunkWord.SHIFT].order(slot & ChunkWord.MASK)
 }
 
 function call_writeback_iter(wbc: WritebackPass): Folio | null {
@@ -161,13 +150,13 @@ function call_writeback_iter(wbc: WritebackPass): Folio | null {
   pass_in(wbc)
   if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return null
   wbc.slot = block.words[Pass.SLOT]
-  return wbc.space.folios[wbc.slot]
+  return wbc.space.folio(wbc.slot)
 }
 
 /**
  * writeback_iter(), and the folios behind the one it returns, as many as can be had at once: a stretch, in the pass's
  * stretch block. The stretch before, if nobody looked, is ended and handed back first; else the folio of `wbc.slot` is.
- * @returns how many folios; 0 where writeback_iter() returns null
+ * @returns how many runs of folios; 0 where writeback_iter() returns null
  */
 export function writeback_iter_ahead(wbc: WritebackPass): number {
   const { block } = wbc
@@ -179,7 +168,7 @@ export function writeback_iter_ahead(wbc: WritebackPass): number {
   wbc.fall_back()
   pass_in(wbc)
   if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return 0
-  return (block.stretchWords as Int32Array)[Stretch.NR_FOLIOS]
+  return (block.stretchWords as Int32Array)[Stretch.NR_RUNS]
 }
 
 /** Reads what the core did with the pass. */
@@ -188,7 +177,7 @@ export function pass_in(wbc: WritebackPass): void {
   wbc.control.nrToWrite = doubles[Pass.NR_TO_WRITE_F64]
   wbc.error = words[Pass.ERROR]
   if (words[Pass.STATUS] === PassStatus.BLOCKED) {
-    wbc.blocked = wbc.space.folios[words[Pass.SLOT]]
+    wbc.blocked = wbc.space.folio(words[Pass.SLOT])
     wbc.blocked_on = words[Pass.BLOCKED_ON]
   } else {
     wbc.blocked = null

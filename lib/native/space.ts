@@ -7,7 +7,8 @@ import type { WaitTable } from '../wait_table.js'
 import type { Ahead } from '../writeback_control.js'
 import { addon, doubles, type MappingHandle, words } from './addon.js'
 import type { Folio } from './folio.js'
-import { Control, DeferredMarks, FolioChunk } from './layout.js'
+import { FolioChunk } from './folio_chunk.js'
+import { ChunkWord, Control, DeferredMarks, Slab } from './layout.js'
 import type { PassBlock } from './pass_block.js'
 
 /** Memory that the core can use, or ENOMEM. */
@@ -19,8 +20,10 @@ export function allocate(bytes: number): ArrayBuffer {
   }
 }
 
-/** Whether it is a Space, without running any code of the value's. */
-export let is_space: (value: unknown) => value is Space
+/** The chunks of a slab are few enough not to matter where only the first is needed. */
+const MAX_SLAB_CHUNKS = 16
+
+const NO_SLAB = new ArrayBuffer(0)
 
 const CLOSED: Ahead = { settle: () => undefined }
 
@@ -34,12 +37,10 @@ export class Space {
   readonly pageShift: number
   readonly id: number
   open: boolean
-  /** The list of folios with deferred marks: their number, then their slots. */
+  /** The list of chunks that have folios with deferred marks; see note() of folio_chunk.ts. */
   readonly deferred: Int32Array
-  /** The folio of each slot. */
-  folios: (Folio | null)[] = []
-  /** The memory of the folios. */
-  chunks: Int32Array[] = []
+  /** The folios. */
+  chunks: FolioChunk[] = []
   /** Every pass block, and those that no pass is using. */
   readonly blocks: PassBlock[] = []
   readonly freeBlocks: PassBlock[] = []
@@ -55,10 +56,10 @@ export class Space {
   /** Who waits for a folio by promise; null while nobody does. */
   waiters: WaitTable<Folio> | null = null
   readonly #handle: MappingHandle | undefined
-
-  static {
-    is_space = (value): value is Space => typeof value === 'object' && value !== null && #handle in value
-  }
+  /** Memory of which the first chunks are taken, and how many it has. */
+  #slab = NO_SLAB
+  #slabChunks = 0
+  #slabUsed = 0
 
   constructor(mapping: api.AddressSpace | null, pageShift: number) {
     this.mapping = mapping
@@ -82,13 +83,26 @@ export class Space {
     for (const extent of this.extents) void extent.folios
   }
 
-  /** Makes room for more folios. */
+  /** The object of the folio that has this slot; null where none has. */
+  folio(slot: number): Folio | null {
+    return this.chunks[slot >>> ChunkWord.SHIFT].folios[slot & ChunkWord.MASK]
+  }
+
+  /** Makes room for more folios: as many again as there are, until that is a great many. */
   grow(): void {
-    const chunk = allocate(FolioChunk.BYTES)
+    if (this.#slabUsed === this.#slabChunks) {
+      const chunks = Math.min(Math.max(this.chunks.length, 1), MAX_SLAB_CHUNKS)
+      this.#slab = allocate(chunks * Slab.CHUNK_BYTES + Slab.EXTRA_BYTES)
+      this.#slabChunks = chunks
+      this.#slabUsed = 0
+    }
     words[Control.MAPPING] = this.id
-    addon.addChunk(chunk)
+    addon.addChunk(this.#slab, this.#slabUsed)
     if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
-    this.chunks.push(new Int32Array(chunk))
+    const memory = new Int32Array(this.#slab, doubles[Control.VALUE_F64], ChunkWord.SIZE)
+    const places = memory.subarray(ChunkWord.PLACES)
+    this.chunks.push(new FolioChunk(this, memory, places, new Array(ChunkWord.MASK + 1).fill(null)))
+    this.#slabUsed++
   }
 
   /** To be called before anything of the mapping is looked at or changed: a pass may have taken folios ahead. */
@@ -108,7 +122,6 @@ export class Space {
     this.open = false
     this.ahead = CLOSED
     addon.closeMapping(this.#handle)
-    this.folios = []
     this.chunks = []
     this.blocks.length = 0
     this.freeBlocks.length = 0
@@ -119,9 +132,3 @@ export class Space {
 
 /** The space of folios that were removed from theirs. */
 export const REMOVED = new Space(null, 0)
-
-/** Tells the tree of the marks that were deferred. Every call into the core does that first, too. */
-export function applyDeferredMarks(space: Space): void {
-  words[Control.MAPPING] = space.id
-  addon.applyDeferredMarks()
-}

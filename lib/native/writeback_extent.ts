@@ -49,8 +49,9 @@ function extent_folios(wbc: WritebackPass): (Folio | null)[] {
   wbc.block.name()
   addon.getExtentFolios()
   const folios: (Folio | null)[] = []
-  for (let i = 0; i < words[Stretch.NR_FOLIOS]; i++) {
-    folios.push(wbc.space.folios[words[Stretch.SLOTS + i]])
+  const end = Stretch.RUNS + words[Stretch.NR_RUNS] * Stretch.RUN_SIZE
+  for (let run = Stretch.RUNS; run < end; run += Stretch.RUN_SIZE) {
+    for (let i = 0; i < words[run + 1]; i++) folios.push(wbc.space.folio(words[run] + i))
   }
   return folios
 }

@@ -6,8 +6,8 @@ import { checkError, checkResult } from '../arguments.js'
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
-import { defer, type Folio, folio_flags, folio_space, wake } from './folio.js'
-import { FolioChunk, FolioWord, NO_SLOT, Pass, PG, Stretch } from './layout.js'
+import { type Folio, folio_flags, folio_space, wake } from './folio.js'
+import { ChunkWord, NO_SLOT, Pass, PG, Stretch } from './layout.js'
 import { WritebackPass, writeback_iter, writeback_iter_ahead } from './page_writeback.js'
 import type { Space } from './space.js'
 import { Extent, extent_end, writeback_end_extent, writeback_get_extent } from './writeback_extent.js'
@@ -161,16 +161,17 @@ export function give_back(folio: Folio): void {
 
 /** The folio of this slot was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
 function folio_end_write(space: Space, slot: number, folio: Folio, error: number): void {
-  if (space.folios[slot] !== folio) return
-  const chunk = space.chunks[slot >>> FolioChunk.SHIFT]
-  const at = (slot & FolioChunk.MASK) * FolioWord.SIZE
-  const flags = chunk[at]
+  if (!space.open) return
+  const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
+  const at = slot & ChunkWord.MASK
+  if (chunk.folios[at] !== folio) return
+  const flags = chunk.words[at]
   if (error !== 0) {
     folio.markDirty()
     if ((flags & PG.locked) !== 0) folio.unlock()
   } else if ((flags & (PG.locked | PG.dirty | PG.writeback)) === PG.locked) {
     // Start of writeback, unlock and end of it at once: the WRITEBACK mark would be set and cleared again.
-    defer(space, chunk, at, flags, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
+    chunk.defer(at, flags, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
     wake(space, folio)
   } else if ((flags & PG.locked) !== 0) {
     if ((flags & PG.writeback) === 0) folio.startWriteback()
@@ -201,36 +202,45 @@ export function write_pages(
   const stretch = wbc.block.stretchWords as Int32Array
   const { words } = wbc.block
   // Replaced only when the mapping is closed.
-  const { folios } = space
+  const { chunks } = space
   let in_hand: Folio | null = null
   let slot = NO_SLOT
   words[Pass.MAX_PAGES] = 0
   try {
     for (;;) {
-      const nr = next_stretch(wbc, onWait)
-      if (nr === 0) return wbc.error
+      const nr_runs = next_stretch(wbc, onWait)
+      if (nr_runs === 0) return wbc.error
 
-      let result: number | void
+      const end = Stretch.RUNS + nr_runs * Stretch.RUN_SIZE
+      let result: number | void = 0
+      let unseen = true
       let done = 0
       wbc.run_ahead()
-      do {
-        wbc.done = done
-        slot = stretch[Stretch.SLOTS + done]
-        in_hand = folios[slot] as Folio
-        result = writepage(in_hand)
-      } while ((result === undefined || result === 0) && space.ahead === wbc && ++done < nr)
-      if (done === nr) {
+      for (let run = Stretch.RUNS; run < end && unseen; run += Stretch.RUN_SIZE) {
+        const first = stretch[run]
+        const behind = first + stretch[run + 1]
+        const { folios } = chunks[first >>> ChunkWord.SHIFT]
+        for (let next = first; next < behind && unseen; next++) {
+          wbc.done = done++
+          slot = next
+          in_hand = folios[next & ChunkWord.MASK] as Folio
+          result = writepage(in_hand)
+          unseen = (result === undefined || result === 0) && space.ahead === wbc
+        }
+      }
+      if (unseen) {
         in_hand = null
         continue
       }
 
       // Somebody looked, or the write failed. Now the rest of the batch is written folio by folio.
       space.settle()
-      wbc.folio = in_hand
+      const seen = in_hand as Folio | null as Folio
+      wbc.folio = seen
       wbc.slot = slot
       wbc.error = check_written(wbc, result)
       in_hand = null
-      folio_end_write(space, slot, wbc.folio, wbc.error)
+      folio_end_write(space, slot, seen, wbc.error)
       while (words[Pass.BATCH_I] < words[Pass.BATCH_NR]) {
         const folio = next_folio(wbc, onWait)
         if (folio === null) return wbc.error
@@ -244,7 +254,7 @@ export function write_pages(
     }
   } finally {
     // Still ahead: the call that was to end the stretch threw, where the stack ends.
-    if (space.ahead === wbc) in_hand = folios[slot] as Folio
+    if (space.ahead === wbc) in_hand = space.folio(slot)
     if (in_hand !== null) {
       space.settle()
       folio_end_write(space, slot, in_hand, FAILED)

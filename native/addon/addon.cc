@@ -85,6 +85,20 @@ napi_value closeMapping(napi_env env, napi_callback_info info)
 	return nullptr;
 }
 
+// addChunk(slab, number): that chunk of a slab, for the mapping that the control block names.
+napi_value addChunk(napi_env env, napi_callback_info info)
+{
+	const Arguments arguments(env, info);
+
+	if (!arguments[1].IsNumber())
+		return nullptr;
+	uint32_t number = arguments[1].As<Napi::Number>().Uint32Value();
+	void *slab = arguments.memory((number + size_t{1}) * FOLIO_CHUNK_BYTES + SLAB_EXTRA_BYTES);
+	if (slab != nullptr)
+		instance_add_chunk(arguments.instance, slab, number);
+	return nullptr;
+}
+
 // A block of shared memory for the mapping, and the pass, that the control block names.
 template <void (*take)(struct instance *, void *), size_t size>
 napi_value takeMemory(napi_env env, napi_callback_info info)
@@ -109,7 +123,7 @@ bool add(Napi::Object object, const struct call &call, void *data)
 constexpr struct call calls_with_arguments[] = {
 	{"openMapping", openMapping},
 	{"closeMapping", closeMapping},
-	{"addChunk", takeMemory<instance_add_chunk, FOLIO_CHUNK_BYTES>},
+	{"addChunk", addChunk},
 	{"openPass", takeMemory<instance_open_pass, PASS_BYTES>},
 	{"openStretch", takeMemory<instance_open_stretch, STRETCH_BYTES>},
 };

@@ -40,17 +40,20 @@ struct control {
  * struct stretch - folios that a pass hands to TypeScript together
  * @index: of an extent, the first page
  * @nr_pages: of an extent, how many pages
- * @nr_folios: how many folios
- * @slots: the folios; those of an extent only once they are asked for
+ * @nr_runs: how many runs of folios; of an extent only once they are asked for
+ * @runs: the slot of each one's first folio, and how many folios in as many slots
  * @ahead: what the core has of them as long as nobody looks
  * @held: the extent, once somebody did
  */
 struct stretch {
 	double index;
 	double nr_pages;
-	uint32_t nr_folios;
+	uint32_t nr_runs;
 	uint32_t unused;
-	uint32_t slots[WRITEBACK_AHEAD_SIZE];
+	struct {
+		uint32_t slot;
+		uint32_t nr;
+	} runs[WRITEBACK_AHEAD_SIZE];
 	struct writeback_ahead ahead;
 	struct writeback_extent held;
 };
@@ -92,8 +95,8 @@ static_assert(offsetof(struct control, slot) == 2 * 4, "layout.ts");
 static_assert(offsetof(struct control, index) == 4 * 8, "layout.ts");
 static_assert(offsetof(struct control, slots) == 16 * 4, "layout.ts");
 static_assert(sizeof(struct control) <= CONTROL_BYTES, "layout.ts");
-static_assert(offsetof(struct stretch, nr_folios) == 4 * 4, "layout.ts");
-static_assert(offsetof(struct stretch, slots) == 6 * 4, "layout.ts");
+static_assert(offsetof(struct stretch, nr_runs) == 4 * 4, "layout.ts");
+static_assert(offsetof(struct stretch, runs) == 6 * 4, "layout.ts");
 static_assert(sizeof(struct stretch) <= STRETCH_BYTES, "layout.ts");
 static_assert(offsetof(struct pass, nr_to_write) == 2 * 8, "layout.ts");
 static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
@@ -102,8 +105,13 @@ static_assert(offsetof(struct pass, wbc.fbatch.nr) == 62 * 4, "layout.ts");
 static_assert(offsetof(struct pass, wbc.fbatch.i) == 63 * 4, "layout.ts");
 static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
 static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
-static_assert(FOLIO_CHUNK_SIZE * sizeof(struct folio) == FOLIO_CHUNK_BYTES, "layout.ts");
-static_assert(offsetof(struct folio, slot) == 4 && offsetof(struct folio, key) == 8, "layout.ts");
+static_assert(sizeof(struct folio_chunk) == FOLIO_CHUNK_BYTES, "layout.ts");
+static_assert(FOLIO_CHUNK_SHIFT == 10 && FOLIO_CHUNK_ALIGN == SLAB_EXTRA_BYTES, "layout.ts");
+static_assert(sizeof(struct folio) == 4 && sizeof(struct folio_place) == 4 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, number) == 1024 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, noted_next) == 1025 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, noted) == 1026 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, places) == 1024 * 4, "layout.ts");
 static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
 static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
 static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8,
@@ -214,6 +222,7 @@ struct mapping *instance_open_mapping(struct instance *instance, void *deferred,
 	mapping->instance = instance;
 	mapping->id = id;
 	mapping->deferred = deferred;
+	deferred_marks_init(deferred);
 	address_space_init(&mapping->mapping, page_shift, false, &operations);
 	instance->mappings[id] = mapping;
 	instance->first_free = id + 1;
@@ -257,10 +266,20 @@ static struct pass *current_pass(const struct instance *instance)
 	return mapping->passes[instance->control->pass];
 }
 
-void instance_add_chunk(struct instance *instance, void *chunk)
+/*
+ * Adds a chunk of a slab, which has room for so many and one aligned as chunks have to be; its
+ * place in the slab, in bytes, goes to control.value.
+ */
+void instance_add_chunk(struct instance *instance, void *slab, uint32_t number)
 {
-	instance->control->status =
-		address_space_add_chunk(&current_mapping(instance)->mapping, chunk);
+	struct control *control = instance->control;
+	size_t offset =
+		(-(uintptr_t)slab & (FOLIO_CHUNK_ALIGN - 1)) + number * sizeof(struct folio_chunk);
+
+	control->value = (double)offset;
+	control->status =
+		address_space_add_chunk(&current_mapping(instance)->mapping,
+					(struct folio_chunk *)(void *)((char *)slab + offset));
 }
 
 /* A pass block is the mapping's until it is closed; its number goes to control.pass. */
@@ -300,7 +319,7 @@ static struct instance *enter(napi_env env, napi_callback_info info)
 	napi_get_cb_info(env, info, NULL, NULL, NULL, &data);
 	instance = data;
 	mapping = current_mapping(instance);
-	if (mapping->deferred->nr != 0)
+	if (mapping->deferred->chunks != DEFERRED_END)
 		apply_deferred_marks(&mapping->mapping, mapping->deferred);
 	return instance;
 }
@@ -314,7 +333,7 @@ static napi_value add_folio(napi_env env, napi_callback_info info)
 	control->status = filemap_add_folio(&current_mapping(instance)->mapping,
 					    (pgoff_t)control->index, control->order, &folio);
 	if (control->status == 0)
-		control->slot = folio->slot;
+		control->slot = folio_slot(folio);
 	return NULL;
 }
 
@@ -327,7 +346,7 @@ static napi_value get_folio(napi_env env, napi_callback_info info)
 
 	control->slot = FOLIO_NO_SLOT;
 	if (folio != NULL) {
-		control->slot = folio->slot;
+		control->slot = folio_slot(folio);
 		folio_put(mapping, folio);
 	}
 	return NULL;
@@ -356,7 +375,7 @@ static napi_value get_folios_tag(napi_env env, napi_callback_info info)
 	filemap_get_folios_tag(mapping, &start, (pgoff_t)control->end, (xa_mark_t)control->mark,
 			       &fbatch);
 	for (uint32_t i = 0; i < fbatch.nr; i++)
-		control->slots[i] = fbatch.folios[i]->slot;
+		control->slots[i] = folio_slot(fbatch.folios[i]);
 	control->count = fbatch.nr;
 	control->start = (double)start;
 	folio_batch_release(mapping, &fbatch);
@@ -380,12 +399,6 @@ static napi_value tag_pages(napi_env env, napi_callback_info info)
 
 	tag_pages_for_writeback(&current_mapping(instance)->mapping, (pgoff_t)control->start,
 				(pgoff_t)control->end);
-	return NULL;
-}
-
-static napi_value apply_marks(napi_env env, napi_callback_info info)
-{
-	enter(env, info);
 	return NULL;
 }
 
@@ -444,13 +457,13 @@ static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
 		pass->nr_to_write = MIN_SAFE_INTEGER;
 	if (pass->wbc.index != index_before) {
 		for (uint32_t i = 0; i < fbatch->nr; i++)
-			pass->slots[i] = fbatch->folios[i]->slot;
+			pass->slots[i] = folio_slot(fbatch->folios[i]);
 	}
 	if (found) {
 		pass->status = PASS_FOLIO;
 	} else if (pass->wbc.blocked != NULL) {
 		pass->status = PASS_BLOCKED;
-		pass->slot = pass->wbc.blocked->slot;
+		pass->slot = folio_slot(pass->wbc.blocked);
 		pass->blocked_on = pass->wbc.blocked_on;
 	} else {
 		pass->status = PASS_DONE;
@@ -470,9 +483,21 @@ static napi_value next_folio(napi_env env, napi_callback_info info)
 	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
 	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
 	if (folio != NULL)
-		pass->slot = folio->slot;
+		pass->slot = folio_slot(folio);
 	pass_out(pass, before, folio != NULL);
 	return NULL;
+}
+
+/* Tells TypeScript which folios the stretch has, or had before it was settled. */
+static void stretch_out(struct stretch *stretch)
+{
+	const struct writeback_ahead *ahead = &stretch->ahead;
+
+	stretch->nr_runs = ahead->nr_runs;
+	for (uint32_t i = 0; i < ahead->nr_runs; i++) {
+		stretch->runs[i].slot = folio_slot(ahead->runs[i].first);
+		stretch->runs[i].nr = ahead->runs[i].nr;
+	}
 }
 
 /*
@@ -497,9 +522,7 @@ static napi_value next_folios(napi_env env, napi_callback_info info)
 	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
 	if (folio != NULL) {
 		writeback_look_ahead(mapping, &pass->wbc, ahead);
-		stretch->nr_folios = ahead->nr;
-		for (uint32_t i = 0; i < ahead->nr; i++)
-			stretch->slots[i] = ahead->folios[i]->slot;
+		stretch_out(stretch);
 	}
 	pass_out(pass, before, folio != NULL);
 	return NULL;
@@ -540,9 +563,8 @@ static napi_value get_extent(napi_env env, napi_callback_info info)
 	found = writeback_get_extent_ahead(mapping, &pass->wbc, ahead, &stretch->held,
 					   pass->max_pages, &pass->error);
 	if (found) {
-		stretch->index = (double)folio_index(ahead->folios[0]);
+		stretch->index = (double)folio_index(ahead->runs[0].first);
 		stretch->nr_pages = (double)ahead->nr_pages;
-		stretch->nr_folios = ahead->nr;
 	}
 	/* TypeScript takes extents from here only, never from the batch. */
 	pass_out(pass, pass->wbc.index, found);
@@ -553,10 +575,8 @@ static napi_value get_extent(napi_env env, napi_callback_info info)
 static napi_value get_extent_folios(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
-	struct stretch *stretch = current_pass(instance)->stretch;
 
-	for (uint32_t i = 0; i < stretch->nr_folios; i++)
-		stretch->slots[i] = stretch->ahead.folios[i]->slot;
+	stretch_out(current_pass(instance)->stretch);
 	return NULL;
 }
 
@@ -593,7 +613,6 @@ const struct call calls[] = {
 	{"getFoliosTag", get_folios_tag},
 	{"tagged", tagged},
 	{"tagPagesForWriteback", tag_pages},
-	{"applyDeferredMarks", apply_marks},
 	{"getNrPages", get_nr_pages},
 	{"getWritebackIndex", get_writeback_index},
 	{"setWritebackIndex", set_writeback_index},

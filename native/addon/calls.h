@@ -23,14 +23,16 @@ extern "C" {
 #endif
 
 /* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
-#define LAYOUT_VERSION 3
+#define LAYOUT_VERSION 4
 
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256
 #define PASS_BYTES 512
-#define STRETCH_BYTES 20560
-#define DEFERRED_BYTES 1024
-#define FOLIO_CHUNK_BYTES 24576
+#define STRETCH_BYTES 32848
+#define DEFERRED_BYTES 4
+/* A slab of n chunks of folios has n times the one and the other. */
+#define FOLIO_CHUNK_BYTES 20480
+#define SLAB_EXTRA_BYTES 4096
 
 struct instance;
 struct mapping;
@@ -42,7 +44,7 @@ void mapping_close(struct mapping *mapping);
 void mapping_free(struct mapping *mapping);
 
 /* What follows is about the mapping, and the pass, that the control block names. */
-void instance_add_chunk(struct instance *instance, void *chunk);
+void instance_add_chunk(struct instance *instance, void *slab, uint32_t number);
 void instance_open_pass(struct instance *instance, void *pass);
 void instance_open_stretch(struct instance *instance, void *stretch);
 

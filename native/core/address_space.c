@@ -41,14 +41,14 @@ void address_space_destroy(struct address_space *mapping)
 }
 
 /**
- * address_space_add_chunk - give a page cache memory for FOLIO_CHUNK_SIZE more folios
+ * address_space_add_chunk - give a page cache memory for FOLIO_CHUNK_FOLIOS more folios
  * @mapping: the page cache
- * @chunk: zeroed, aligned for a folio; stays the caller's, to be freed after
- * address_space_destroy()
+ * @chunk: zeroed, at a multiple of FOLIO_CHUNK_ALIGN; stays the caller's, to be freed after
+ *	address_space_destroy()
  *
  * Return: 0, or -ENOMEM with nothing taken.
  */
-int address_space_add_chunk(struct address_space *mapping, struct folio *chunk)
+int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *chunk)
 {
 	int err;
 
@@ -90,8 +90,9 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 		(uint16_t)(PG_uptodate | (mapping->i_pages.xa_shared ? PG_shared : 0)),
 		memory_order_relaxed);
 	atomic_store_explicit(&folio->refcount, 1, memory_order_relaxed);
-	folio->key = folio_key(index, order);
-	folio->node = xas.xa_node;
+	*folio_place(folio) =
+		(struct folio_place){.key = folio_key(index, order), .node = xas.xa_node};
+	folio_join(folio);
 	mapping->nrpages += (uint64_t)folio_nr_pages(folio);
 	*foliop = folio;
 unlock:
@@ -141,10 +142,11 @@ int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 	} else {
 		folio_change_flags(folio, 0, PG_dirty);
 		xa_lock(&mapping->i_pages);
-		xas.xa_node = folio->node;
+		xas.xa_node = folio_node(folio);
 		xas.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio));
 		xas_erase(&xas, folio_order(folio));
-		folio->node = NULL;
+		folio_part(folio);
+		folio_place(folio)->node = NULL;
 		mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
 		xa_unlock(&mapping->i_pages);
 	}
@@ -189,7 +191,7 @@ unlock:
 /* The last reference to the folio is gone. */
 void folio_free(struct address_space *mapping, struct folio *folio)
 {
-	assert(folio->node == NULL);
+	assert(folio_node(folio) == NULL);
 	xa_lock(&mapping->i_pages);
 	folio_pool_put(&mapping->pool, folio);
 	xa_unlock(&mapping->i_pages);

@@ -51,7 +51,7 @@ struct address_space {
 void address_space_init(struct address_space *mapping, unsigned int page_shift, bool shared,
 			const struct address_space_operations *a_ops);
 void address_space_destroy(struct address_space *mapping);
-int address_space_add_chunk(struct address_space *mapping, struct folio *chunk);
+int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *chunk);
 
 int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
 		      struct folio **foliop);
@@ -116,7 +116,9 @@ static inline void folio_put(struct address_space *mapping, struct folio *folio)
 /* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
 static inline bool folio_in_mapping(const struct folio *folio, const struct address_space *mapping)
 {
-	return folio->node != NULL && folio->node->array == &mapping->i_pages;
+	const struct xa_node *node = folio_node(folio);
+
+	return node != NULL && node->array == &mapping->i_pages;
 }
 
 /**
@@ -166,20 +168,21 @@ static inline bool mapping_tagged(struct address_space *mapping, xa_mark_t tag)
 /* The folio's bit in the mark words of its node. The folio is in the cache. */
 static inline uint64_t folio_bit(const struct folio *folio)
 {
-	unsigned int shift = FOLIO_ORDER_BITS + folio->node->shift;
+	const struct folio_place *place = folio_place(folio);
+	unsigned int shift = FOLIO_ORDER_BITS + place->node->shift;
 
-	return UINT64_C(1) << ((folio->key >> shift) & XA_CHUNK_MASK);
+	return UINT64_C(1) << ((place->key >> shift) & XA_CHUNK_MASK);
 }
 
 /* Sets or clears a mark of a folio that is in the cache, with the tree's lock held. */
 static inline void folio_set_mark(const struct folio *folio, xa_mark_t tag)
 {
-	xas_set_marks(folio->node, folio_bit(folio), tag);
+	xas_set_marks(folio_node(folio), folio_bit(folio), tag);
 }
 
 static inline void folio_clear_mark(const struct folio *folio, xa_mark_t tag)
 {
-	xas_clear_marks(folio->node, folio_bit(folio), tag);
+	xas_clear_marks(folio_node(folio), folio_bit(folio), tag);
 }
 
 /* These slots of a node were written: start and end of writeback leave them without a mark. */

@@ -16,35 +16,76 @@ static void apply_note(struct xa_node *node, uint64_t bits, unsigned int note)
 		xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
 }
 
-/**
- * apply_deferred_marks - tell the tree what was noted
- * @mapping: the page cache, not shared
- * @deferred: the list; empty afterwards
- *
- * Neighbours with the same note are told at once, a word of marks at a time.
+/* How many of these folios, from the first on, have the same note; @nr at most. */
+static inline uint32_t same_note(const folio_word_t *words, uint32_t nr)
+{
+	uint32_t differ = 0;
+	uint32_t i;
+
+	for (i = 1; i < nr; i++)
+		differ |= (words[i] ^ words[0]) & PG_deferred;
+	if (likely(differ == 0))
+		return nr;
+	for (i = 1; ((words[i] ^ words[0]) & PG_deferred) == 0; i++)
+		;
+	return i;
+}
+
+/*
+ * Neighbours with the same note are told at once, a word of marks at a time; of neighbours in
+ * memory, too, only the first one's place is looked at.
  */
-void apply_deferred_marks(struct address_space *mapping, struct deferred_marks *deferred)
+static void apply_notes(struct folio_chunk *chunk)
 {
 	struct xa_node *node = NULL;
 	unsigned int note = 0;
 	uint64_t bits = 0;
 
-	assert(!mapping->i_pages.xa_shared);
-	for (uint32_t i = 0; i < deferred->nr; i++) {
-		struct folio *folio = folio_of_slot(&mapping->pool, deferred->slots[i]);
-		unsigned int flags = folio_change_flags(folio, 0, PG_deferred);
+	for (uint32_t word = 0; word < FOLIO_CHUNK_SIZE / 64; word++) {
+		uint64_t noted = chunk->noted[word];
 
-		assert((flags & PG_deferred) != 0 && folio_in_mapping(folio, mapping));
-		if (folio->node != node || (flags & PG_deferred) != note) {
-			if (node != NULL)
-				apply_note(node, bits, note);
-			node = folio->node;
-			note = flags & PG_deferred;
-			bits = 0;
+		chunk->noted[word] = 0;
+		while (noted != 0) {
+			uint32_t at = (uint32_t)__builtin_ctzll(noted);
+			struct folio *folio = &chunk->folios[word * 64 + at];
+			folio_word_t *words = folio_words(folio);
+			uint32_t nr = folio_run_length(folio, word_ones(noted >> at));
+
+			nr = same_note(words, nr);
+			noted &= ~(word_of_ones(nr) << at);
+			if (folio_node(folio) != node || (words[0] & PG_deferred) != note) {
+				if (node != NULL)
+					apply_note(node, bits, note);
+				node = folio_node(folio);
+				note = words[0] & PG_deferred;
+				bits = 0;
+			}
+			bits |= folio_bit(folio) * word_of_ones(nr);
+			for (uint32_t i = 0; i < nr; i++) {
+				assert((words[i] & PG_deferred) != 0);
+				words[i] &= ~(folio_word_t)PG_deferred;
+			}
 		}
-		bits |= folio_bit(folio);
 	}
-	if (node != NULL)
-		apply_note(node, bits, note);
-	deferred->nr = 0;
+	assert(node != NULL);
+	apply_note(node, bits, note);
+}
+
+/**
+ * apply_deferred_marks - tell the tree what was noted
+ * @mapping: the page cache, not shared
+ * @deferred: the list; empty afterwards
+ */
+void apply_deferred_marks(struct address_space *mapping, struct deferred_marks *deferred)
+{
+	assert(!mapping->i_pages.xa_shared);
+	while (deferred->chunks != DEFERRED_END) {
+		struct folio_chunk *chunk;
+
+		assert(deferred->chunks - 1 < mapping->pool.nr_chunks);
+		chunk = mapping->pool.chunks[deferred->chunks - 1];
+		deferred->chunks = chunk->noted_next;
+		chunk->noted_next = 0;
+		apply_notes(chunk);
+	}
 }

@@ -9,7 +9,8 @@
 
 /*
  * A freed folio is poisoned until it is handed out again, so that AddressSanitizer sees a use after
- * free although the chunk itself is never freed.
+ * free although the chunk itself is never freed. It sees eight bytes at once: with one neighbour in
+ * use the flags of a folio go unseen, but not its key. The node, NULL, is what neighbours look at.
  */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -27,7 +28,7 @@
 
 void folio_pool_init(struct folio_pool *pool)
 {
-	*pool = (struct folio_pool){.free = FOLIO_NO_SLOT};
+	*pool = (struct folio_pool){.unused = FOLIO_CHUNK_FIRST, .free = FOLIO_NO_SLOT};
 }
 
 /**
@@ -38,7 +39,7 @@ void folio_pool_init(struct folio_pool *pool)
 void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory))
 {
 	for (uint32_t i = 0; i < pool->nr_chunks; i++)
-		unpoison(pool->chunks[i], FOLIO_CHUNK_SIZE * sizeof(struct folio));
+		unpoison(pool->chunks[i], sizeof(struct folio_chunk));
 	if (pool->chunks != NULL)
 		free(pool->chunks);
 	folio_pool_init(pool);
@@ -55,7 +56,7 @@ void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory))
 int folio_pool_reserve(struct folio_pool *pool, void *(*alloc)(size_t size),
 		       void (*free)(void *memory))
 {
-	struct folio **chunks;
+	struct folio_chunk **chunks;
 	uint32_t max;
 
 	if (pool->nr_chunks < pool->max_chunks)
@@ -78,16 +79,18 @@ int folio_pool_reserve(struct folio_pool *pool, void *(*alloc)(size_t size),
 /**
  * folio_pool_add - add a chunk of folios
  * @pool: the pool, with room for it (folio_pool_reserve())
- * @chunk: FOLIO_CHUNK_SIZE zeroed folios, the caller's to free once the pool is destroyed
+ * @chunk: the chunk, zeroed, the caller's to free once the pool is destroyed
  */
-void folio_pool_add(struct folio_pool *pool, struct folio *chunk)
+void folio_pool_add(struct folio_pool *pool, struct folio_chunk *chunk)
 {
 	assert(pool->nr_chunks < pool->max_chunks);
+	assert((uintptr_t)chunk % FOLIO_CHUNK_ALIGN == 0);
+	chunk->number = pool->nr_chunks;
 	pool->chunks[pool->nr_chunks++] = chunk;
-	pool->nr_free += FOLIO_CHUNK_SIZE;
+	pool->nr_free += FOLIO_CHUNK_FOLIOS;
 }
 
-/* A folio that nobody else has, or NULL if the pool has none left. Only its slot number is set. */
+/* A folio that nobody else has, or NULL if the pool has none left. */
 struct folio *folio_pool_get(struct folio_pool *pool)
 {
 	struct folio *folio;
@@ -98,21 +101,59 @@ struct folio *folio_pool_get(struct folio_pool *pool)
 	if (pool->free != FOLIO_NO_SLOT) {
 		folio = folio_of_slot(pool, pool->free);
 		unpoison(folio, sizeof(*folio));
-		pool->free = (uint32_t)folio->key;
+		unpoison(&folio_place(folio)->key, sizeof(uint64_t));
+		pool->free = (uint32_t)folio_place(folio)->key;
 	} else {
-		uint32_t slot = pool->nr_used++;
-
-		folio = folio_of_slot(pool, slot);
-		folio->slot = slot;
+		folio = folio_of_slot(pool, pool->unused++);
+		if (pool->unused % FOLIO_CHUNK_SIZE == 0)
+			pool->unused += FOLIO_CHUNK_FIRST;
 	}
 	return folio;
+}
+
+static bool follows(const struct folio_place *before, const struct folio_place *place)
+{
+	/* The key tells the order, too: two folios whose keys differ by a page are single pages. */
+	return before->node == place->node && before->key + folio_key(1, 0) == place->key;
+}
+
+static void set_follows(struct folio_chunk *chunk, uint32_t i, bool set)
+{
+	uint64_t bit = UINT64_C(1) << i % 64;
+
+	chunk->follows[i / 64] = (chunk->follows[i / 64] & ~bit) | (set ? bit : 0);
+}
+
+/* The folio came into the page cache: it may follow its neighbour, or be followed by the other. */
+void folio_join(const struct folio *folio)
+{
+	struct folio_chunk *chunk = folio_chunk(folio);
+	uint32_t i = folio_chunk_index(folio);
+	const struct folio_place *place = &chunk->places[i];
+
+	if (i > FOLIO_CHUNK_FIRST)
+		set_follows(chunk, i, follows(place - 1, place));
+	if (i < FOLIO_CHUNK_SIZE - 1)
+		set_follows(chunk, i + 1, follows(place, place + 1));
+}
+
+/* The folio leaves the page cache. */
+void folio_part(const struct folio *folio)
+{
+	struct folio_chunk *chunk = folio_chunk(folio);
+	uint32_t i = folio_chunk_index(folio);
+
+	set_follows(chunk, i, false);
+	if (i < FOLIO_CHUNK_SIZE - 1)
+		set_follows(chunk, i + 1, false);
 }
 
 /* Takes a folio back that nobody refers to. */
 void folio_pool_put(struct folio_pool *pool, struct folio *folio)
 {
-	folio->key = pool->free;
-	pool->free = folio->slot;
+	folio_place(folio)->key = pool->free;
+	pool->free = folio_slot(folio);
 	pool->nr_free++;
 	poison(folio, sizeof(*folio));
+	poison(&folio_place(folio)->key, sizeof(uint64_t));
 }

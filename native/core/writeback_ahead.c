@@ -22,9 +22,6 @@ void writeback_begin_ahead(struct writeback_ahead *ahead)
 	ahead->batches = 1;
 }
 
-/* How far ahead of the folio that is looked at: about as long as memory takes to answer. */
-#define PREFETCH_BYTES (32 * sizeof(struct folio))
-
 /* How far a stretch may go. */
 struct limits {
 	uint32_t max_folios;
@@ -36,9 +33,27 @@ struct limits {
 /* How far it goes so far; in registers, where struct writeback_ahead could not be. */
 struct reach {
 	uint32_t nr;
+	uint32_t nr_runs;
 	uint64_t nr_pages;
 	pgoff_t index; /* where a contiguous one goes on */
 };
+
+/* Adds folios that are one run; the one before grows by them if the two are one. */
+static inline void ahead_add_run(struct writeback_ahead *ahead, struct reach *reach,
+				 struct folio *first, uint32_t nr)
+{
+	struct folio_run *last = &ahead->runs[reach->nr_runs - 1];
+	uint64_t key = folio_place(first)->key;
+
+	/* A key tells the order, too; and a node begins where all these bits of the index are 0. */
+	if (first == last->first + last->nr &&
+	    key == folio_place(last->first)->key + folio_key(last->nr, 0) &&
+	    (folio_index(first) & XA_CHUNK_MASK) != 0) {
+		last->nr += nr;
+		return;
+	}
+	ahead->runs[reach->nr_runs++] = (struct folio_run){.first = first, .nr = nr};
+}
 
 /* Adds a folio that is in the cache, if writeback_iter() would return it next, and at once. */
 static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
@@ -53,7 +68,8 @@ static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
 	if (limits.contiguous &&
 	    (folio_index(folio) != reach->index || reach->nr_pages + nr_pages > limits.max_pages))
 		return false;
-	ahead->folios[reach->nr++] = folio;
+	ahead_add_run(ahead, reach, folio, 1);
+	reach->nr++;
 	reach->nr_pages += nr_pages;
 	reach->index += nr_pages;
 	return true;
@@ -75,32 +91,35 @@ static inline bool look_at_batch(struct address_space *mapping, const struct wri
 	return true;
 }
 
-/*
- * How many of the marked entries of a node, from this one on, are single pages in a row: those with
- * another marked entry in the next slot.
- */
-static inline uint32_t pages_in_a_row(uint64_t bits, unsigned int offset)
-{
-	return (uint32_t)__builtin_ctzll(~((bits & bits >> 1) >> offset));
-}
-
 static inline int64_t less(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
-/* ahead_add() for single pages in a row, most of all that there is. Returns how many. */
-static inline uint32_t ahead_add_pages(struct writeback_ahead *ahead, struct reach *reach,
-				       const struct xa_node *node, unsigned int offset, uint32_t nr,
-				       struct limits limits)
+/* How many of these, up to the first that cannot, can be locked for I/O. */
+static inline uint32_t ready_for_io(const struct folio *first, uint32_t nr)
 {
-	void *const *slots = &node->slots[offset];
-	struct folio **folios = &ahead->folios[reach->nr];
-	int64_t room = limits.nr_to_write - (int64_t)reach->nr_pages;
+	const folio_word_t *words = folio_words(first);
+	uint32_t differ = 0;
 	uint32_t i;
 
+	for (i = 0; i < nr; i++)
+		differ |= (words[i] & (PG_locked | PG_dirty | PG_writeback)) ^ PG_dirty;
+	if (likely(differ == 0))
+		return nr;
+	for (i = 0; can_lock_for_io(words[i]); i++)
+		;
+	return i;
+}
+
+/* ahead_add() for the pages of a run. Returns how many. */
+static inline uint32_t ahead_add_pages(struct writeback_ahead *ahead, struct reach *reach,
+				       struct folio *first, uint32_t nr, struct limits limits)
+{
+	int64_t room = limits.nr_to_write - (int64_t)reach->nr_pages;
+
 	if (limits.contiguous) {
-		if (node->index + offset != reach->index)
+		if (folio_index(first) != reach->index)
 			return 0;
 		/* Negative where the first folio is larger than all that an extent may have. */
 		room = less(room, (int64_t)limits.max_pages - (int64_t)reach->nr_pages);
@@ -109,22 +128,13 @@ static inline uint32_t ahead_add_pages(struct writeback_ahead *ahead, struct rea
 	}
 	if (room < nr)
 		nr = room < 0 ? 0 : (uint32_t)room;
-	for (i = 0; i < nr; i++) {
-		struct folio *folio = slots[i];
-
-		/*
-		 * Folios that were added one after another lie so in memory, too far apart for the
-		 * CPU to see the pattern in time. Where they do not, nothing is lost but this.
-		 */
-		__builtin_prefetch((const void *)((uintptr_t)folio + PREFETCH_BYTES));
-		if (!can_lock_for_io(folio_flags(folio)))
-			break;
-		folios[i] = folio;
-	}
-	reach->nr += i;
-	reach->nr_pages += i;
-	reach->index += i;
-	return i;
+	nr = ready_for_io(first, nr);
+	if (nr != 0)
+		ahead_add_run(ahead, reach, first, nr);
+	reach->nr += nr;
+	reach->nr_pages += nr;
+	reach->index += nr;
+	return nr;
 }
 
 /* The folios that the next lookups would find. */
@@ -142,14 +152,14 @@ static inline void look_at_tree(struct address_space *mapping, const struct writ
 
 		do {
 			unsigned int offset = (unsigned int)__builtin_ctzll(bits);
-			uint32_t nr = pages_in_a_row(bits, offset);
+			struct folio *folio = node->slots[offset];
+			uint32_t nr = folio_run_length(folio, word_ones(bits >> offset));
 
-			if (nr != 0) {
-				if (ahead_add_pages(ahead, reach, node, offset, nr, limits) != nr)
+			if (nr == 1) {
+				if (!ahead_add(ahead, reach, folio, limits))
 					return;
 			} else {
-				nr = 1;
-				if (!ahead_add(ahead, reach, node->slots[offset], limits))
+				if (ahead_add_pages(ahead, reach, folio, nr, limits) != nr)
 					return;
 			}
 			xas.xa_offset = offset + nr - 1;
@@ -165,6 +175,7 @@ static inline void look_ahead(struct address_space *mapping, const struct writeb
 {
 	struct folio *first = wbc->fbatch.folios[wbc->fbatch.i - 1];
 	struct reach reach = {.nr = 1,
+			      .nr_runs = 1,
 			      .nr_pages = (uint64_t)folio_nr_pages(first),
 			      .index = folio_next_index(first)};
 	bool on;
@@ -173,12 +184,13 @@ static inline void look_ahead(struct address_space *mapping, const struct writeb
 	/* An integrity pass does not look at nr_to_write. */
 	limits.nr_to_write = wbc->sync_mode == WB_SYNC_ALL ? INT64_MAX : wbc->nr_to_write;
 	ahead->first = wbc->fbatch.i - 1;
-	ahead->folios[0] = first;
+	ahead->runs[0] = (struct folio_run){.first = first, .nr = 1};
 	on = look_at_batch(mapping, wbc, ahead, &reach, limits);
 	ahead->nr_batch = reach.nr;
 	if (on)
 		look_at_tree(mapping, wbc, ahead, &reach, limits);
 	ahead->nr = reach.nr;
+	ahead->nr_runs = reach.nr_runs;
 	ahead->nr_pages = reach.nr_pages;
 }
 
@@ -237,69 +249,50 @@ static void catch_up(struct address_space *mapping, struct writeback_control *wb
 	rest = behind - ahead->nr_batch - batches * FOLIO_BATCH_SIZE;
 	folio_batch_release(mapping, &wbc->fbatch);
 	if (batches != 0)
-		wbc->index = folio_next_index(
-			ahead->folios[ahead->nr_batch + batches * FOLIO_BATCH_SIZE - 1]);
+		wbc->index = folio_next_index(ahead_from_end(ahead, ahead->nr - behind + rest));
 	writeback_fill_batch(mapping, wbc);
 	wbc->fbatch.i = rest;
-	assert(wbc->fbatch.folios[rest - 1] == ahead->folios[behind - 1]);
+	assert(wbc->fbatch.folios[rest - 1] == ahead_from_end(ahead, ahead->nr - behind));
 }
 
-/* How many of the folios are in the node of the first one; @bits: their slots. */
-static inline uint32_t same_node(struct folio *const *folios, uint32_t nr, bool in_a_row,
-				 uint64_t *bits)
+/* The slots of a run in its node. */
+static inline uint64_t run_bits(struct folio_run run)
 {
-	const struct xa_node *node = folios[0]->node;
-	uint32_t i;
-
-	if (in_a_row) {
-		uint64_t first = folio_bit(folios[0]);
-		uint32_t room = XA_CHUNK_SIZE - (uint32_t)__builtin_ctzll(first);
-
-		if (nr > room)
-			nr = room;
-		*bits = first * (~UINT64_C(0) >> (XA_CHUNK_SIZE - nr));
-		return nr;
-	}
-	*bits = 0;
-	for (i = 0; i < nr && folios[i]->node == node; i++)
-		*bits |= folio_bit(folios[i]);
-	return i;
+	return folio_bit(run.first) * word_of_ones(run.nr);
 }
 
 /*
- * All that happens to folios that are written unseen: lock, clear for I/O, start writeback, unlock,
- * end writeback. Those of a node lose their marks at once.
+ * All that happens to the first @nr folios, written unseen: lock, clear for I/O, start writeback,
+ * unlock, end writeback. Those of a node lose their marks at once. Returns how many pages they
+ * have.
  */
-static void write_unseen(struct folio *const *folios, uint32_t nr)
+static int64_t write_unseen(const struct writeback_ahead *ahead, uint32_t nr)
 {
-	/* As they ascend, all but the last are then single pages. */
-	bool in_a_row = nr != 0 && folio_index(folios[nr - 1]) - folio_index(folios[0]) == nr - 1;
+	struct xa_node *node = NULL;
+	uint64_t bits = 0;
+	int64_t nr_pages = 0;
 
-	while (nr != 0) {
-		struct xa_node *node = folios[0]->node;
-		uint64_t bits;
-		uint32_t here = same_node(folios, nr, in_a_row, &bits);
+	for (const struct folio_run *next = ahead->runs; nr != 0; next++) {
+		struct folio_run run = *next;
+		folio_word_t *words = folio_words(run.first);
 
-		for (uint32_t i = 0; i < here; i++) {
-			_Atomic uint16_t *flags = &folios[i]->flags;
-			uint16_t old = atomic_load_explicit(flags, memory_order_relaxed);
-
-			assert((old & PG_shared) == 0);
-			atomic_store_explicit(flags, old & (uint16_t) ~(PG_dirty | PG_locked),
-					      memory_order_relaxed);
+		if (run.nr > nr)
+			run.nr = nr;
+		nr -= run.nr;
+		assert((folio_flags(run.first) & PG_shared) == 0);
+		for (uint32_t i = 0; i < run.nr; i++)
+			words[i] &= ~(folio_word_t)(PG_dirty | PG_locked);
+		if (node != NULL && node != folio_node(run.first)) {
+			clear_marks_written(node, bits);
+			bits = 0;
 		}
-		clear_marks_written(node, bits);
-		folios += here;
-		nr -= here;
+		node = folio_node(run.first);
+		bits |= run_bits(run);
+		nr_pages += run.nr * folio_nr_pages(run.first);
 	}
-}
-
-/* What is left of nr_to_write with these folios of the stretch handed back. */
-static void hand_back(struct writeback_control *wbc, const struct writeback_ahead *ahead,
-		      uint32_t nr)
-{
-	for (uint32_t i = 0; i < nr; i++)
-		wbc->nr_to_write -= folio_nr_pages(ahead->folios[i]);
+	if (node != NULL)
+		clear_marks_written(node, bits);
+	return nr_pages;
 }
 
 /**
@@ -315,16 +308,23 @@ void writeback_settle_ahead(struct address_space *mapping, struct writeback_cont
 			    struct writeback_ahead *ahead, uint32_t done, uint32_t in_hand)
 {
 	uint32_t reached = done + in_hand;
+	uint32_t at = 0;
 
 	assert(in_hand > 0 && reached <= ahead->nr);
 	/* First the lookup, which the marks of all these folios were still there for. */
 	catch_up(mapping, wbc, ahead, reached);
 	if (ahead->looked_behind)
 		writeback_fill_batch(mapping, wbc);
-	hand_back(wbc, ahead, reached - 1);
-	write_unseen(ahead->folios, done);
-	for (uint32_t i = done; i < reached; i++)
-		folio_change_flags(ahead->folios[i], PG_locked, PG_dirty);
+	wbc->nr_to_write -= write_unseen(ahead, done);
+	for (const struct folio_run *run = ahead->runs; at < reached; run++) {
+		for (uint32_t i = 0; i < run->nr && at < reached; i++, at++) {
+			if (at < done)
+				continue;
+			folio_change_flags(run->first + i, PG_locked, PG_dirty);
+			if (at < reached - 1)
+				wbc->nr_to_write -= folio_nr_pages(run->first + i);
+		}
+	}
 	writeback_begin_ahead(ahead);
 }
 
@@ -339,12 +339,11 @@ void writeback_settle_ahead(struct address_space *mapping, struct writeback_cont
 struct folio *writeback_end_ahead(struct address_space *mapping, struct writeback_control *wbc,
 				  struct writeback_ahead *ahead)
 {
-	struct folio *last = ahead->folios[ahead->nr - 1];
+	struct folio *last = ahead_from_end(ahead, 0);
 
 	assert(ahead->nr != 0);
 	catch_up(mapping, wbc, ahead, ahead->nr);
-	wbc->nr_to_write -= (int64_t)ahead->nr_pages - folio_nr_pages(last);
-	write_unseen(ahead->folios, ahead->nr);
+	wbc->nr_to_write -= write_unseen(ahead, ahead->nr) - folio_nr_pages(last);
 	ahead->nr = 0;
 	if (ahead->batches < WRITEBACK_AHEAD_BATCHES)
 		ahead->batches *= 2;

@@ -131,14 +131,14 @@ void writeback_end_folios(struct address_space *mapping, struct folio *const *fo
 	for (uint32_t i = 0; i < nr; i++) {
 		struct folio *folio = folios[i];
 
-		if (bits != 0 && folio->node != node) {
+		if (bits != 0 && folio_node(folio) != node) {
 			clear_marks_written(node, bits);
 			bits = 0;
 		}
 		/* Start and end of writeback at once: WRITEBACK would be set and cleared again. */
 		if ((folio_flags(folio) & state) == PG_locked && folio_in_mapping(folio, mapping)) {
 			folio_change_flags(folio, 0, PG_locked);
-			node = folio->node;
+			node = folio_node(folio);
 			bits |= folio_bit(folio);
 		} else {
 			end_written(mapping, folio);
@@ -217,8 +217,10 @@ void writeback_hold_extent(struct address_space *mapping, struct writeback_contr
 			   struct writeback_ahead *ahead, struct writeback_extent *held)
 {
 	assert(held->nr_folios == 0 && held->nr_pages == 0);
-	held->index = folio_index(ahead->folios[0]);
-	for (uint32_t i = 0; i < ahead->nr; i++)
-		extent_add(held, ahead->folios[i]);
+	held->index = folio_index(ahead->runs[0].first);
+	for (const struct folio_run *run = ahead->runs; run < &ahead->runs[ahead->nr_runs]; run++) {
+		for (uint32_t i = 0; i < run->nr; i++)
+			extent_add(held, run->first + i);
+	}
 	writeback_settle_ahead(mapping, wbc, ahead, 0, ahead->nr);
 }

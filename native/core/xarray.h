@@ -95,6 +95,18 @@ struct xa_state {
 #define XA_NODE_TAG ((uintptr_t)2)
 #define XA_SIBLING_TAG ((uintptr_t)1)
 
+/* How many ones a word of marks begins with, from its lowest bit on. */
+static inline uint32_t word_ones(uint64_t word)
+{
+	return ~word == 0 ? XA_CHUNK_SIZE : (uint32_t)__builtin_ctzll(~word);
+}
+
+/* A word that begins with so many ones, 1 to 64. */
+static inline uint64_t word_of_ones(uint32_t nr)
+{
+	return ~UINT64_C(0) >> (XA_CHUNK_SIZE - nr);
+}
+
 static inline bool xa_is_node(const void *entry)
 {
 	return ((uintptr_t)entry & 3) == XA_NODE_TAG;

@@ -38,6 +38,9 @@ const FAILED = 3
 const NR_SITES = 4
 const SITES = 5
 const OF_ADDON = 1
+
+/** How many folios a chunk of the native backend's has: native/core/folio.h. */
+const CHUNK_FOLIOS = 1007
 const OF_BUFFERS = 2
 
 const LAST = 2 ** 51 - 1
@@ -174,11 +177,11 @@ function run(failing) {
   step('removeFolio', () => many.removeFolio(folios[6]))
   step('addFolio', () => many.addFolio(6 * 64))
 
-  // Chunks of folios, and the list of them. What lies between is too much to be looked at.
+  // Memory for more chunks of folios, and the list of chunks. What lies between is too much to be looked at.
   const large = new AddressSpace()
-  for (let index = 0; index <= 8192; index++) {
+  for (let index = 0; index <= 8 * CHUNK_FOLIOS; index++) {
     const add = () => large.addFolio(index)
-    if (index % 1024 === 0) step('addFolio, of many', add)
+    if (index % CHUNK_FOLIOS === 0) step('addFolio, of many', add)
     else add()
   }
 

@@ -105,6 +105,7 @@ static void test_large(bool shared)
 
 static void test_add(bool shared)
 {
+	struct folio_chunk *chunk;
 	struct folio *folio, *other = NULL;
 	uint32_t nr_free;
 
@@ -112,7 +113,7 @@ static void test_add(bool shared)
 	CHECK(filemap_add_folio(&mapping, 4, 2, &folio) == -ENOSPC);
 	folio = host_add_folio(&mapping, 4, 2);
 	nr_free = mapping.pool.nr_free;
-	CHECK(nr_free == FOLIO_CHUNK_SIZE - 1 && mapping.nrpages == 4);
+	CHECK(nr_free == FOLIO_CHUNK_FOLIOS - 1 && mapping.nrpages == 4);
 	CHECK(folio_flags(folio) == (unsigned int)(PG_uptodate | (shared ? PG_shared : 0)));
 	CHECK(folio_test_uptodate(folio) && !folio_test_dirty(folio));
 	CHECK(!folio_test_locked(folio) && !folio_test_writeback(folio));
@@ -134,11 +135,11 @@ static void test_add(bool shared)
 
 	begin(shared);
 	host_alloc_fails = 0;
-	folio = calloc(FOLIO_CHUNK_SIZE, sizeof(*folio));
-	CHECK(address_space_add_chunk(&mapping, folio) == -ENOMEM && mapping.pool.nr_free == 0);
+	chunk = host_alloc_chunk();
+	CHECK(address_space_add_chunk(&mapping, chunk) == -ENOMEM && mapping.pool.nr_free == 0);
 	host_alloc_fails = -1;
-	CHECK(address_space_add_chunk(&mapping, folio) == 0);
-	CHECK(mapping.pool.nr_free == FOLIO_CHUNK_SIZE);
+	CHECK(address_space_add_chunk(&mapping, chunk) == 0);
+	CHECK(mapping.pool.nr_free == FOLIO_CHUNK_FOLIOS);
 	end();
 }
 
@@ -205,7 +206,7 @@ static void test_remove(bool shared)
 	folio_end_writeback(&mapping, folio);
 
 	CHECK(filemap_remove_folio(&mapping, folio) == 0);
-	CHECK(state_of(folio) == 0 && folio->refcount == 1 && folio->node == NULL);
+	CHECK(state_of(folio) == 0 && folio->refcount == 1 && folio_node(folio) == NULL);
 	CHECK(!folio_in_mapping(folio, &mapping) && mapping.nrpages == 2);
 	CHECK(!mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
 	CHECK(filemap_get_folio(&mapping, 8) == NULL && filemap_get_folio(&mapping, 15) == NULL);

@@ -17,7 +17,7 @@ static struct address_space mapping;
 static struct writeback_control wbc;
 /* The folio that the pass returned last. */
 static struct folio *in_hand;
-static struct folio *chunk;
+static struct folio_chunk *chunk;
 
 static struct folio *add(pgoff_t index, unsigned int order)
 {
@@ -42,9 +42,7 @@ static struct folio *add_marked(pgoff_t index, unsigned int order)
 
 static void add_chunk(void)
 {
-	struct folio *folios = calloc(FOLIO_CHUNK_SIZE, sizeof(*folios));
-
-	CHECK(folios != NULL && address_space_add_chunk(&mapping, folios) == 0);
+	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
 }
 
 static void add_chunks(int nr)
@@ -171,7 +169,7 @@ static void say_node(FILE *to, const struct xa_node *node)
 			say_node(to, xa_to_node(folio));
 		else
 			fprintf(to, "folio %" PRIu64 "/%u slot %u flags %x references %u\n",
-				folio_index(folio), folio_order(folio), folio->slot,
+				folio_index(folio), folio_order(folio), folio_slot(folio),
 				folio_flags(folio), folio->refcount);
 	}
 }
@@ -211,10 +209,8 @@ static void begin(const struct scenario *scenario, bool shared)
 	address_space_init(&mapping, PAGE_SHIFT, shared, &host_ops);
 	scenario->before();
 	chunk = NULL;
-	if (scenario->order < 0) {
-		chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
-		CHECK(chunk != NULL);
-	}
+	if (scenario->order < 0)
+		chunk = host_alloc_chunk();
 	host_failed = 0;
 }
 
@@ -303,7 +299,7 @@ static void refused(void)
 static void no_memory_at_all(enum writeback_sync_modes sync_mode)
 {
 	static struct writeback_extent extent;
-	static struct deferred_marks deferred;
+	struct deferred_marks deferred;
 	struct writeback_ahead ahead;
 	struct folio_batch fbatch;
 	struct folio *folio;
@@ -347,7 +343,15 @@ static void no_memory_at_all(enum writeback_sync_modes sync_mode)
 		CHECK(!mapping_tagged(&mapping, PAGECACHE_TAG_TOWRITE));
 	}
 
+	deferred_marks_init(&deferred);
+	for (pgoff_t index = 0; index < 200; index++) {
+		folio = filemap_get_folio(&mapping, index << 30);
+		folio_change_flags(folio, PG_dirty | PG_set_dirty, 0);
+		host_note(&deferred, folio);
+		folio_put(&mapping, folio);
+	}
 	apply_deferred_marks(&mapping, &deferred);
+	CHECK(mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
 	folio_batch_init(&fbatch);
 	while (filemap_get_folios_tag(&mapping, &start, XA_MAX_INDEX, XA_PRESENT, &fbatch) != 0) {
 		for (uint32_t i = 0; i < fbatch.nr; i++)

@@ -13,15 +13,22 @@ static struct deferred_marks deferred;
 
 static void defer(struct folio *folio, unsigned int note)
 {
-	CHECK((folio_flags(folio) & PG_deferred) == 0 && deferred.nr < DEFERRED_MARKS_SIZE);
+	CHECK((folio_flags(folio) & PG_deferred) == 0);
 	folio_change_flags(folio, note, 0);
-	deferred.slots[deferred.nr++] = folio->slot;
+	host_note(&deferred, folio);
 }
 
 static void apply(void)
 {
 	apply_deferred_marks(&mapping, &deferred);
-	CHECK(deferred.nr == 0);
+	CHECK(deferred.chunks == DEFERRED_END);
+	for (uint32_t i = 0; i < mapping.pool.nr_chunks; i++) {
+		const struct folio_chunk *chunk = mapping.pool.chunks[i];
+
+		CHECK(chunk->noted_next == 0);
+		for (uint32_t word = 0; word < FOLIO_CHUNK_SIZE / 64; word++)
+			CHECK(chunk->noted[word] == 0);
+	}
 	host_check_tree(&mapping);
 }
 
@@ -67,7 +74,6 @@ static const unsigned int notes[] = {
 static_assert(PG_set_dirty == 256 && PG_clear_dirty == 512 && PG_set_writeback == 1024 &&
 		      PG_clear_writeback == 2048 && PG_clear_towrite == 4096,
 	      "TypeScript knows them too");
-static_assert(DEFERRED_MARKS_SIZE == 255, "as long as TypeScript takes it to be");
 
 /* Every note on every state of the marks, alone. */
 static void test_each(void)
@@ -96,28 +102,38 @@ static void test_each(void)
 	host_mapping_destroy(&mapping);
 }
 
-/* Many at once: runs of the same note, and of the same node, of all lengths. */
-static void test_runs(void)
+/* More than a chunk has, so that the list has two. */
+#define NR_FOLIOS 1500
+
+/*
+ * Many at once: runs of the same note, and of the same node, of all lengths; folios that are
+ * neighbours in memory (@distance 1), and others.
+ */
+static void test_runs(pgoff_t distance)
 {
-	struct folio *folios[DEFERRED_MARKS_SIZE];
-	unsigned int expected[DEFERRED_MARKS_SIZE];
+	static struct folio *folios[NR_FOLIOS];
+	static unsigned int expected[NR_FOLIOS];
 
 	host_mapping_init(&mapping);
-	for (int i = 0; i < DEFERRED_MARKS_SIZE; i++)
-		folios[i] = host_add_folio(&mapping, (pgoff_t)i * 2, 0);
-	for (unsigned int run = 1; run < 40; run++) {
-		for (unsigned int i = 0; i < DEFERRED_MARKS_SIZE; i++) {
+	for (unsigned int i = 0; i < NR_FOLIOS; i++)
+		folios[i] = host_add_folio(&mapping, i * distance, 0);
+	for (unsigned int run = 1; run < 80; run++) {
+		for (unsigned int i = 0; i < NR_FOLIOS; i++) {
 			/* A step that visits each folio once, and leaves a node now and then. */
-			unsigned int which = run % 2 == 0 ? i : i * 101 % DEFERRED_MARKS_SIZE;
+			unsigned int which = run % 2 == 0 ? i : i * 101 % NR_FOLIOS;
 			unsigned int marks = (i + run) % (1U << XA_PRESENT);
 			unsigned int note = notes[(i / run + run) % NR_NOTES];
 
 			set_marks(folios[which], marks);
+			expected[which] = marks;
+			/* And some that nothing was noted of, between the others. */
+			if (run % 3 == 0 && i % (run + 1) == 0)
+				continue;
 			defer(folios[which], note);
 			expected[which] = noted(marks, note);
 		}
 		apply();
-		for (unsigned int i = 0; i < DEFERRED_MARKS_SIZE; i++) {
+		for (unsigned int i = 0; i < NR_FOLIOS; i++) {
 			CHECK(marks_of(folios[i]) == expected[i]);
 			CHECK((folio_flags(folios[i]) & PG_deferred) == 0);
 		}
@@ -128,8 +144,10 @@ static void test_runs(void)
 
 int main(void)
 {
+	deferred_marks_init(&deferred);
 	test_each();
-	test_runs();
+	test_runs(1);
+	test_runs(2);
 	printf("deferred marks are told to the tree\n");
 	return 0;
 }

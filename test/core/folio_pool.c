@@ -19,10 +19,9 @@
 #endif
 
 #define MAX_CHUNKS 9
-#define CHUNK_BYTES (FOLIO_CHUNK_SIZE * sizeof(struct folio))
 
 static struct folio_pool pool;
-static struct folio *chunks[MAX_CHUNKS];
+static struct folio_chunk *chunks[MAX_CHUNKS];
 
 static int reserve(void)
 {
@@ -31,11 +30,12 @@ static int reserve(void)
 
 static void add_chunk(void)
 {
-	struct folio *chunk = calloc(1, CHUNK_BYTES);
+	struct folio_chunk *chunk = host_alloc_chunk();
 
-	CHECK(chunk != NULL && reserve() == 0);
+	CHECK(reserve() == 0);
 	chunks[pool.nr_chunks] = chunk;
 	folio_pool_add(&pool, chunk);
+	CHECK(chunk->number == pool.nr_chunks - 1);
 }
 
 static void destroy(void)
@@ -44,10 +44,10 @@ static void destroy(void)
 
 	folio_pool_destroy(&pool, host_ops.free);
 	CHECK(pool.chunks == NULL && pool.nr_chunks == 0 && pool.max_chunks == 0);
-	CHECK(pool.nr_used == 0 && pool.nr_free == 0 && pool.free == FOLIO_NO_SLOT);
+	CHECK(pool.unused == FOLIO_CHUNK_FIRST && pool.nr_free == 0 && pool.free == FOLIO_NO_SLOT);
 	CHECK(host_allocated == 0);
 	for (uint32_t i = 0; i < nr_chunks; i++) {
-		CHECK(!is_any_poisoned(chunks[i], CHUNK_BYTES));
+		CHECK(!is_any_poisoned(chunks[i], sizeof(*chunks[i])));
 		free(chunks[i]);
 	}
 }
@@ -55,33 +55,42 @@ static void destroy(void)
 /* Each slot is handed out once, in ascending order; freed ones come first, the last freed first. */
 static void test_slots(void)
 {
+	struct folio *seventh, *first, *last;
+
 	folio_pool_init(&pool);
 	CHECK(folio_pool_get(&pool) == NULL);
 	for (uint32_t chunk = 0; chunk < 2; chunk++) {
 		add_chunk();
-		CHECK(pool.nr_free == FOLIO_CHUNK_SIZE);
-		for (uint32_t i = 0; i < FOLIO_CHUNK_SIZE; i++) {
+		CHECK(pool.nr_free == FOLIO_CHUNK_FOLIOS);
+		for (uint32_t i = FOLIO_CHUNK_FIRST; i < FOLIO_CHUNK_SIZE; i++) {
 			struct folio *folio = folio_pool_get(&pool);
 
-			CHECK(folio == &chunks[chunk][i]);
-			CHECK(folio->slot == chunk * FOLIO_CHUNK_SIZE + i);
-			CHECK(folio_of_slot(&pool, folio->slot) == folio);
+			CHECK(folio == &chunks[chunk]->folios[i]);
+			CHECK(folio_chunk(folio) == chunks[chunk] && folio_chunk_index(folio) == i);
+			CHECK(folio_place(folio) == &chunks[chunk]->places[i]);
+			CHECK(folio_slot(folio) == chunk * FOLIO_CHUNK_SIZE + i);
+			CHECK(folio_of_slot(&pool, folio_slot(folio)) == folio);
 			CHECK(pool.nr_free == FOLIO_CHUNK_SIZE - 1 - i);
 		}
 		CHECK(folio_pool_get(&pool) == NULL && pool.nr_free == 0);
 	}
-	folio_pool_put(&pool, &chunks[1][FOLIO_CHUNK_SIZE - 1]);
-	folio_pool_put(&pool, &chunks[0][0]);
-	folio_pool_put(&pool, &chunks[0][7]);
-	CHECK(pool.nr_free == 3 && pool.nr_used == 2 * FOLIO_CHUNK_SIZE);
-	CHECK(is_poisoned(&chunks[0][7]) == POISONS);
-	CHECK(is_poisoned((char *)&chunks[0][8] - 1) == POISONS && !is_poisoned(&chunks[0][8]));
-	CHECK(folio_pool_get(&pool) == &chunks[0][7] && chunks[0][7].slot == 7);
-	CHECK(!is_any_poisoned(&chunks[0][7], sizeof(struct folio)));
-	CHECK(folio_pool_get(&pool) == &chunks[0][0] && chunks[0][0].slot == 0);
-	CHECK(folio_pool_get(&pool) == &chunks[1][FOLIO_CHUNK_SIZE - 1]);
+	first = &chunks[0]->folios[FOLIO_CHUNK_FIRST];
+	seventh = &chunks[0]->folios[FOLIO_CHUNK_FIRST + 7];
+	last = &chunks[1]->folios[FOLIO_CHUNK_SIZE - 1];
+	folio_pool_put(&pool, last);
+	folio_pool_put(&pool, first);
+	folio_pool_put(&pool, seventh);
+	CHECK(pool.nr_free == 3 && pool.unused == 2 * FOLIO_CHUNK_SIZE + FOLIO_CHUNK_FIRST);
+	CHECK(is_poisoned(folio_place(seventh)) == POISONS);
+	CHECK(!is_poisoned(&folio_place(seventh)->node) && folio_node(seventh) == NULL);
+	CHECK(!is_poisoned(folio_place(seventh) + 1) && !is_poisoned(folio_place(seventh) - 1));
+	CHECK(!is_poisoned(seventh + 1) && !is_poisoned(seventh - 1));
+	CHECK(folio_pool_get(&pool) == seventh);
+	CHECK(!is_any_poisoned(seventh, sizeof(*seventh)));
+	CHECK(!is_any_poisoned(folio_place(seventh), sizeof(struct folio_place)));
+	CHECK(folio_pool_get(&pool) == first && folio_pool_get(&pool) == last);
 	CHECK(folio_pool_get(&pool) == NULL && pool.nr_free == 0);
-	folio_pool_put(&pool, &chunks[1][FOLIO_CHUNK_SIZE - 1]);
+	folio_pool_put(&pool, last);
 	destroy();
 }
 
@@ -94,13 +103,13 @@ static void test_growth(void)
 
 		add_chunk();
 		CHECK(pool.nr_chunks == i + 1 && pool.max_chunks == max_chunks);
-		CHECK(host_allocated == 1 && pool.nr_free == (i + 1) * FOLIO_CHUNK_SIZE);
+		CHECK(host_allocated == 1 && pool.nr_free == (i + 1) * FOLIO_CHUNK_FOLIOS);
 		for (uint32_t j = 0; j <= i; j++)
 			CHECK(pool.chunks[j] == chunks[j]);
 		/* There is room for the next one already: once a length is exhausted, not before.
 		 */
 		if (i + 1 < max_chunks) {
-			struct folio **before = pool.chunks;
+			struct folio_chunk **before = pool.chunks;
 
 			CHECK(reserve() == 0 && pool.chunks == before);
 		}

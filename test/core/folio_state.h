@@ -15,7 +15,7 @@
 static inline unsigned int marks_of(const struct folio *folio)
 {
 	struct xa_state xas = {
-		.xa_node = folio->node,
+		.xa_node = folio_node(folio),
 		.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio)),
 	};
 	unsigned int marks = 0;

@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <string.h>
 
 int host_alloc_fails = -1;
 int host_allocated;
@@ -40,7 +41,7 @@ void host_mapping_init(struct address_space *mapping)
 void host_mapping_destroy(struct address_space *mapping)
 {
 	uint32_t nr_chunks = mapping->pool.nr_chunks;
-	struct folio **chunks = calloc(nr_chunks + 1, sizeof(*chunks));
+	struct folio_chunk **chunks = calloc(nr_chunks + 1, sizeof(*chunks));
 
 	CHECK(chunks != NULL);
 	for (uint32_t i = 0; i < nr_chunks; i++)
@@ -51,6 +52,15 @@ void host_mapping_destroy(struct address_space *mapping)
 	free(chunks);
 }
 
+/* Memory for more folios, to be freed after the page cache. */
+struct folio_chunk *host_alloc_chunk(void)
+{
+	struct folio_chunk *chunk = aligned_alloc(FOLIO_CHUNK_ALIGN, sizeof(*chunk));
+
+	CHECK(chunk != NULL);
+	return memset(chunk, 0, sizeof(*chunk));
+}
+
 /* The new folio; NULL where its pages are covered already. */
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order)
 {
@@ -58,9 +68,7 @@ struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsig
 	int err = filemap_add_folio(mapping, index, order, &folio);
 
 	if (err == -ENOSPC) {
-		struct folio *chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
-
-		CHECK(chunk != NULL && address_space_add_chunk(mapping, chunk) == 0);
+		CHECK(address_space_add_chunk(mapping, host_alloc_chunk()) == 0);
 		err = filemap_add_folio(mapping, index, order, &folio);
 	}
 	CHECK(err == 0 || err == -EEXIST);
@@ -74,6 +82,19 @@ struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsig
 
 	CHECK(folio != NULL && folio_mark_dirty(mapping, folio));
 	return folio;
+}
+
+/* Puts a folio with a note on the list, as TypeScript does it. */
+void host_note(struct deferred_marks *deferred, struct folio *folio)
+{
+	struct folio_chunk *chunk = folio_chunk(folio);
+	uint32_t i = folio_chunk_index(folio);
+
+	chunk->noted[i / 64] |= UINT64_C(1) << i % 64;
+	if (chunk->noted_next != 0)
+		return;
+	chunk->noted_next = deferred->chunks;
+	deferred->chunks = chunk->number + 1;
 }
 
 typedef void (*check_entry_t)(const struct xa_node *node, unsigned int offset);
@@ -121,19 +142,47 @@ void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
 }
 
 static uint64_t nr_pages_seen;
+static uint64_t nr_followers_seen;
+
+/* Whether the page before is in the same node, and in the slot before. */
+static bool follows(const struct folio *folio, const struct xa_node *node, unsigned int offset)
+{
+	return node->shift == 0 && folio_order(folio) == 0 && offset > 0 &&
+	       folio_chunk_index(folio) > FOLIO_CHUNK_FIRST &&
+	       node->slots[offset - 1] == (const void *)(folio - 1) && folio_order(folio - 1) == 0;
+}
+
+static bool is_marked_follower(const struct folio *folio)
+{
+	uint32_t i = folio_chunk_index(folio);
+
+	return (folio_chunk(folio)->follows[i / 64] >> i % 64 & 1) != 0;
+}
 
 static void check_folio(const struct xa_node *node, unsigned int offset)
 {
 	const struct folio *folio = node->slots[offset];
 
-	CHECK(folio->node == node);
+	CHECK(folio_node(folio) == node);
 	CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
+	CHECK(is_marked_follower(folio) == follows(folio, node, offset));
+	nr_followers_seen += is_marked_follower(folio);
 	nr_pages_seen += (uint64_t)folio_nr_pages(folio);
 }
 
 void host_check_tree(const struct address_space *mapping)
 {
+	uint64_t nr_followers = 0;
+
 	nr_pages_seen = 0;
+	nr_followers_seen = 0;
 	host_check_xarray(&mapping->i_pages, check_folio);
 	CHECK(nr_pages_seen == mapping->nrpages);
+	for (uint32_t i = 0; i < mapping->pool.nr_chunks; i++) {
+		const struct folio_chunk *chunk = mapping->pool.chunks[i];
+
+		for (uint32_t word = 0; word <= FOLIO_CHUNK_SIZE / 64; word++)
+			nr_followers += (uint64_t)__builtin_popcountll(chunk->follows[word]);
+	}
+	CHECK(nr_followers == nr_followers_seen);
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "address_space.h"
+#include "deferred_marks.h"
 
 /* Fails the program with its place, in every build. */
 #define CHECK(condition)                                                                           \
@@ -31,8 +31,10 @@ extern struct address_space_operations host_ops;
 
 void host_mapping_init(struct address_space *mapping);
 void host_mapping_destroy(struct address_space *mapping);
+struct folio_chunk *host_alloc_chunk(void);
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order);
 struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsigned int order);
+void host_note(struct deferred_marks *deferred, struct folio *folio);
 void host_check_tree(const struct address_space *mapping);
 void host_check_xarray(const struct xarray *xa,
 		       void (*check_entry)(const struct xa_node *node, unsigned int offset));

@@ -294,7 +294,8 @@ static void test_tag_turns(void)
  * Every function that looks at the tree or the pool, or changes one, does so under the tree's lock.
  */
 
-static struct folio *chunk, *other;
+static struct folio_chunk *chunk;
+static struct folio *other;
 
 static void add_chunk(void)
 {
@@ -385,8 +386,7 @@ static void hold_up(void (*call)(void))
 
 static void test_tree_lock(void)
 {
-	chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
-	CHECK(chunk != NULL);
+	chunk = host_alloc_chunk();
 	hold_up(add_chunk);
 	hold_up(add);
 	hold_up(get);

@@ -549,7 +549,7 @@ static void run_watcher(void)
 
 static bool has_mark(const struct folio *folio, xa_mark_t tag)
 {
-	return (folio->node->marks[tag] & folio_bit(folio)) != 0;
+	return (folio_node(folio)->marks[tag] & folio_bit(folio)) != 0;
 }
 
 /* Nobody is at it any more, and a sync is over. */
@@ -577,7 +577,7 @@ static void check_idle(void)
 		}
 		folio_batch_release(&mapping, &fbatch);
 	}
-	CHECK(mapping.pool.nr_free + nr_folios == NR_CHUNKS * FOLIO_CHUNK_SIZE);
+	CHECK(mapping.pool.nr_free + nr_folios == NR_CHUNKS * FOLIO_CHUNK_FOLIOS);
 	for (pgoff_t i = 0; i < NR_LOOSE_PAGES; i++)
 		CHECK(pages[i].loose_written == pages[i].loose_data);
 }
@@ -645,9 +645,7 @@ int main(int argc, char **argv)
 	host_ops.wake = wake_folio;
 	address_space_init(&mapping, PAGE_SHIFT, true, &host_ops);
 	for (int i = 0; i < NR_CHUNKS; i++) {
-		struct folio *chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
-
-		CHECK(chunk != NULL && address_space_add_chunk(&mapping, chunk) == 0);
+		CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
 	}
 
 	for (size_t i = 0; i < NR_DEVICE_THREADS; i++)

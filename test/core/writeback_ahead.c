@@ -25,6 +25,11 @@ static struct side *const sides[] = {&plain, &ahead_side};
 static struct writeback_ahead ahead;
 static int nr_folios;
 
+static struct folio *stretch_folio(uint32_t i)
+{
+	return ahead_from_end(&ahead, ahead.nr - 1 - i);
+}
+
 #define for_each_side(side) for (int n = 0; n < 2 && (side = sides[n], true); n++)
 
 static uint32_t random_state;
@@ -184,7 +189,7 @@ static struct folio *write_up_to(struct folio *folio, uint32_t done)
 
 		write_folio(&plain.mapping, folio);
 		folio = writeback_iter(&plain.mapping, &plain.wbc, folio, &error);
-		CHECK(folio != NULL && folio_index(folio) == folio_index(ahead.folios[i + 1]));
+		CHECK(folio != NULL && folio_index(folio) == folio_index(stretch_folio(i + 1)));
 	}
 	return folio;
 }
@@ -217,7 +222,7 @@ static void pass_by_folios(void)
 
 		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
 		CHECK(ahead.nr > 0 && ahead.nr <= WRITEBACK_AHEAD_BATCHES * FOLIO_BATCH_SIZE);
-		CHECK(ahead.folios[0] == hands[1]);
+		CHECK(stretch_folio(0) == hands[1]);
 		/* Somebody looks while this one is written, if there are so many. */
 		seen = below(2 * ahead.nr);
 		error = 0;
@@ -230,7 +235,7 @@ static void pass_by_folios(void)
 			continue;
 		}
 		hands[0] = write_up_to(hands[0], seen);
-		hands[1] = ahead.folios[seen];
+		hands[1] = stretch_folio(seen);
 		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, seen, 1);
 		CHECK(ahead.nr == 0 && ahead.batches == 1);
 		CHECK(state_of(hands[1]) == PG_locked);
@@ -262,7 +267,7 @@ static void pass_by_extents(uint64_t max_pages)
 			break;
 		CHECK(ahead.nr == plain.extent.nr_folios);
 		CHECK(ahead.nr_pages == plain.extent.nr_pages);
-		CHECK(folio_index(ahead.folios[0]) == plain.extent.index);
+		CHECK(folio_index(stretch_folio(0)) == plain.extent.index);
 		if (below(2) == 0) {
 			writeback_hold_extent(&ahead_side.mapping, &ahead_side.wbc, &ahead,
 					      &ahead_side.extent);
@@ -397,12 +402,12 @@ static void test_lengths(void)
 			writeback_iter(&ahead_side.mapping, &ahead_side.wbc, NULL, &error);
 
 		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
-		folio = ahead.folios[10];
+		folio = stretch_folio(10);
 		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, 10, 1);
 		write_folio(&ahead_side.mapping, folio);
 		folio = writeback_iter(&ahead_side.mapping, &ahead_side.wbc, folio, &error);
 		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
-		CHECK(ahead.folios[0] == folio && ahead.nr == 20);
+		CHECK(stretch_folio(0) == folio && ahead.nr == 20);
 		writeback_settle_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead, 0, 1);
 	}
 	end();

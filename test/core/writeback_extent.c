@@ -236,7 +236,7 @@ static void test_taken_over(bool shared, int error)
 	folio_start_writeback(&mapping, folios[3], true);
 	CHECK(marks_of(folios[3]) == (WRITEBACK | TOWRITE));
 	writeback_end_extent(&mapping, &extent, error);
-	CHECK(state_of(folios[1]) == PG_locked && folios[1]->node == NULL);
+	CHECK(state_of(folios[1]) == PG_locked && folio_node(folios[1]) == NULL);
 	CHECK(folios[1]->refcount == 1);
 	folio_unlock(&mapping, folios[1]);
 	folio_put(&mapping, folios[1]);

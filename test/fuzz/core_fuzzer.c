@@ -162,14 +162,8 @@ static bool can_defer(const struct model_folio *folio)
 
 static void defer(struct folio *folio, unsigned int flags)
 {
-	bool listed = (folio_flags(folio) & PG_deferred) != 0;
-
 	atomic_store(&folio->flags, (uint16_t)flags);
-	if (listed)
-		return;
-	deferred.slots[deferred.nr++] = folio->slot;
-	if (deferred.nr == DEFERRED_MARKS_SIZE)
-		enter();
+	host_note(&deferred, folio);
 }
 
 static bool defer_mark_dirty(struct folio *folio)
@@ -226,7 +220,7 @@ static void compare_folio(const struct model_folio *folio)
 
 	CHECK(folio_index(core) == folio->index && folio_order(core) == folio->order);
 	CHECK(core->refcount == folio->references);
-	CHECK(folio_of_slot(&mapping.pool, core->slot) == core);
+	CHECK(folio_of_slot(&mapping.pool, folio_slot(core)) == core);
 	CHECK(folio_in_mapping(core, &mapping) == folio->present);
 	CHECK((flags & ~(unsigned int)PG_deferred) ==
 	      (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
@@ -239,7 +233,8 @@ static void compare_folio(const struct model_folio *folio)
 	if ((flags & PG_deferred) != 0)
 		return;
 	for (unsigned int mark = 0; mark < MODEL_NR_MARKS; mark++)
-		CHECK(((core->node->marks[mark] & folio_bit(core)) != 0) == folio->marks[mark]);
+		CHECK(((folio_node(core)->marks[mark] & folio_bit(core)) != 0) ==
+		      folio->marks[mark]);
 }
 
 /* Nobody has the folio that was just handed out. */
@@ -294,8 +289,9 @@ static void compare(void)
 		compare_folio(&model.folios[i]);
 		nr_folios++;
 	}
-	CHECK(mapping.pool.nr_free + nr_folios == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE);
-	for (unsigned int mark = 0; mark < MODEL_NR_MARKS && deferred.nr == 0; mark++)
+	CHECK(mapping.pool.nr_free + nr_folios == mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS);
+	for (unsigned int mark = 0; mark < MODEL_NR_MARKS && deferred.chunks == DEFERRED_END;
+	     mark++)
 		CHECK(mapping_tagged(&mapping, (xa_mark_t)mark) ==
 		      model_tagged(&model, (enum model_mark)mark));
 	for (int i = 0; i < NR_PASSES; i++)
@@ -562,13 +558,12 @@ static uint64_t next_end(uint64_t start)
 
 static int add_chunk(int fails)
 {
-	struct folio *chunk;
+	struct folio_chunk *chunk;
 	int err;
 
 	if (mapping.pool.nr_chunks == MAX_CHUNKS)
 		return 0;
-	chunk = calloc(FOLIO_CHUNK_SIZE, sizeof(*chunk));
-	CHECK(chunk != NULL);
+	chunk = host_alloc_chunk();
 	host_alloc_fails = fails;
 	host_failed = 0;
 	err = address_space_add_chunk(&mapping, chunk);
@@ -583,7 +578,7 @@ static int add_chunk(int fails)
 static void add(uint64_t index, unsigned int order, int fails)
 {
 	bool covered = model_covered(&model, index, index + ((UINT64_C(1) << order) - 1));
-	bool full = model_nr_folios(&model) == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE;
+	bool full = model_nr_folios(&model) == mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS;
 	struct folio *folio = NULL;
 	int err;
 
@@ -1086,7 +1081,7 @@ static void op_ahead(void)
 	if (all) {
 		pass->core_hand = writeback_end_ahead(&mapping, &pass->core, &ahead);
 	} else {
-		pass->core_hand = ahead.folios[done];
+		pass->core_hand = ahead_from_end(&ahead, ahead.nr - 1 - done);
 		writeback_settle_ahead(&mapping, &pass->core, &ahead, done, 1);
 	}
 	CHECK(ahead.nr == 0);
@@ -1246,7 +1241,7 @@ static void finish(void)
 		CHECK(filemap_remove_folio(&mapping, core_of(folio)) == 0);
 	}
 	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == NULL);
-	CHECK(mapping.pool.nr_free == mapping.pool.nr_chunks * FOLIO_CHUNK_SIZE);
+	CHECK(mapping.pool.nr_free == mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS);
 	host_mapping_destroy(&mapping);
 	CHECK(host_allocated == 0);
 }
@@ -1264,7 +1259,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&model, 0, sizeof(model));
 	model.page_shift = mapping.page_shift;
 	model.wait = (byte & 8) != 0 ? model_wait : model_never_waits;
-	memset(&deferred, 0, sizeof(deferred));
+	deferred_marks_init(&deferred);
 	memset(passes, 0, sizeof(passes));
 	core_wakes = 0;
 	while (input < input_end) {

@@ -7,20 +7,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "page_writeback.h"
 
 #define SIDE_NAME "core"
 
-/* Memory for more folios, in a list. */
-struct side_chunk {
-	struct side_chunk *next;
-	struct folio folios[FOLIO_CHUNK_SIZE];
-};
-
 struct side {
 	struct address_space mapping;
-	struct side_chunk *chunks;
 };
 
 /* Ends the wait: releases what is waited for. */
@@ -43,7 +37,6 @@ static inline bool side_init(struct side *side, bool shared)
 	static const struct address_space_operations a_ops = {
 		.alloc = side_alloc, .free = free, .wait = side_wait};
 
-	side->chunks = NULL;
 	address_space_init(&side->mapping, PAGE_SHIFT, shared, &a_ops);
 	return true;
 }
@@ -54,15 +47,15 @@ static inline int side_add(struct side *side, uint64_t index, unsigned int order
 	int err = filemap_add_folio(&side->mapping, index, order, foliop);
 
 	if (err == -ENOSPC) {
-		struct side_chunk *chunk = calloc(1, sizeof(*chunk));
+		struct folio_chunk *chunk = aligned_alloc(FOLIO_CHUNK_ALIGN, sizeof(*chunk));
 
 		if (chunk == NULL)
 			return -ENOMEM;
-		chunk->next = side->chunks;
-		side->chunks = chunk;
-		err = address_space_add_chunk(&side->mapping, chunk->folios);
+		err = address_space_add_chunk(&side->mapping, memset(chunk, 0, sizeof(*chunk)));
 		if (err == 0)
 			err = filemap_add_folio(&side->mapping, index, order, foliop);
+		else
+			free(chunk);
 	}
 	return err;
 }
@@ -74,13 +67,9 @@ static inline int side_remove(struct side *side, struct folio *folio)
 
 static inline void side_destroy(struct side *side)
 {
+	for (uint32_t i = 0; i < side->mapping.pool.nr_chunks; i++)
+		free(side->mapping.pool.chunks[i]);
 	address_space_destroy(&side->mapping);
-	while (side->chunks != NULL) {
-		struct side_chunk *chunk = side->chunks;
-
-		side->chunks = chunk->next;
-		free(chunk);
-	}
 }
 
 #endif
