@@ -68,7 +68,7 @@ function cacheScenario(label, differences, quick) {
   const dirty = Math.ceil(shape.folios / shape.dirtyEvery)
   const huge = shape.folios > 1_000_000
   // So that the clock's resolution does not count, nor code that is not compiled yet.
-  const leastFolios = quick ? 10_000 : 100_000
+  const leastFolios = quick ? 10_000 : 500_000
   /** @param {[name: string, unknown]} entry */
   const takes = ([name]) => !huge || !NOT_HUGE.includes(name)
   const all = { ...(shape.dirtyEvery === 1 && { core: 'core' }), ...CACHES, ...COLLECTIONS }

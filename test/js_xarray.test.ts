@@ -68,7 +68,9 @@ function checkNode(xa: XArray, node: number, above: number, index: number, seen:
       assert(bit(xa, slot, PRESENT) === 1)
     } else if (entry > 0) {
       assert(xa.shift[entry] === shift - 6)
-      assert(marks === checkNode(xa, entry, slot, first, seen))
+      const below = checkNode(xa, entry, slot, first, seen)
+      // Marks that nothing below bears any longer are left to searches.
+      assert((marks | below) === marks && (below >> PRESENT) % 2 === 1)
     } else {
       assert(marks === 0 && lastOf(slots[-1 - entry] as Folio) >= first)
     }

@@ -16,21 +16,13 @@ import {
   folio_nr_pages,
   folio_order,
   folio_slot,
+  folio_wake,
   PG_dirty,
   PG_locked,
   PG_writeback,
 } from './folio.js'
 import type { FolioBatch } from './folio_batch.js'
-import {
-  XArray,
-  xa_load,
-  xa_marked,
-  xas_clear_mark,
-  xas_erase,
-  xas_extract_marked,
-  xas_insert,
-  xas_set_mark,
-} from './xarray.js'
+import { XArray, xa_load, xa_marked, xas_erase, xas_extract_marked, xas_insert } from './xarray.js'
 
 /** The end of a range that has none; beyond every page index. */
 export const ULONG_MAX = Number.MAX_SAFE_INTEGER
@@ -54,14 +46,18 @@ export class MappingState {
   closed = false
   /** Who waits for a folio by promise; null while nobody does. */
   waiters: WaitTable<Folio> | null = null
-  /** The object that users hold. */
-  readonly handle: api.AddressSpace
+  /** The object that users hold; null for REMOVED. */
+  readonly handle: api.AddressSpace | null
 
-  constructor(handle: api.AddressSpace, page_shift: number) {
+  constructor(handle: api.AddressSpace | null, page_shift: number) {
     this.handle = handle
     this.page_shift = page_shift
   }
 }
+
+/** The mapping of folios that were removed from theirs: a closed one, so that one look tells whether a folio may be changed. */
+export const REMOVED = new MappingState(null, 0)
+REMOVED.closed = true
 
 /** Drops the page cache, dirty folios and all. The folios keep their flags. */
 export function address_space_destroy(mapping: MappingState): void {
@@ -107,7 +103,7 @@ export function filemap_remove_folio(mapping: MappingState, folio: Folio): boole
   return true
 }
 
-/** Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
+/** Whether the folio is in this page cache, which is open: the kernel's folio->mapping == mapping. */
 export function folio_in_mapping(folio: Folio, mapping: MappingState): boolean {
   return folio_mapping(folio) === mapping && !mapping.closed
 }
@@ -137,30 +133,6 @@ export function filemap_get_folios_tag(
   return end === ULONG_MAX ? ULONG_MAX : end + 1
 }
 
-function folio_wake(mapping: MappingState, folio: Folio): void {
-  const { waiters } = mapping
-  if (waiters === null) return
-  waiters.wake(folio)
-  if (waiters.size === 0) mapping.waiters = null
-}
-
-/** Releases the folio's lock, which the caller (or whom it acts for) holds. */
-export function folio_unlock(folio: Folio): void {
-  const mapping = folio_mapping(folio)
-  folio_change_flags(folio, 0, PG_locked)
-  if (mapping !== null) folio_wake(mapping, folio)
-}
-
-/**
- * Sets the folio's dirty flag and mark; the folio is in the cache.
- * @returns false, with nothing done, if the flag was set already: the mark is then not looked at
- */
-export function folio_mark_dirty(folio: Folio): boolean {
-  if ((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) !== 0) return false
-  xas_set_mark((folio_mapping(folio) as MappingState).i_pages, folio_slot(folio), PAGECACHE_TAG_DIRTY)
-  return true
-}
-
 /**
  * Clears the dirty flag of a locked folio about to be written. The mark stays until folio_start_writeback(), so that a
  * concurrent sync still finds the folio and waits for it.
@@ -168,40 +140,4 @@ export function folio_mark_dirty(folio: Folio): boolean {
  */
 export function folio_clear_dirty_for_io(folio: Folio): boolean {
   return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) !== 0
-}
-
-/**
- * The folio's data is on its way to the device. The folio is in the cache, locked, not under writeback.
- * @param keep_write - keep the TOWRITE mark, because only part of the folio is being written and the iteration has to
- *   come back for the rest (__folio_start_writeback())
- */
-export function folio_start_writeback(folio: Folio, keep_write: boolean): void {
-  const xa = (folio_mapping(folio) as MappingState).i_pages
-  const slot = folio_slot(folio)
-  const old = folio_change_flags(folio, PG_writeback, 0)
-  xas_set_mark(xa, slot, PAGECACHE_TAG_WRITEBACK)
-  // Dirtied again since its flag was cleared: there is more to write.
-  if ((old & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
-  if (!keep_write) xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
-}
-
-/** The folio's data is down. The folio is in the cache and under writeback. */
-export function folio_end_writeback(folio: Folio): void {
-  const mapping = folio_mapping(folio) as MappingState
-  folio_change_flags(folio, 0, PG_writeback)
-  xas_clear_mark(mapping.i_pages, folio_slot(folio), PAGECACHE_TAG_WRITEBACK)
-  folio_wake(mapping, folio)
-}
-
-/**
- * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
- * nobody can look in between, so that the WRITEBACK flag and mark need not be set to be cleared.
- */
-export function folio_end_sync_write(folio: Folio): void {
-  const mapping = folio_mapping(folio) as MappingState
-  const slot = folio_slot(folio)
-  const old = folio_change_flags(folio, 0, PG_locked)
-  if ((old & PG_dirty) === 0) xas_clear_mark(mapping.i_pages, slot, PAGECACHE_TAG_DIRTY)
-  xas_clear_mark(mapping.i_pages, slot, PAGECACHE_TAG_TOWRITE)
-  folio_wake(mapping, folio)
 }

@@ -6,13 +6,14 @@ import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { controlState } from '../writeback_control.js'
 import {
-  folio_end_writeback,
-  folio_mark_dirty,
-  folio_start_writeback,
-  folio_unlock,
   type MappingState,
+  PAGECACHE_TAG_DIRTY,
+  PAGECACHE_TAG_TOWRITE,
+  PAGECACHE_TAG_WRITEBACK,
+  REMOVED,
 } from './address_space.js'
 import { folio_redirty_for_writepage } from './page_writeback.js'
+import { xas_clear_mark, xas_set_mark } from './xarray.js'
 
 const PG_locked = 1
 const PG_dirty = 2
@@ -32,21 +33,42 @@ export let folio_flags: (folio: Folio) => number
 /** Sets and clears flags; returns them as they were. */
 export let folio_change_flags: (folio: Folio, set: number, clear: number) => number
 /**
- * folio_trylock() and folio_clear_dirty_for_io() in one step, for a folio that is to be written at once.
- * @returns false, with nothing done, if the folio is locked, clean or under writeback
+ * folio_trylock() and folio_clear_dirty_for_io() in one step, for a folio that is as it mostly is.
+ * @returns false, with nothing done, unless it is in this mapping, unlocked, dirty and not under writeback
  */
-export let folio_trylock_for_io: (folio: Folio) => boolean
+export let folio_trylock_for_io: (mapping: MappingState, folio: Folio) => boolean
 /**
  * folio_unlock() of a folio whose write is down, but for waking who waits.
- * @returns false, with nothing done, if the folio is not locked, dirty again or under writeback
+ * @returns false, with nothing done, unless it is in this mapping, locked, clean and not under writeback
  */
-export let folio_unlock_after_io: (folio: Folio) => boolean
-/** The mapping that the folio was added to, closed or not; null once removed. */
-export let folio_mapping: (folio: Folio) => MappingState | null
+export let folio_unlock_after_io: (mapping: MappingState, folio: Folio) => boolean
+/** The mapping that the folio was added to, closed or not; REMOVED once removed. */
+export let folio_mapping: (folio: Folio) => MappingState
 /** The folio's slot in the tree of its open mapping. */
 export let folio_slot: (folio: Folio) => number
 export let folio_attach: (folio: Folio, mapping: MappingState, slot: number) => void
 export let folio_detach: (folio: Folio) => void
+/** Releases the folio's lock, which the caller (or whom it acts for) holds. */
+export let folio_unlock: (folio: Folio) => void
+/**
+ * Sets the folio's dirty flag and mark; the folio is in the cache.
+ * @returns false, with nothing done, if the flag was set already: the mark is then not looked at
+ */
+export let folio_mark_dirty: (folio: Folio) => boolean
+/**
+ * The folio's data is on its way to the device. The folio is in the cache, locked, not under writeback.
+ * @param keep_write - keep the TOWRITE mark, because only part of the folio is being written and the iteration has to
+ *   come back for the rest (__folio_start_writeback())
+ */
+export let folio_start_writeback: (folio: Folio, keep_write: boolean) => void
+/** The folio's data is down. The folio is in the cache and under writeback. */
+export let folio_end_writeback: (folio: Folio) => void
+/**
+ * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
+ * nobody can look in between, so that the WRITEBACK flag and mark need not be set to be cleared.
+ * @returns false, with nothing done, unless it is in this mapping, locked and not under writeback
+ */
+export let folio_end_sync_write: (mapping: MappingState, folio: Folio) => boolean
 
 /** Only who has this makes a folio. */
 const ALLOC = Symbol('folio_alloc')
@@ -56,7 +78,7 @@ export class Folio implements api.Folio {
   readonly #index: number
   #flags: number
   #slot = 0
-  #mapping: MappingState | null = null
+  #mapping = REMOVED
 
   static {
     folio_alloc = (index, order) => new Folio(ALLOC, index, order)
@@ -69,15 +91,17 @@ export class Folio implements api.Folio {
       folio.#flags = (old & ~clear) | set
       return old
     }
-    folio_trylock_for_io = (folio) => {
+    folio_trylock_for_io = (mapping, folio) => {
       const flags = folio.#flags
-      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_dirty) return false
+      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_dirty || folio.#mapping !== mapping)
+        return false
       folio.#flags = flags ^ (PG_locked | PG_dirty)
       return true
     }
-    folio_unlock_after_io = (folio) => {
+    folio_unlock_after_io = (mapping, folio) => {
       const flags = folio.#flags
-      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_locked) return false
+      if ((flags & (PG_locked | PG_dirty | PG_writeback)) !== PG_locked || folio.#mapping !== mapping)
+        return false
       folio.#flags = flags ^ PG_locked
       return true
     }
@@ -88,8 +112,46 @@ export class Folio implements api.Folio {
       folio.#slot = slot
     }
     folio_detach = (folio) => {
-      folio.#mapping = null
+      folio.#mapping = REMOVED
       folio.#slot = 0
+    }
+    folio_unlock = (folio) => {
+      folio.#flags &= ~PG_locked
+      folio_wake(folio.#mapping, folio)
+    }
+    folio_mark_dirty = (folio) => {
+      const flags = folio.#flags
+      if ((flags & PG_dirty) !== 0) return false
+      folio.#flags = flags | PG_dirty
+      xas_set_mark(folio.#mapping.i_pages, folio.#slot, PAGECACHE_TAG_DIRTY)
+      return true
+    }
+    folio_start_writeback = (folio, keep_write) => {
+      const xa = folio.#mapping.i_pages
+      const slot = folio.#slot
+      const flags = folio.#flags
+      folio.#flags = flags | PG_writeback
+      xas_set_mark(xa, slot, PAGECACHE_TAG_WRITEBACK)
+      // Dirtied again since its flag was cleared: there is more to write.
+      if ((flags & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
+      if (!keep_write) xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
+    }
+    folio_end_writeback = (folio) => {
+      const mapping = folio.#mapping
+      folio.#flags &= ~PG_writeback
+      xas_clear_mark(mapping.i_pages, folio.#slot, PAGECACHE_TAG_WRITEBACK)
+      folio_wake(mapping, folio)
+    }
+    folio_end_sync_write = (mapping, folio) => {
+      const flags = folio.#flags
+      if ((flags & (PG_locked | PG_writeback)) !== PG_locked || folio.#mapping !== mapping) return false
+      const xa = mapping.i_pages
+      const slot = folio.#slot
+      folio.#flags = flags ^ PG_locked
+      if ((flags & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
+      xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
+      folio_wake(mapping, folio)
+      return true
     }
   }
 
@@ -109,7 +171,7 @@ export class Folio implements api.Folio {
     return folio_nr_pages(this)
   }
   get mapping(): api.AddressSpace | null {
-    return this.#mapping === null ? null : this.#mapping.handle
+    return this.#mapping.handle
   }
   get locked(): boolean {
     return (this.#flags & PG_locked) !== 0
@@ -124,29 +186,29 @@ export class Folio implements api.Folio {
     return (this.#flags & PG_uptodate) !== 0
   }
   set uptodate(value: boolean) {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
     this.#flags = value ? this.#flags | PG_uptodate : this.#flags & ~PG_uptodate
   }
 
   tryLock(): boolean {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     return folio_trylock(this)
   }
 
   unlock(): void {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     if ((this.#flags & PG_locked) === 0) throw misuse(this, 'is not locked')
     folio_unlock(this)
   }
 
   markDirty(): boolean {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     return folio_mark_dirty(this)
   }
 
   startWriteback(keepWrite = false): void {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const flags = this.#flags & (PG_locked | PG_writeback)
     if (flags !== PG_locked) {
@@ -156,26 +218,34 @@ export class Folio implements api.Folio {
   }
 
   endWriteback(): void {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     if ((this.#flags & PG_writeback) === 0) throw misuse(this, 'is not under writeback')
     folio_end_writeback(this)
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
-    check_attached(this, this.#mapping)
+    if (this.#mapping.closed) throw detached(this)
     return folio_redirty_for_writepage(controlState(wbc), this)
   }
 }
 
-/** Throws ESTALE for a removed folio, EBADF for one whose mapping was closed. */
-export function check_attached(folio: Folio, mapping: MappingState | null): void {
-  if (mapping === null)
-    throw new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
-  if (mapping.closed) throw new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
+/** ESTALE for a removed folio, EBADF for one whose mapping was closed. */
+export function detached(folio: Folio): WritebackError {
+  if (folio_mapping(folio) === REMOVED) {
+    return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
+  }
+  return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
 }
 
 function misuse(folio: Folio, what: string): WritebackError {
   return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
+}
+
+export function folio_wake(mapping: MappingState, folio: Folio): void {
+  const { waiters } = mapping
+  if (waiters === null) return
+  waiters.wake(folio)
+  if (waiters.size === 0) mapping.waiters = null
 }
 
 export function folio_nr_pages(folio: Folio): number {

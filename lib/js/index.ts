@@ -33,8 +33,9 @@ import {
   folio_in_mapping,
   MappingState,
   mapping_tagged,
+  REMOVED,
 } from './address_space.js'
-import { type Folio, folio_mapping, is_folio } from './folio.js'
+import { detached, type Folio, folio_mapping, is_folio } from './folio.js'
 import { FolioBatch, folio_batch_next, folio_batch_release } from './folio_batch.js'
 import { tag_pages_for_writeback } from './page_writeback.js'
 import {
@@ -85,7 +86,7 @@ function* folios(
 
 function wait(folio: api.Folio): Promise<void> {
   // A folio that a pass is blocked on is in its open mapping.
-  const mapping = folio_mapping(folio as Folio) as MappingState
+  const mapping = folio_mapping(folio as Folio)
   mapping.waiters ??= new WaitTable()
   return mapping.waiters.wait(folio as Folio)
 }
@@ -153,9 +154,7 @@ export class AddressSpace implements api.AddressSpace {
     check_open(this.#mapping)
     const removed = checkFolio(folio)
     const mapping = folio_mapping(removed)
-    if (mapping === null) {
-      throw new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
-    }
+    if (mapping === REMOVED) throw detached(removed)
     if (mapping !== this.#mapping) {
       throw new WritebackError('EINVAL', `folio ${folio.index} is of another mapping`)
     }

@@ -8,8 +8,6 @@ import { addPages, type ControlState, pageIndex, subtractPages } from '../writeb
 import {
   filemap_get_folios_tag,
   folio_clear_dirty_for_io,
-  folio_mark_dirty,
-  folio_unlock,
   type MappingState,
   PAGECACHE_TAG_DIRTY,
   PAGECACHE_TAG_TOWRITE,
@@ -18,11 +16,14 @@ import {
 import {
   type Folio,
   folio_mapping,
+  folio_mark_dirty,
   folio_next_index,
   folio_nr_pages,
   folio_test_dirty,
   folio_test_writeback,
   folio_trylock,
+  folio_trylock_for_io,
+  folio_unlock,
   PG_locked,
   PG_writeback,
 } from './folio.js'
@@ -133,6 +134,7 @@ function writeback_get_folio(mapping: MappingState, wbc: WritebackPass): Folio |
     if (fbatch.i === fbatch.nr && !writeback_fill_batch(mapping, wbc)) return null
     const folio = folio_batch_next(fbatch) as Folio
 
+    if (folio_trylock_for_io(mapping, folio)) return folio
     if (!folio_trylock(folio)) {
       wbc_block(wbc, folio, PG_locked)
     } else {

@@ -4,26 +4,24 @@
 import type * as api from '../types.js'
 import { subtractPages } from '../writeback_control.js'
 import {
-  folio_end_sync_write,
-  folio_end_writeback,
   folio_in_mapping,
-  folio_mark_dirty,
-  folio_unlock,
   type MappingState,
   PAGECACHE_TAG_DIRTY,
   PAGECACHE_TAG_TOWRITE,
 } from './address_space.js'
 import {
   type Folio,
+  folio_end_sync_write,
+  folio_end_writeback,
   folio_flags,
   folio_index,
-  folio_mapping,
+  folio_mark_dirty,
   folio_nr_pages,
   folio_slot,
   folio_trylock_for_io,
+  folio_unlock,
   folio_unlock_after_io,
   PG_locked,
-  PG_writeback,
 } from './folio.js'
 import { type WritebackPass, writeback_fill_batch, writeback_iter } from './page_writeback.js'
 import { xas_clear_marks } from './xarray.js'
@@ -96,7 +94,7 @@ function extent_extend(
     const next = fbatch.folios[fbatch.i] as Folio
     last_nr = folio_nr_pages(next)
     if (folio_index(next) !== extent.index + extent.nr_pages || extent.nr_pages + last_nr > max_pages) return
-    if (folio_mapping(next) !== mapping || !folio_trylock_for_io(next)) return
+    if (!folio_trylock_for_io(mapping, next)) return
     control.nrToWrite = nr_to_write
     fbatch.i++
     extent_add(extent, next)
@@ -130,19 +128,14 @@ export function writeback_get_extent(
 
 /** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
 export function folio_end_write(mapping: MappingState, folio: Folio, error: number): void {
+  if (mapping.closed) return
+  if (error === 0 && folio_end_sync_write(mapping, folio)) return
   if (!folio_in_mapping(folio, mapping)) return
-  const flags = folio_flags(folio)
-  if (error !== 0) {
-    folio_mark_dirty(folio)
-    if ((flags & PG_locked) !== 0) folio_unlock(folio)
-  } else if ((flags & PG_locked) !== 0) {
-    if ((flags & PG_writeback) === 0) {
-      folio_end_sync_write(folio)
-    } else {
-      folio_unlock(folio)
-      folio_end_writeback(folio)
-    }
-  }
+  const locked = (folio_flags(folio) & PG_locked) !== 0
+  if (error !== 0) folio_mark_dirty(folio)
+  if (!locked) return
+  folio_unlock(folio)
+  if (error === 0) folio_end_writeback(folio)
 }
 
 /** The folios' write is down: they lose their marks. `bits` are slots of the word that holds this one. */
@@ -157,7 +150,7 @@ function end_all_written(mapping: MappingState, extent: WritebackExtent): void {
   let bits = 0
   for (let i = 0; i < extent.nr_folios; i++) {
     const folio = extent.folios[i]
-    if (folio_mapping(folio) !== mapping || !folio_unlock_after_io(folio)) {
+    if (!folio_unlock_after_io(mapping, folio)) {
       folio_end_write(mapping, folio, 0)
       continue
     }

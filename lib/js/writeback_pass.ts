@@ -6,8 +6,17 @@ import { checkError, checkResult } from '../arguments.js'
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
-import { folio_mark_dirty, folio_unlock, type MappingState } from './address_space.js'
-import { type Folio, folio_flags, folio_index, folio_mapping, PG_locked, PG_writeback } from './folio.js'
+import type { MappingState } from './address_space.js'
+import {
+  type Folio,
+  folio_flags,
+  folio_index,
+  folio_mapping,
+  folio_mark_dirty,
+  folio_unlock,
+  PG_locked,
+  PG_writeback,
+} from './folio.js'
 import { WritebackPass, writeback_iter } from './page_writeback.js'
 import {
   Extent,
@@ -150,8 +159,7 @@ function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefi
 
 /** What the iterator does at an early exit: nothing is lost of a folio that was not written. */
 export function give_back(folio: Folio): void {
-  const mapping = folio_mapping(folio)
-  if (mapping === null || mapping.closed) return
+  if (folio_mapping(folio).closed) return
   if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== PG_locked) return
   folio_mark_dirty(folio)
   folio_unlock(folio)

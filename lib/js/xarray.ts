@@ -7,12 +7,14 @@
 //
 // Invariants:
 //  - a node bears at least one entry (its XA_PRESENT words are not both zero);
-//  - a mark's words in a node are not both zero exactly if the node's slot above bears the mark;
+//  - the slot above a node bears each mark that any slot of the node bears, and XA_PRESENT. Of the other marks it may
+//    bear more: clearing a mark does not go up, so that a mark that comes and goes costs no walk each time. A search that
+//    finds nothing below clears them;
 //  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first, siblings on the
 //    rest, all marks on the first;
 //  - the top node begins at index 0; the hint is 0 or a node of the tree.
 
-import { type MarkNumber, PRESENT } from '../arguments.js'
+import { MAX_INDEX, type MarkNumber, PRESENT } from '../arguments.js'
 import { WritebackError } from '../errors.js'
 import type { Folio } from './folio.js'
 
@@ -158,17 +160,6 @@ function xas_set_marks_up(xa: XArray, node: number, mark: MarkNumber): void {
   }
 }
 
-/** Clears the slots above a node whose words for the mark have become empty. */
-function xas_clear_marks_up(xa: XArray, node: number, mark: MarkNumber): void {
-  const { marks, parent } = xa
-  for (let slot = parent[node]; slot !== 0; slot = parent[slot >> XA_CHUNK_SHIFT]) {
-    const word = mark_word(slot, mark)
-    const rest = marks[word] & ~(1 << slot)
-    marks[word] = rest
-    if ((rest | marks[word ^ XA_NR_MARKS]) !== 0) return
-  }
-}
-
 /** Sets a mark on the entry of this slot. It travels up only from an empty node: else the slot above bears it already. */
 export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   const { marks } = xa
@@ -178,24 +169,19 @@ export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   if ((old | marks[word ^ XA_NR_MARKS]) === 0) xas_set_marks_up(xa, slot >> XA_CHUNK_SHIFT, mark)
 }
 
+/** Clears a mark of the entry of this slot. What stands above is left to searches. */
 export function xas_clear_mark(xa: XArray, slot: number, mark: MarkNumber): void {
-  xas_clear_marks(xa, slot, 1 << slot, mark)
+  xa.marks[mark_word(slot, mark)] &= ~(1 << slot)
 }
 
 /** Clears a mark on several of the 32 entries that share this slot's word; `bits` has a bit for each. */
 export function xas_clear_marks(xa: XArray, slot: number, bits: number, mark: MarkNumber): void {
-  const { marks } = xa
-  const word = mark_word(slot, mark)
-  const old = marks[word]
-  const rest = old & ~bits
-  marks[word] = rest
-  if ((rest | marks[word ^ XA_NR_MARKS]) === 0 && old !== 0)
-    xas_clear_marks_up(xa, slot >> XA_CHUNK_SHIFT, mark)
+  xa.marks[mark_word(slot, mark)] &= ~bits
 }
 
 /** Whether any entry bears the mark. */
 export function xa_marked(xa: XArray, mark: MarkNumber): boolean {
-  return has_mark(xa, xa.head, mark)
+  return xas_find_marked(xa, 0, MAX_INDEX, mark) !== 0
 }
 
 /** The entry of a slot that one of the functions below returned. */
@@ -248,6 +234,7 @@ function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: M
       // Nothing more here: on with the slot behind this node.
       const above = xa.parent[node]
       if (above === 0) return 0
+      if (!has_mark(xa, node, mark)) xas_clear_mark(xa, above, mark)
       node = above >> XA_CHUNK_SHIFT
       offset = (above & XA_CHUNK_MASK) + 1
       continue
@@ -270,7 +257,7 @@ function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: M
  * begins before `index` but covers it is found.
  */
 export function xas_find_marked(xa: XArray, index: number, max: number, mark: MarkNumber): number {
-  if (index > max || !xa_marked(xa, mark)) return 0
+  if (index > max || !has_mark(xa, xa.head, mark)) return 0
   const slot = xas_descend(xa, index)
   return slot === 0 ? 0 : xas_scan(xa, slot >> XA_CHUNK_SHIFT, slot & XA_CHUNK_MASK, max, mark)
 }
@@ -386,7 +373,7 @@ function xas_delete_node(xa: XArray, node: number): void {
       xa.head = 0
       return
     }
-    // The marks above were cleared when this node's words became empty.
+    for (let mark = 0; mark < XA_NR_MARKS; mark++) xas_clear_mark(xa, above, mark as MarkNumber)
     node = above >> XA_CHUNK_SHIFT
     xa.slots[node][above & XA_CHUNK_MASK] = null
   }
