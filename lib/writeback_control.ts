@@ -73,8 +73,9 @@ export class WritebackControl implements api.WritebackControl {
 
   static {
     controlState = (wbc) => {
-      if (typeof wbc === 'object' && wbc !== null && #state in wbc) return settled(wbc.#state)
-      throw invalid('wbc', wbc, 'a WritebackControl')
+      if (typeof wbc !== 'object' || wbc === null || !(#state in wbc))
+        throw invalid('wbc', wbc, 'a WritebackControl')
+      return settled(wbc.#state)
     }
   }
 

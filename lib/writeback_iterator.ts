@@ -4,20 +4,22 @@
 import { checkError } from './arguments.js'
 import { WritebackError } from './errors.js'
 import type * as api from './types.js'
-import { type ControlState, controlState } from './writeback_control.js'
+import type { ControlState } from './writeback_control.js'
 
-/** What the iterator needs of its backend. */
-export interface IteratorOps {
-  readonly writebackIter: api.WritebackIter
-  /** writebackIter() with null, of a new pass: an unfinished one on this control is dropped, and never taken up. */
-  start(
-    mapping: api.AddressSpace,
-    wbc: api.WritebackControl,
+/** What the iterator needs of its backend, whose mappings are of type M. */
+export interface IteratorOps<M> {
+  /** writebackIter(), its arguments checked. */
+  iterate(
+    mapping: M,
+    control: ControlState,
+    folio: api.Folio | null,
     error: { value: number },
-    options: api.WaitOptions,
+    onWait: api.WaitHook,
   ): api.Folio | null
+  /** The same with null, of a new pass: an unfinished one on this control is dropped, and never taken up. */
+  start(mapping: M, control: ControlState, error: { value: number }, onWait: api.WaitHook): api.Folio | null
   /** Ends the unfinished pass on this control, if any: the rest of its batch is released. */
-  abandon(wbc: api.WritebackControl): void
+  abandon(control: ControlState): void
   /** Gives a folio back: dirty again and unlocked, if it is in its open mapping, locked and not under writeback. */
   giveBack(folio: api.Folio): void
   /** Resolves when the folio, which is locked or under writeback, is unlocked, ends writeback or is gone. */
@@ -25,12 +27,11 @@ export interface IteratorOps {
 }
 
 /** One pass over a mapping; see {@link api.WritebackIterator}. */
-export class WritebackIterator implements api.WritebackIterator {
-  readonly #ops: IteratorOps
-  readonly #mapping: api.AddressSpace
-  readonly #wbc: api.WritebackControl
+export class WritebackIterator<M> implements api.WritebackIterator {
+  readonly #ops: IteratorOps<M>
+  readonly #mapping: M
   readonly #control: ControlState
-  readonly #options: api.WaitOptions
+  readonly #onWait: api.WaitHook
   readonly #error = { value: 0 }
   /** The folio returned last; null before the first and behind the last. */
   #folio: api.Folio | null = null
@@ -46,22 +47,14 @@ export class WritebackIterator implements api.WritebackIterator {
   #blocked: api.Folio | null = null
 
   /** The arguments were checked by the backend's `AddressSpace.writeback`. */
-  constructor(
-    ops: IteratorOps,
-    mapping: api.AddressSpace,
-    wbc: api.WritebackControl,
-    onWait: api.WaitHook | undefined,
-  ) {
+  constructor(ops: IteratorOps<M>, mapping: M, control: ControlState, onWait: api.WaitHook | undefined) {
     this.#ops = ops
     this.#mapping = mapping
-    this.#wbc = wbc
-    this.#control = controlState(wbc)
-    this.#options = {
-      onWait: (folio, reason) => {
-        this.#pass = this.#control.pass
-        onWait?.(folio, reason)
-        this.#blocked = folio
-      },
+    this.#control = control
+    this.#onWait = (folio, reason) => {
+      this.#pass = control.pass
+      onWait?.(folio, reason)
+      this.#blocked = folio
     }
   }
 
@@ -84,8 +77,8 @@ export class WritebackIterator implements api.WritebackIterator {
     try {
       folio =
         this.#pass === null
-          ? this.#ops.start(this.#mapping, this.#wbc, this.#error, this.#options)
-          : this.#ops.writebackIter(this.#mapping, this.#wbc, this.#folio, this.#error, this.#options)
+          ? this.#ops.start(this.#mapping, this.#control, this.#error, this.#onWait)
+          : this.#ops.iterate(this.#mapping, this.#control, this.#folio, this.#error, this.#onWait)
     } catch (error) {
       // No memory to begin the pass: the next call may have it.
       if (this.#pass === null && error instanceof WritebackError && error.code === 'ENOMEM') throw error
@@ -106,7 +99,7 @@ export class WritebackIterator implements api.WritebackIterator {
 
   return(): IteratorResult<api.Folio> {
     if (!this.#done) {
-      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#wbc)
+      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
       this.#giveUp()
     }
     return { value: undefined, done: true }

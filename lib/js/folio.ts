@@ -13,7 +13,7 @@ import {
   REMOVED,
 } from './address_space.js'
 import { folio_redirty_for_writepage } from './page_writeback.js'
-import { xas_clear_mark, xas_set_mark } from './xarray.js'
+import { xas_clear_mark, xas_set_mark, xas_start_writeback } from './xarray.js'
 
 const PG_locked = 1
 const PG_dirty = 2
@@ -117,7 +117,7 @@ export class Folio implements api.Folio {
     }
     folio_unlock = (folio) => {
       folio.#flags &= ~PG_locked
-      folio_wake(folio.#mapping, folio)
+      if (folio.#mapping.waiters !== null) folio_wake(folio.#mapping, folio)
     }
     folio_mark_dirty = (folio) => {
       const flags = folio.#flags
@@ -127,20 +127,16 @@ export class Folio implements api.Folio {
       return true
     }
     folio_start_writeback = (folio, keep_write) => {
-      const xa = folio.#mapping.i_pages
-      const slot = folio.#slot
       const flags = folio.#flags
       folio.#flags = flags | PG_writeback
-      xas_set_mark(xa, slot, PAGECACHE_TAG_WRITEBACK)
-      // Dirtied again since its flag was cleared: there is more to write.
-      if ((flags & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
-      if (!keep_write) xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
+      // Dirty: dirtied again since its flag was cleared, so that there is more to write.
+      xas_start_writeback(folio.#mapping.i_pages, folio.#slot, (flags & PG_dirty) !== 0, keep_write)
     }
     folio_end_writeback = (folio) => {
       const mapping = folio.#mapping
       folio.#flags &= ~PG_writeback
       xas_clear_mark(mapping.i_pages, folio.#slot, PAGECACHE_TAG_WRITEBACK)
-      folio_wake(mapping, folio)
+      if (mapping.waiters !== null) folio_wake(mapping, folio)
     }
     folio_end_sync_write = (mapping, folio) => {
       const flags = folio.#flags
@@ -150,7 +146,7 @@ export class Folio implements api.Folio {
       folio.#flags = flags ^ PG_locked
       if ((flags & PG_dirty) === 0) xas_clear_mark(xa, slot, PAGECACHE_TAG_DIRTY)
       xas_clear_mark(xa, slot, PAGECACHE_TAG_TOWRITE)
-      folio_wake(mapping, folio)
+      if (mapping.waiters !== null) folio_wake(mapping, folio)
       return true
     }
   }
@@ -210,10 +206,7 @@ export class Folio implements api.Folio {
   startWriteback(keepWrite = false): void {
     if (this.#mapping.closed) throw detached(this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
-    const flags = this.#flags & (PG_locked | PG_writeback)
-    if (flags !== PG_locked) {
-      throw misuse(this, (flags & PG_writeback) === 0 ? 'is not locked' : 'is under writeback already')
-    }
+    if ((this.#flags & (PG_locked | PG_writeback)) !== PG_locked) throw not_to_write(this)
     folio_start_writeback(this, keepWrite)
   }
 
@@ -235,6 +228,11 @@ export function detached(folio: Folio): WritebackError {
     return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
   }
   return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
+}
+
+/** startWriteback() of a folio that is not locked, or under writeback. */
+function not_to_write(folio: Folio): WritebackError {
+  return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
 }
 
 function misuse(folio: Folio, what: string): WritebackError {

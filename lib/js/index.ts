@@ -22,7 +22,7 @@ import {
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { WaitTable } from '../wait_table.js'
-import { controlState } from '../writeback_control.js'
+import { type ControlState, controlState } from '../writeback_control.js'
 import { WritebackIterator } from '../writeback_iterator.js'
 import {
   address_space_destroy,
@@ -91,8 +91,8 @@ function wait(folio: api.Folio): Promise<void> {
   return mapping.waiters.wait(folio as Folio)
 }
 
-function abandon(wbc: api.WritebackControl): void {
-  controlState(wbc).pass = null
+function abandon(control: ControlState): void {
+  control.pass = null
 }
 
 /** struct address_space; see {@link api.AddressSpace}. */
@@ -104,8 +104,9 @@ export class AddressSpace implements api.AddressSpace {
       if (typeof mapping !== 'object' || mapping === null || !(#mapping in mapping)) {
         throw invalid('mapping', mapping, 'an AddressSpace of this backend')
       }
-      check_open(mapping.#mapping)
-      return mapping.#mapping
+      const state = mapping.#mapping
+      check_open(state)
+      return state
     }
   }
 
@@ -182,8 +183,8 @@ export class AddressSpace implements api.AddressSpace {
 
   writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {
     check_open(this.#mapping)
-    controlState(wbc)
-    return new WritebackIterator(iteratorOps, this, wbc, checkOnWait(options))
+    const control = controlState(wbc)
+    return new WritebackIterator(iteratorOps, this.#mapping, control, checkOnWait(options))
   }
 
   writePages(
@@ -228,9 +229,21 @@ export function writebackIter(
 ): Folio | null {
   const open = openMapping(mapping)
   const control = controlState(wbc)
-  const last = folio === null ? null : checkFolio(folio)
-  if (error === null || typeof error !== 'object') throw invalid('error', error, 'an object with a value')
-  return iterate(open, control, last, error, options === undefined ? undefined : checkOnWait(options))
+  if (options !== undefined || typeof error !== 'object' || error === null) {
+    return iterate(open, control, folio, error, checkRest(folio, error, options))
+  }
+  return iterate(open, control, folio, error, undefined)
+}
+
+/** What writebackIter() leaves unchecked where it mostly goes well. */
+function checkRest(
+  folio: unknown,
+  error: unknown,
+  options: api.WaitOptions | undefined,
+): api.WaitHook | undefined {
+  if (folio !== null) checkFolio(folio)
+  if (typeof error !== 'object' || error === null) throw invalid('error', error, 'an object with a value')
+  return checkOnWait(options)
 }
 
 /** write_cache_pages; see {@link api.WriteCachePages}. */
@@ -247,13 +260,8 @@ export function writeCachePages(
 }
 
 const iteratorOps = {
-  writebackIter,
-  start: (
-    mapping: api.AddressSpace,
-    wbc: api.WritebackControl,
-    error: { value: number },
-    options: api.WaitOptions,
-  ) => start(openMapping(mapping), controlState(wbc), error, checkOnWait(options)),
+  iterate,
+  start,
   abandon,
   giveBack: (folio: api.Folio) => give_back(folio as Folio),
   wait,

@@ -14,6 +14,7 @@ import {
   folio_mapping,
   folio_mark_dirty,
   folio_unlock,
+  is_folio,
   PG_locked,
   PG_writeback,
 } from './folio.js'
@@ -83,7 +84,15 @@ function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): 
 /** writeback_iter(), with the hook called where it is blocked. Takes the pass off its control at its end. */
 function next_folio(wbc: WritebackPass, onWait: api.WaitHook | undefined): Folio | null {
   const last = wbc.folio
-  let folio = writeback_iter(wbc.mapping, wbc, last)
+  const folio = writeback_iter(wbc.mapping, wbc, last)
+  wbc.folio = folio
+  return folio ?? end_or_wait(wbc, last, onWait)
+}
+
+/** writeback_iter() returned null. */
+function end_or_wait(wbc: WritebackPass, last: Folio | null, onWait: api.WaitHook | undefined): Folio | null {
+  let folio: Folio | null = null
+  wbc.folio = last
   while (wbc.blocked !== null) {
     wait_on_blocked(wbc, onWait)
     folio = writeback_iter(wbc.mapping, wbc, last)
@@ -99,44 +108,64 @@ function set_error(error: ErrorBox, value: number): void {
 }
 
 /** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
-function can_resume(wbc: WritebackPass | null, mapping: MappingState, folio: Folio | null): boolean {
-  if (wbc === null || wbc.blocked === null) return false
+function can_resume(wbc: WritebackPass, mapping: MappingState, folio: unknown): boolean {
   return wbc.mapping === mapping && wbc.folio === folio && !wbc.waiting && !wbc.owned
 }
 
-/** writebackIter(), its arguments checked. */
+/** writebackIter(), its arguments checked but for the folio: that is the one that the pass returned last, or refused. */
 export function iterate(
   mapping: MappingState,
   control: ControlState,
-  folio: Folio | null,
+  folio: api.Folio | null,
   error: ErrorBox,
   onWait: api.WaitHook | undefined,
 ): Folio | null {
-  // The getter of options.onWait may have closed the mapping.
-  check_open(mapping)
-  let wbc = control.pass as WritebackPass | null
-  if (wbc === null || !can_resume(wbc, mapping, folio)) {
-    // `error` is the user's, and may have a setter and a getter: they run before anything is looked at.
-    if (folio === null) {
-      set_error(error, 0)
-      wbc = begin_pass(mapping, control, false)
-    } else {
-      const value = checkError(error.value)
-      wbc = control.pass as WritebackPass | null
-      check_open(mapping)
-      if (
-        wbc === null ||
-        wbc.mapping !== mapping ||
-        wbc.folio !== folio ||
-        wbc.blocked !== null ||
-        wbc.owned
-      ) {
-        throw new WritebackError('EINVAL', `folio ${folio_index(folio)} is not what this pass returned last`)
-      }
-      wbc.error = value
-    }
+  const wbc = control.pass as WritebackPass | null
+  if (folio === null || wbc === null || wbc.blocked !== null) {
+    return start_or_resume(mapping, control, folio, error, onWait)
   }
+  return hand_back(mapping, control, folio, error, onWait)
+}
+
+function start_or_resume(
+  mapping: MappingState,
+  control: ControlState,
+  folio: api.Folio | null,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const wbc = control.pass as WritebackPass | null
+  if (wbc !== null && wbc.blocked !== null && can_resume(wbc, mapping, folio)) {
+    check_open(mapping)
+    return step(wbc, error, onWait)
+  }
+  if (folio !== null) return hand_back(mapping, control, folio, error, onWait)
+  set_error(error, 0)
+  return step(begin_pass(mapping, control, false), error, onWait)
+}
+
+/** Takes the folio back, and steps. `error` is the user's, and may have a getter: it runs before anything is looked at. */
+function hand_back(
+  mapping: MappingState,
+  control: ControlState,
+  folio: api.Folio,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const { value } = error
+  const last = value === 0 ? 0 : checkError(value)
+  const wbc = control.pass as WritebackPass | null
+  check_open(mapping)
+  if (wbc === null || wbc.folio !== folio || wbc.mapping !== mapping || wbc.blocked !== null || wbc.owned) {
+    throw not_last(folio)
+  }
+  wbc.error = last
   return step(wbc, error, onWait)
+}
+
+function not_last(folio: unknown): WritebackError {
+  if (!is_folio(folio)) return invalid('folio', folio, 'a Folio of this backend')
+  return new WritebackError('EINVAL', `folio ${folio_index(folio)} is not what this pass returned last`)
 }
 
 /** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
@@ -152,9 +181,13 @@ export function start(
 }
 
 function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefined): Folio | null {
-  const next = next_folio(wbc, onWait)
-  if (next === null) set_error(error, wbc.error)
-  return next
+  return next_folio(wbc, onWait) ?? report(wbc, error)
+}
+
+/** The pass is over: what it came to. */
+function report(wbc: WritebackPass, error: ErrorBox): null {
+  set_error(error, wbc.error)
+  return null
 }
 
 /** What the iterator does at an early exit: nothing is lost of a folio that was not written. */

@@ -14,7 +14,7 @@
 //    rest, all marks on the first;
 //  - the top node begins at index 0; the hint is 0 or a node of the tree.
 
-import { MAX_INDEX, type MarkNumber, PRESENT } from '../arguments.js'
+import { DIRTY, MAX_INDEX, type MarkNumber, PRESENT, TOWRITE, WRITEBACK } from '../arguments.js'
 import { WritebackError } from '../errors.js'
 import type { Folio } from './folio.js'
 
@@ -167,6 +167,23 @@ export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   const old = marks[word]
   marks[word] = old | (1 << slot)
   if ((old | marks[word ^ XA_NR_MARKS]) === 0) xas_set_marks_up(xa, slot >> XA_CHUNK_SHIFT, mark)
+}
+
+/** Sets WRITEBACK on the entry of this slot, and clears its other marks unless they are to be kept: one look at its words. */
+export function xas_start_writeback(
+  xa: XArray,
+  slot: number,
+  keep_dirty: boolean,
+  keep_write: boolean,
+): void {
+  const { marks } = xa
+  const word = mark_word(slot, WRITEBACK)
+  const bit = 1 << slot
+  const old = marks[word]
+  marks[word] = old | bit
+  if (!keep_dirty) marks[word - WRITEBACK + DIRTY] &= ~bit
+  if (!keep_write) marks[word - WRITEBACK + TOWRITE] &= ~bit
+  if ((old | marks[word ^ XA_NR_MARKS]) === 0) xas_set_marks_up(xa, slot >> XA_CHUNK_SHIFT, WRITEBACK)
 }
 
 /** Clears a mark of the entry of this slot. What stands above is left to searches. */

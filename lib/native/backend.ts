@@ -88,8 +88,9 @@ export class AddressSpace implements api.AddressSpace {
       if (typeof mapping !== 'object' || mapping === null || !(#space in mapping)) {
         throw invalid('mapping', mapping, 'an AddressSpace of this backend')
       }
-      check_open(mapping.#space)
-      return mapping.#space
+      const space = mapping.#space
+      check_open(space)
+      return space
     }
   }
 
@@ -209,8 +210,8 @@ export class AddressSpace implements api.AddressSpace {
 
   writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {
     check_open(this.#space)
-    controlState(wbc)
-    return new WritebackIterator(iteratorOps, this, wbc, checkOnWait(options))
+    const control = controlState(wbc)
+    return new WritebackIterator(iteratorOps, this.#space, control, checkOnWait(options))
   }
 
   writePages(
@@ -255,9 +256,21 @@ export function writebackIter(
 ): Folio | null {
   const open = openMapping(mapping)
   const control = controlState(wbc)
-  const last = folio === null ? null : checkFolio(folio)
-  if (error === null || typeof error !== 'object') throw invalid('error', error, 'an object with a value')
-  return iterate(open, control, last, error, options === undefined ? undefined : checkOnWait(options))
+  if (options !== undefined || typeof error !== 'object' || error === null) {
+    return iterate(open, control, folio, error, checkRest(folio, error, options))
+  }
+  return iterate(open, control, folio, error, undefined)
+}
+
+/** What writebackIter() leaves unchecked where it mostly goes well. */
+function checkRest(
+  folio: unknown,
+  error: unknown,
+  options: api.WaitOptions | undefined,
+): api.WaitHook | undefined {
+  if (folio !== null) checkFolio(folio)
+  if (typeof error !== 'object' || error === null) throw invalid('error', error, 'an object with a value')
+  return checkOnWait(options)
 }
 
 /** write_cache_pages; see {@link api.WriteCachePages}. */
@@ -274,14 +287,9 @@ export function writeCachePages(
 }
 
 const iteratorOps = {
-  writebackIter,
-  start: (
-    mapping: api.AddressSpace,
-    wbc: api.WritebackControl,
-    error: { value: number },
-    options: api.WaitOptions,
-  ) => start(openMapping(mapping), controlState(wbc), error, checkOnWait(options)),
-  abandon: (wbc: api.WritebackControl) => abandon(controlState(wbc)),
+  iterate,
+  start,
+  abandon,
   giveBack: (folio: api.Folio) => give_back(folio as Folio),
   wait,
 }

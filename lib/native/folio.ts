@@ -117,7 +117,7 @@ export class Folio implements api.Folio {
     const flags = words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
     words[this.#at] = flags & ~PG.locked
-    wake(space, this)
+    if (space.waiters !== null) wake(space, this)
   }
 
   markDirty(): boolean {
@@ -138,9 +138,7 @@ export class Folio implements api.Folio {
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const at = this.#at
     const old = chunk.words[at]
-    if ((old & (PG.locked | PG.writeback)) !== PG.locked) {
-      throw misuse(this, (old & PG.writeback) === 0 ? 'is not locked' : 'is under writeback already')
-    }
+    if ((old & (PG.locked | PG.writeback)) !== PG.locked) throw not_to_write(this)
     let flags = (old & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
     // Dirtied again since its flag was cleared: there is more to write.
     if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
@@ -156,7 +154,7 @@ export class Folio implements api.Folio {
     const flags = chunk.words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
     chunk.defer(at, flags, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
-    wake(space, this)
+    if (space.waiters !== null) wake(space, this)
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
@@ -179,6 +177,11 @@ export function detached(folio: Folio): WritebackError {
     return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
   }
   return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
+}
+
+/** startWriteback() of a folio that is not locked, or under writeback. */
+function not_to_write(folio: Folio): WritebackError {
+  return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
 }
 
 function misuse(folio: Folio, what: string): WritebackError {

@@ -43,9 +43,12 @@ export class FolioChunk {
 
   /** Changes the flags of a folio, and notes what that means for its marks: native/core/deferred_marks.h has the protocol. */
   defer(at: number, old: number, flags: number): void {
+    this.words[at] = flags
+    if ((old & PG.deferred) === 0) this.#note(at)
+  }
+
+  #note(at: number): void {
     const { words } = this
-    words[at] = flags
-    if ((old & PG.deferred) !== 0) return
     words[ChunkWord.NOTED + (at >>> 5)] |= 1 << at
     if (words[ChunkWord.NOTED_NEXT] === 0) {
       const { deferred } = this.space

@@ -4,7 +4,7 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 4
+export const LAYOUT_VERSION = 5
 
 /** Flags of a folio, in the lower half of its word; the upper half is its reference count. */
 export const enum PG {
@@ -12,6 +12,7 @@ export const enum PG {
   dirty = 0x0002,
   writeback = 0x0004,
   uptodate = 0x0008,
+  head = 0x0020,
   // Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol.
   set_dirty = 0x0100,
   clear_dirty = 0x0200,

@@ -35,8 +35,9 @@ export class WritebackPass implements Ahead {
   readonly sync_all: boolean
   /** The folio returned last; null before the first. */
   folio: Folio | null = null
-  /** Its slot. */
+  /** Its slot and pages: it may have been removed since. */
   slot: number = NO_SLOT
+  nr_pages = 0
   /** The kernel's *error. In: how the write of `folio` went; out, with null: the result. */
   error = 0
   /** The folio that the pass would have had to wait for; null mostly. */
@@ -109,35 +110,30 @@ export class WritebackPass implements Ahead {
  * @param folio - the folio returned last, null to start
  */
 export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio | null {
-  if (folio !== null && wbc.error === 0 && wbc.blocked === null) {
-    const { words } = wbc.block
-    const i = words[Pass.BATCH_I]
-    if (i < words[Pass.BATCH_NR]) {
-      const { control, space } = wbc
-      const nr_to_write = control.nrToWrite - slot_nr_pages(space, wbc.slot)
-      const slot = words[Pass.SLOTS + i]
-      const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
-      const at = slot & ChunkWord.MASK
-      const flags = chunk.words[at]
-      // As most folios are that come next. A removed folio is not dirty.
-      if (
-        (flags & (PG.locked | PG.dirty | PG.writeback)) === PG.dirty &&
-        (nr_to_write > 0 || (wbc.sync_all && nr_to_write >= Number.MIN_SAFE_INTEGER))
-      ) {
-        chunk.words[at] = flags ^ (PG.locked | PG.dirty)
-        words[Pass.BATCH_I] = i + 1
-        control.nrToWrite = nr_to_write
-        wbc.slot = slot
-        return chunk.folios[at]
-      }
-    }
+  const { words } = wbc.block
+  const i = words[Pass.BATCH_I]
+  // A pass has no batch before it began.
+  if (i === words[Pass.BATCH_NR] || folio === null || wbc.error !== 0 || wbc.blocked !== null) {
+    return call_writeback_iter(wbc)
   }
-  return call_writeback_iter(wbc)
-}
-
-/** The pages of a folio that the pass holds a reference to: it may have been removed. */
-function slot_nr_pages(space: Space, slot: number): number {
-  return 1 << space.chunks[slot >>> ChunkWord.SHIFT].order(slot & ChunkWord.MASK)
+  const slot = words[Pass.SLOTS + i]
+  const chunk = wbc.space.chunks[slot >>> ChunkWord.SHIFT]
+  const at = slot & ChunkWord.MASK
+  const flags = chunk.words[at]
+  const nr_to_write = wbc.control.nrToWrite - wbc.nr_pages
+  // Not as folios mostly are that come next. A removed folio is not dirty.
+  if (
+    (flags & (PG.locked | PG.dirty | PG.writeback)) !== PG.dirty ||
+    nr_to_write < (wbc.sync_all ? Number.MIN_SAFE_INTEGER : 1)
+  ) {
+    return call_writeback_iter(wbc)
+  }
+  chunk.words[at] = flags ^ (PG.locked | PG.dirty)
+  words[Pass.BATCH_I] = i + 1
+  wbc.control.nrToWrite = nr_to_write
+  wbc.slot = slot
+  wbc.nr_pages = (flags & PG.head) === 0 ? 1 : 1 << chunk.order(at)
+  return chunk.folios[at]
 }
 
 function call_writeback_iter(wbc: WritebackPass): Folio | null {
@@ -150,7 +146,9 @@ function call_writeback_iter(wbc: WritebackPass): Folio | null {
   pass_in(wbc)
   if (block.words[Pass.STATUS] !== PassStatus.FOLIO) return null
   wbc.slot = block.words[Pass.SLOT]
-  return wbc.space.folio(wbc.slot)
+  const folio = wbc.space.folio(wbc.slot) as Folio
+  wbc.nr_pages = folio.nrPages
+  return folio
 }
 
 /**

@@ -6,7 +6,7 @@ import { checkError, checkResult } from '../arguments.js'
 import { invalid, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
-import { type Folio, folio_flags, folio_space, wake } from './folio.js'
+import { type Folio, folio_flags, folio_space, is_folio, wake } from './folio.js'
 import { ChunkWord, NO_SLOT, Pass, PG, Stretch } from './layout.js'
 import { WritebackPass, writeback_iter, writeback_iter_ahead } from './page_writeback.js'
 import type { Space } from './space.js'
@@ -19,6 +19,10 @@ const FAILED = -1
 
 /** Throws EBADF if the mapping was closed. What comes next may look at anything. */
 export function check_open(space: Space): void {
+  if (space.ahead !== null) settle_open(space)
+}
+
+function settle_open(space: Space): void {
   if (!space.open) throw new WritebackError('EBADF', 'the mapping is closed')
   space.settle()
 }
@@ -78,7 +82,15 @@ function wait_on_blocked(wbc: WritebackPass, onWait: api.WaitHook | undefined): 
 /** writeback_iter(), with the hook called where it is blocked. Takes the pass off its control at its end. */
 function next_folio(wbc: WritebackPass, onWait: api.WaitHook | undefined): Folio | null {
   const last = wbc.folio
-  let folio = writeback_iter(wbc, last)
+  const folio = writeback_iter(wbc, last)
+  wbc.folio = folio
+  return folio ?? end_or_wait(wbc, last, onWait)
+}
+
+/** writeback_iter() returned null. */
+function end_or_wait(wbc: WritebackPass, last: Folio | null, onWait: api.WaitHook | undefined): Folio | null {
+  let folio: Folio | null = null
+  wbc.folio = last
   while (wbc.blocked !== null) {
     wait_on_blocked(wbc, onWait)
     folio = writeback_iter(wbc, last)
@@ -94,43 +106,64 @@ function set_error(error: ErrorBox, value: number): void {
 }
 
 /** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
-function can_resume(wbc: WritebackPass, space: Space, folio: Folio | null): boolean {
-  return wbc.blocked !== null && wbc.space === space && wbc.folio === folio && !wbc.waiting && !wbc.owned
+function can_resume(wbc: WritebackPass, space: Space, folio: unknown): boolean {
+  return wbc.space === space && wbc.folio === folio && !wbc.waiting && !wbc.owned
 }
 
-/** writebackIter(), its arguments checked. */
+/** writebackIter(), its arguments checked but for the folio: that is the one that the pass returned last, or refused. */
 export function iterate(
   space: Space,
   control: ControlState,
-  folio: Folio | null,
+  folio: api.Folio | null,
   error: ErrorBox,
   onWait: api.WaitHook | undefined,
 ): Folio | null {
-  // The getter of options.onWait may have closed the mapping.
-  check_open(space)
-  let wbc = control.pass
-  if (!(wbc instanceof WritebackPass) || !can_resume(wbc, space, folio)) {
-    // `error` is the user's, and may have a setter and a getter: they run before anything is looked at.
-    if (folio === null) {
-      set_error(error, 0)
-      wbc = begin_pass(space, control, false)
-    } else {
-      const value = checkError(error.value)
-      wbc = control.pass
-      check_open(space)
-      if (
-        !(wbc instanceof WritebackPass) ||
-        wbc.space !== space ||
-        wbc.folio !== folio ||
-        wbc.blocked !== null ||
-        wbc.owned
-      ) {
-        throw new WritebackError('EINVAL', `folio ${folio.index} is not what this pass returned last`)
-      }
-      wbc.error = value
-    }
+  const wbc = control.pass as WritebackPass | null
+  if (folio === null || wbc === null || wbc.blocked !== null) {
+    return start_or_resume(space, control, folio, error, onWait)
   }
-  return step(wbc as WritebackPass, error, onWait)
+  return hand_back(space, control, folio, error, onWait)
+}
+
+function start_or_resume(
+  space: Space,
+  control: ControlState,
+  folio: api.Folio | null,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const wbc = control.pass as WritebackPass | null
+  if (wbc !== null && wbc.blocked !== null && can_resume(wbc, space, folio)) {
+    check_open(space)
+    return step(wbc, error, onWait)
+  }
+  if (folio !== null) return hand_back(space, control, folio, error, onWait)
+  set_error(error, 0)
+  return step(begin_pass(space, control, false), error, onWait)
+}
+
+/** Takes the folio back, and steps. `error` is the user's, and may have a getter: it runs before anything is looked at. */
+function hand_back(
+  space: Space,
+  control: ControlState,
+  folio: api.Folio,
+  error: ErrorBox,
+  onWait: api.WaitHook | undefined,
+): Folio | null {
+  const { value } = error
+  const last = value === 0 ? 0 : checkError(value)
+  const wbc = control.pass as WritebackPass | null
+  check_open(space)
+  if (wbc === null || wbc.folio !== folio || wbc.space !== space || wbc.blocked !== null || wbc.owned) {
+    throw not_last(folio)
+  }
+  wbc.error = last
+  return step(wbc, error, onWait)
+}
+
+function not_last(folio: unknown): WritebackError {
+  if (!is_folio(folio)) return invalid('folio', folio, 'a Folio of this backend')
+  return new WritebackError('EINVAL', `folio ${folio.index} is not what this pass returned last`)
 }
 
 /** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
@@ -140,15 +173,20 @@ export function start(
   error: ErrorBox,
   onWait: api.WaitHook | undefined,
 ): Folio | null {
+  if (control.ahead !== null) control.ahead.settle()
   const wbc = begin_pass(space, control, false)
   set_error(error, 0)
   return step(wbc, error, onWait)
 }
 
 function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefined): Folio | null {
-  const next = next_folio(wbc, onWait)
-  if (next === null) set_error(error, wbc.error)
-  return next
+  return next_folio(wbc, onWait) ?? report(wbc, error)
+}
+
+/** The pass is over: what it came to. */
+function report(wbc: WritebackPass, error: ErrorBox): null {
+  set_error(error, wbc.error)
+  return null
 }
 
 /** What the iterator does at an early exit: nothing is lost of a folio that was not written. */
@@ -238,6 +276,7 @@ export function write_pages(
       const seen = in_hand as Folio | null as Folio
       wbc.folio = seen
       wbc.slot = slot
+      wbc.nr_pages = seen.nrPages
       wbc.error = check_written(wbc, result)
       in_hand = null
       folio_end_write(space, slot, seen, wbc.error)

@@ -114,7 +114,8 @@ static_assert(offsetof(struct folio_chunk, noted) == 1026 * 4, "layout.ts");
 static_assert(offsetof(struct folio_chunk, places) == 1024 * 4, "layout.ts");
 static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
 static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
-static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8,
+static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
+		      PG_head == 32,
 	      "layout.ts");
 static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeback == 0x400 &&
 		      PG_clear_writeback == 0x800 && PG_clear_towrite == 0x1000,

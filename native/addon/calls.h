@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
-#define LAYOUT_VERSION 4
+#define LAYOUT_VERSION 5
 
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256

@@ -85,10 +85,11 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 			folio_pool_put(&mapping->pool, folio);
 		goto unlock;
 	}
-	atomic_store_explicit(
-		&folio->flags,
-		(uint16_t)(PG_uptodate | (mapping->i_pages.xa_shared ? PG_shared : 0)),
-		memory_order_relaxed);
+	atomic_store_explicit(&folio->flags,
+			      (uint16_t)(PG_uptodate |
+					 (mapping->i_pages.xa_shared ? PG_shared : 0) |
+					 (order != 0 ? PG_head : 0)),
+			      memory_order_relaxed);
 	atomic_store_explicit(&folio->refcount, 1, memory_order_relaxed);
 	*folio_place(folio) =
 		(struct folio_place){.key = folio_key(index, order), .node = xas.xa_node};
@@ -172,12 +173,16 @@ unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *star
 {
 	XA_STATE(xas, &mapping->i_pages, *start);
 	struct folio *folio;
+	uint64_t bits = 0;
+	uint32_t nr;
 
 	xa_lock(&mapping->i_pages);
-	xas_for_each_marked (&xas, folio, end, tag) {
-		folio_get(folio);
-		if (folio_batch_add(fbatch, folio) == 0) {
-			*start = folio_next_index(folio);
+	while ((folio = xas_next_run(&xas, &bits, end, tag, &nr)) != NULL) {
+		if (nr > FOLIO_BATCH_SIZE - fbatch->nr)
+			nr = FOLIO_BATCH_SIZE - fbatch->nr;
+		folio_get_run(folio, nr);
+		if (folio_batch_add_run(fbatch, folio, nr) == 0) {
+			*start = folio_next_index(folio + nr - 1);
 			goto unlock;
 		}
 	}

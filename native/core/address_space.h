@@ -89,6 +89,54 @@ static inline void folio_get(struct folio *folio)
 		;
 }
 
+/* folio_get() for neighbours in memory. */
+static inline void folio_get_run(struct folio *first, uint32_t nr)
+{
+	const folio_word_t one = (folio_word_t)1 << 16;
+	folio_word_t *words = folio_words(first);
+
+	if (nr == 1 || unlikely((folio_flags(first) & PG_shared) != 0)) {
+		for (uint32_t i = 0; i < nr; i++)
+			folio_get(first + i);
+		return;
+	}
+	for (uint32_t i = 0; i < nr; i++)
+		words[i] += words[i] >> 16 != FOLIO_REFCOUNT_MAX ? one : 0;
+}
+
+/**
+ * xas_next_run - walk the folios that bear a mark, ascending, in runs
+ * @xas: where to start: the first folio may begin before its index if it contains it
+ * @bits: 0 to start; what is left of the node, to be left alone
+ * @max: the last index a folio may begin at
+ * @mark: the mark
+ * @nr: how many folios the run has, all of them marked; more than one only if they are single pages
+ *	that follow one another both in the cache and in memory
+ *
+ * The array's lock is held throughout.
+ *
+ * Return: the first folio of the run; NULL where there is none any more.
+ */
+static inline struct folio *xas_next_run(struct xa_state *xas, uint64_t *bits, uint64_t max,
+					 xa_mark_t mark, uint32_t *nr)
+{
+	struct folio *folio;
+
+	if (*bits == 0) {
+		if (xas_find_marked(xas, max, mark) == NULL)
+			return NULL;
+		*bits = xas_marked_bits(xas, max, mark);
+	}
+	xas->xa_offset = (unsigned int)__builtin_ctzll(*bits);
+	folio = xas->xa_node->slots[xas->xa_offset];
+	*nr = folio_run_length(folio, word_ones(*bits >> xas->xa_offset));
+	xas->xa_offset += *nr - 1;
+	*bits &= ~UINT64_C(1) << xas->xa_offset;
+	if (*bits == 0)
+		xas_pause(xas);
+	return folio;
+}
+
 /**
  * folio_put - drop a reference
  * @mapping: the page cache that the folio came from

@@ -21,6 +21,8 @@ struct address_space;
 #define PG_uptodate 0x0008
 /* The mapping is shared between threads: flags change by atomic read-modify-write. */
 #define PG_shared 0x0010
+/* More than one page. */
+#define PG_head 0x0020
 
 #define FOLIO_ORDER_BITS 5
 #define FOLIO_ORDER_MASK ((1U << FOLIO_ORDER_BITS) - 1)
@@ -139,20 +141,26 @@ static inline unsigned int folio_order(const struct folio *folio)
 	return (unsigned int)folio_place(folio)->key & FOLIO_ORDER_MASK;
 }
 
+static inline unsigned int folio_flags(const struct folio *folio)
+{
+	return atomic_load_explicit(&folio->flags, memory_order_acquire);
+}
+
+static inline bool folio_test_large(const struct folio *folio)
+{
+	return (folio_flags(folio) & PG_head) != 0;
+}
+
+/* Of a single page its flags tell, which are at hand where its place may not be. */
 static inline int64_t folio_nr_pages(const struct folio *folio)
 {
-	return INT64_C(1) << folio_order(folio);
+	return folio_test_large(folio) ? INT64_C(1) << folio_order(folio) : 1;
 }
 
 /* The index behind the folio's last page. */
 static inline pgoff_t folio_next_index(const struct folio *folio)
 {
 	return folio_index(folio) + (pgoff_t)folio_nr_pages(folio);
-}
-
-static inline unsigned int folio_flags(const struct folio *folio)
-{
-	return atomic_load_explicit(&folio->flags, memory_order_acquire);
 }
 
 /* Sets and clears flags; returns them as they were. */
@@ -195,9 +203,12 @@ static inline uint32_t folio_run_length(const struct folio *folio, uint32_t max)
 {
 	const struct folio_chunk *chunk = folio_chunk(folio);
 	uint32_t next = folio_chunk_index(folio) + 1;
-	uint64_t follows = chunk->follows[next / 64] >> next % 64;
+	uint64_t follows;
 	uint32_t nr;
 
+	if (max == 1)
+		return 1;
+	follows = chunk->follows[next / 64] >> next % 64;
 	if (next % 64 != 0)
 		follows |= chunk->follows[next / 64 + 1] << (64 - next % 64);
 	nr = 1 + word_ones(follows);

@@ -29,11 +29,21 @@ static inline void folio_batch_init(struct folio_batch *fbatch)
 	fbatch->i = 0;
 }
 
-/* Adds a folio and its reference; returns how many more would fit. The batch is not full. */
-static inline unsigned int folio_batch_add(struct folio_batch *fbatch, struct folio *folio)
+/*
+ * Adds neighbours in memory and their references; returns how many more would fit. The batch has
+ * room for them.
+ */
+static inline unsigned int folio_batch_add_run(struct folio_batch *fbatch, struct folio *first,
+					       uint32_t nr)
 {
-	assert(fbatch->nr < FOLIO_BATCH_SIZE);
-	fbatch->folios[fbatch->nr++] = folio;
+	assert(nr > 0 && nr <= FOLIO_BATCH_SIZE - fbatch->nr);
+	fbatch->folios[fbatch->nr] = first;
+	/* Mostly one or very many: the loop is not worth beginning for one. */
+	if (nr > 1) {
+		for (uint32_t i = 1; i < nr; i++)
+			fbatch->folios[fbatch->nr + i] = first + i;
+	}
+	fbatch->nr += nr;
 	return FOLIO_BATCH_SIZE - fbatch->nr;
 }
 

@@ -145,27 +145,18 @@ static inline void look_at_tree(struct address_space *mapping, const struct writ
 	XA_STATE(xas, &mapping->i_pages, wbc->index);
 	const pgoff_t end = wbc_end(mapping, wbc);
 	const xa_mark_t tag = wbc_to_tag(wbc);
+	struct folio *folio;
+	uint64_t bits = 0;
+	uint32_t nr;
 
-	while (xas_find_marked(&xas, end, tag) != NULL) {
-		struct xa_node *node = xas.xa_node;
-		uint64_t bits = xas_marked_bits(&xas, end, tag);
-
-		do {
-			unsigned int offset = (unsigned int)__builtin_ctzll(bits);
-			struct folio *folio = node->slots[offset];
-			uint32_t nr = folio_run_length(folio, word_ones(bits >> offset));
-
-			if (nr == 1) {
-				if (!ahead_add(ahead, reach, folio, limits))
-					return;
-			} else {
-				if (ahead_add_pages(ahead, reach, folio, nr, limits) != nr)
-					return;
-			}
-			xas.xa_offset = offset + nr - 1;
-			bits &= ~UINT64_C(1) << xas.xa_offset;
-		} while (bits != 0);
-		xas_pause(&xas);
+	while ((folio = xas_next_run(&xas, &bits, end, tag, &nr)) != NULL) {
+		if (nr == 1) {
+			if (!ahead_add(ahead, reach, folio, limits))
+				return;
+		} else {
+			if (ahead_add_pages(ahead, reach, folio, nr, limits) != nr)
+				return;
+		}
 	}
 }
 

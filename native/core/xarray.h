@@ -201,47 +201,4 @@ static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
 	xas_clear_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
 }
 
-/*
- * The next marked entry after the one found last, mostly another bit of the same word; or from the
- * index on, if the walk was paused.
- */
-static inline void *xas_next_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
-{
-	struct xa_node *node = xas->xa_node;
-	uint64_t rest;
-
-	if (unlikely(node == NULL))
-		return xas_find_marked(xas, max, mark);
-	/* Two shifts, since one by 64 is undefined. */
-	rest = node->marks[mark] >> xas->xa_offset >> 1;
-	if (likely(rest != 0)) {
-		unsigned int offset = xas->xa_offset + 1 + (unsigned int)__builtin_ctzll(rest);
-		uint64_t index = node->index + ((uint64_t)offset << node->shift);
-		void *entry = node->slots[offset];
-
-		if (index > max)
-			return NULL;
-		if (likely(!xa_is_node(entry))) {
-			xas->xa_offset = offset;
-			xas->xa_index = index;
-			return entry;
-		}
-	}
-	xas_pause(xas);
-	return xas_find_marked(xas, max, mark);
-}
-
-/**
- * xas_for_each_marked - walk the entries that bear a mark, ascending
- * @xas: where to start: the first entry may begin before its index if it contains it
- * @entry: the entry of this turn
- * @max: the last index an entry may begin at
- * @mark: the mark
- *
- * The array's lock is held throughout; xas_pause() before dropping it.
- */
-#define xas_for_each_marked(xas, entry, max, mark)                                                 \
-	for (entry = xas_find_marked(xas, max, mark); entry != NULL;                               \
-	     entry = xas_next_marked(xas, max, mark))
-
 #endif

@@ -84,7 +84,7 @@ static void test_numbers(void)
 	static_assert(PAGE_SHIFT == 12 && FOLIO_CHUNK_SIZE == 1024 && FOLIO_BATCH_SIZE == 31,
 		      "sizes");
 	static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-			      PG_shared == 16,
+			      PG_shared == 16 && PG_head == 32,
 		      "flags");
 	static_assert(FOLIO_REFCOUNT_MAX == 65535 && FOLIO_ORDER_BITS == 5, "fields of a folio");
 }
@@ -114,7 +114,9 @@ static void test_add(bool shared)
 	folio = host_add_folio(&mapping, 4, 2);
 	nr_free = mapping.pool.nr_free;
 	CHECK(nr_free == FOLIO_CHUNK_FOLIOS - 1 && mapping.nrpages == 4);
-	CHECK(folio_flags(folio) == (unsigned int)(PG_uptodate | (shared ? PG_shared : 0)));
+	CHECK(folio_flags(folio) ==
+	      (unsigned int)(PG_uptodate | PG_head | (shared ? PG_shared : 0)));
+	CHECK(folio_test_large(folio) && folio_nr_pages(folio) == 4);
 	CHECK(folio_test_uptodate(folio) && !folio_test_dirty(folio));
 	CHECK(!folio_test_locked(folio) && !folio_test_writeback(folio));
 	CHECK(folio->refcount == 1 && folio_in_mapping(folio, &mapping) && marks_of(folio) == 0);

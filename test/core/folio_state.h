@@ -28,7 +28,7 @@ static inline unsigned int marks_of(const struct folio *folio)
 /* The flags, without those that never change. */
 static inline unsigned int state_of(const struct folio *folio)
 {
-	return folio_flags(folio) & ~(unsigned int)(PG_uptodate | PG_shared);
+	return folio_flags(folio) & ~(unsigned int)(PG_uptodate | PG_shared | PG_head);
 }
 
 #endif

@@ -567,7 +567,8 @@ static void check_idle(void)
 		for (uint32_t i = 0; i < fbatch.nr; i++) {
 			struct folio *folio = fbatch.folios[i];
 
-			CHECK(folio_flags(folio) == (PG_uptodate | PG_shared));
+			CHECK((folio_flags(folio) & ~(unsigned int)PG_head) ==
+			      (PG_uptodate | PG_shared));
 			CHECK(folio->refcount == 2);
 			/* Else a mark may outlast the flag. */
 			if (folio_index(folio) >= NR_LOOSE_PAGES) {

@@ -170,17 +170,24 @@ static void walk(void)
 	uint64_t start = random_index();
 	uint64_t max = random_below(4) == 0 ? UINT64_MAX : start + random_below(5000);
 	xa_mark_t mark = (xa_mark_t)random_below(XA_NR_MARKS);
-	bool pause = random_below(2) == 0;
+	bool single = random_below(2) == 0;
 	XA_STATE(xas, &xa, start);
 	struct entry *entry;
 
-	xas_for_each_marked (&xas, entry, max, mark) {
-		CHECK(entry == model_find(start, max, mark) && xas.xa_index == entry->index);
-		start = last_index(entry) + 1;
-		if (pause) {
-			xas_pause(&xas);
-			CHECK(xas.xa_index == start);
-		}
+	while ((entry = xas_find_marked(&xas, max, mark)) != NULL) {
+		uint64_t bits = xas_marked_bits(&xas, max, mark);
+
+		CHECK(xas.xa_index == entry->index);
+		CHECK((unsigned int)__builtin_ctzll(bits) == xas.xa_offset);
+		do {
+			xas.xa_offset = (unsigned int)__builtin_ctzll(bits);
+			entry = xas.xa_node->slots[xas.xa_offset];
+			CHECK(entry == model_find(start, max, mark));
+			start = last_index(entry) + 1;
+			bits &= bits - 1;
+		} while (bits != 0 && !single);
+		xas_pause(&xas);
+		CHECK(xas.xa_index == start);
 	}
 	CHECK(model_find(start, max, mark) == NULL);
 }

@@ -224,8 +224,8 @@ static void compare_folio(const struct model_folio *folio)
 	CHECK(folio_in_mapping(core, &mapping) == folio->present);
 	CHECK((flags & ~(unsigned int)PG_deferred) ==
 	      (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
-	       (folio->locked ? PG_locked : 0U) | (folio->dirty ? PG_dirty : 0U) |
-	       (folio->writeback ? PG_writeback : 0U)));
+	       (folio->order != 0 ? PG_head : 0U) | (folio->locked ? PG_locked : 0U) |
+	       (folio->dirty ? PG_dirty : 0U) | (folio->writeback ? PG_writeback : 0U)));
 	if (!folio->present)
 		return;
 	CHECK(xa_load(&mapping.i_pages, folio->index) == core);
