@@ -35,6 +35,24 @@ static void extents(struct cache *cache)
 	check(write_extents(&cache->mapping) == cache->nr, "a pass by extents missed folios");
 }
 
+static void stretches(struct cache *cache)
+{
+	struct writeback_control wbc = whole_file(WB_SYNC_ALL);
+	struct writeback_ahead ahead;
+	size_t written = 0;
+	int error = 0;
+	struct folio *folio = writeback_iter(&cache->mapping, &wbc, NULL, &error);
+
+	writeback_begin_ahead(&ahead);
+	while (folio != NULL) {
+		writeback_look_ahead(&cache->mapping, &wbc, &ahead);
+		written += ahead.nr;
+		folio = writeback_end_ahead(&cache->mapping, &wbc, &ahead);
+		folio = writeback_iter(&cache->mapping, &wbc, folio, &error);
+	}
+	check(written == cache->nr, "a pass by stretches missed folios");
+}
+
 /*
  * struct gauge - an operation
  * @stride: pages from one folio to the next; 0 where the operation adds the folios
@@ -46,9 +64,13 @@ static const struct gauge {
 	uint64_t stride;
 	bool dirty;
 } gauges[] = {
-	{"add", add, 0, false},	       {"dirty", dirty, 1, false},
-	{"tag", tag, 1, true},	       {"sync-all", sync_all, 1, true},
-	{"extents", extents, 1, true}, {"sync-all-sparse", sync_all, 64, true},
+	{"add", add, 0, false},
+	{"dirty", dirty, 1, false},
+	{"tag", tag, 1, true},
+	{"sync-all", sync_all, 1, true},
+	{"extents", extents, 1, true},
+	{"stretches", stretches, 1, true},
+	{"sync-all-sparse", sync_all, 64, true},
 };
 
 #define NR_GAUGES (sizeof(gauges) / sizeof(gauges[0]))
