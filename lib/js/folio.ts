@@ -239,6 +239,7 @@ function misuse(folio: Folio, what: string): WritebackError {
   return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
 }
 
+/** Whoever waits for the folio by promise looks at it again. Loops look for waiters themselves: there are mostly none. */
 export function folio_wake(mapping: MappingState, folio: Folio): void {
   const { waiters } = mapping
   if (waiters === null) return

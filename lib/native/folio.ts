@@ -17,7 +17,7 @@ export let folio_slot: (folio: Folio) => number
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
 export let folio_detach: (folio: Folio) => void
 
-/** Whoever waits for the folio by promise looks at it again. */
+/** Whoever waits for the folio by promise looks at it again. Loops look for waiters themselves: there are mostly none. */
 export function wake(space: Space, folio: Folio): void {
   const { waiters } = space
   if (waiters === null) return

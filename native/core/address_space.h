@@ -95,7 +95,7 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
 	const folio_word_t one = (folio_word_t)1 << 16;
 	folio_word_t *words = folio_words(first);
 
-	if (nr == 1 || unlikely((folio_flags(first) & PG_shared) != 0)) {
+	if (unlikely((folio_flags(first) & PG_shared) != 0)) {
 		for (uint32_t i = 0; i < nr; i++)
 			folio_get(first + i);
 		return;

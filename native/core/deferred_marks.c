@@ -31,7 +31,8 @@ static inline uint32_t same_note(const folio_word_t *words, uint32_t nr)
 	return i;
 }
 
-/* How many words ahead places are asked for: no longer in any cache, where a whole file was noted. */
+/* How many words ahead places are asked for: no longer in any cache, where a whole file was noted.
+ */
 #define PREFETCH 4
 
 /*

@@ -144,8 +144,7 @@ void folio_part(const struct folio *folio)
 	uint32_t i = folio_chunk_index(folio);
 
 	set_follows(chunk, i, false);
-	if (i < FOLIO_CHUNK_SIZE - 1)
-		set_follows(chunk, i + 1, false);
+	set_follows(chunk, i + 1, false);
 }
 
 /* Takes a folio back that nobody refers to. */

@@ -76,7 +76,7 @@ struct folio_place {
  * @noted_next: the next chunk in the list of deferred_marks.h; 0 if it is not on it
  * @noted: a bit for each folio with deferred marks
  * @follows: a bit for each single page in a page cache of which the page before, in the same tree
- *	node, has the slot before; the tree's lock protects it
+ *	node, has the slot before; the tree's lock protects it. One more, for no slot, is never set.
  * @places: where the folios are; what is above takes the places of those that there are not
  */
 struct folio_chunk {

@@ -37,12 +37,8 @@ static inline unsigned int folio_batch_add_run(struct folio_batch *fbatch, struc
 					       uint32_t nr)
 {
 	assert(nr > 0 && nr <= FOLIO_BATCH_SIZE - fbatch->nr);
-	fbatch->folios[fbatch->nr] = first;
-	/* Mostly one or very many: the loop is not worth beginning for one. */
-	if (nr > 1) {
-		for (uint32_t i = 1; i < nr; i++)
-			fbatch->folios[fbatch->nr + i] = first + i;
-	}
+	for (uint32_t i = 0; i < nr; i++)
+		fbatch->folios[fbatch->nr + i] = first + i;
 	fbatch->nr += nr;
 	return FOLIO_BATCH_SIZE - fbatch->nr;
 }

@@ -183,6 +183,69 @@ static void test_stuck_references(bool shared)
 	end();
 }
 
+/* A batch of neighbours, one of which has as many references as can be counted. */
+static void test_stuck_neighbour(bool shared)
+{
+	struct folio_batch fbatch;
+	struct folio *folios[8];
+	pgoff_t start = 0;
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 8; i++)
+		folios[i] = host_add_dirty(&mapping, i, 0);
+	atomic_store(&folios[3]->refcount, FOLIO_REFCOUNT_MAX);
+	folio_batch_init(&fbatch);
+	CHECK(filemap_get_folios_tag(&mapping, &start, 100, PAGECACHE_TAG_DIRTY, &fbatch) == 8);
+	for (int i = 0; i < 8; i++) {
+		CHECK(fbatch.folios[i] == folios[i] && state_of(folios[i]) == PG_dirty);
+		CHECK(folios[i]->refcount == (i == 3 ? FOLIO_REFCOUNT_MAX : 2));
+	}
+	folio_batch_release(&mapping, &fbatch);
+	for (int i = 0; i < 8; i++)
+		CHECK(folios[i]->refcount == (i == 3 ? FOLIO_REFCOUNT_MAX : 1));
+	end();
+}
+
+#define NR_NEIGHBOURS (2 * FOLIO_CHUNK_FOLIOS + 20)
+
+/* Who follows whom, where a chunk begins and ends: host_check_tree() knows. */
+static void test_neighbours(bool shared)
+{
+	static const unsigned int edges[] = {0,
+					     1,
+					     FOLIO_CHUNK_FOLIOS - 2,
+					     FOLIO_CHUNK_FOLIOS - 1,
+					     FOLIO_CHUNK_FOLIOS,
+					     FOLIO_CHUNK_FOLIOS + 1,
+					     2 * FOLIO_CHUNK_FOLIOS - 2,
+					     2 * FOLIO_CHUNK_FOLIOS - 1};
+	static struct folio *folios[NR_NEIGHBOURS];
+
+	/* Once so that a chunk ends within a node, once where the next node begins. */
+	for (pgoff_t first = 0; first <= 17; first += 17) {
+		begin(shared);
+		for (unsigned int i = 0; i < NR_NEIGHBOURS; i++)
+			folios[i] = host_add_folio(&mapping, first + i, 0);
+		host_check_tree(&mapping);
+		for (size_t e = 0; e < sizeof(edges) / sizeof(edges[0]); e++) {
+			unsigned int i = edges[e];
+
+			/* The same slot again: it was freed last. */
+			CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
+			host_check_tree(&mapping);
+			CHECK(host_add_folio(&mapping, first + i, 0) == folios[i]);
+			host_check_tree(&mapping);
+			/* And in another slot than its neighbours', and another page in its own. */
+			CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
+			CHECK(host_add_folio(&mapping, first + NR_NEIGHBOURS + e, 0) == folios[i]);
+			host_check_tree(&mapping);
+			folios[i] = host_add_folio(&mapping, first + i, 0);
+			host_check_tree(&mapping);
+		}
+		end();
+	}
+}
+
 static void test_remove(bool shared)
 {
 	struct folio *folio, *other;
@@ -410,6 +473,8 @@ int main(void)
 		test_large(shared != 0);
 		test_get(shared != 0);
 		test_stuck_references(shared != 0);
+		test_stuck_neighbour(shared != 0);
+		test_neighbours(shared != 0);
 		test_remove(shared != 0);
 		test_other_mapping(shared != 0);
 		test_trylock_for_io(shared != 0);

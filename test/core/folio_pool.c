@@ -144,11 +144,49 @@ static void test_failure(void)
 	destroy();
 }
 
+static uint32_t random_state = 1;
+
+/* From 0 to @n - 1. */
+static uint32_t below(uint32_t n)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) % n;
+}
+
+/* Beside a walk from bit to bit. */
+static void test_run_length(void)
+{
+	static const uint32_t maxima[] = {1, 2, 31, 63, 64};
+	struct folio_chunk *chunk = host_alloc_chunk();
+
+	static_assert(FOLIO_CHUNK_FIRST == 17 && FOLIO_CHUNK_FOLIOS == 1007, "a chunk");
+	for (uint32_t gap = 1; gap < 200; gap += 3) {
+		for (uint32_t i = FOLIO_CHUNK_FIRST + 1; i < FOLIO_CHUNK_SIZE; i++) {
+			uint64_t bit = UINT64_C(1) << i % 64;
+
+			chunk->follows[i / 64] &= ~bit;
+			chunk->follows[i / 64] |= below(gap) != 0 ? bit : 0;
+		}
+		for (uint32_t i = FOLIO_CHUNK_FIRST; i < FOLIO_CHUNK_SIZE; i++) {
+			for (size_t m = 0; m < sizeof(maxima) / sizeof(maxima[0]); m++) {
+				uint32_t nr = 1;
+
+				while (nr < maxima[m] &&
+				       (chunk->follows[(i + nr) / 64] >> (i + nr) % 64 & 1) != 0)
+					nr++;
+				CHECK(folio_run_length(&chunk->folios[i], maxima[m]) == nr);
+			}
+		}
+	}
+	free(chunk);
+}
+
 int main(void)
 {
+	test_run_length();
 	test_slots();
 	test_growth();
 	test_failure();
-	printf("slots, growth and failure are right\n");
+	printf("runs, slots, growth and failure are right\n");
 	return 0;
 }

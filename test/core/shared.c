@@ -230,7 +230,10 @@ static void test_interrupted(void)
 		CHECK((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) == 0);
 		CHECK(folio_trylock_for_io(&mapping, folio));
 		CHECK((folio_change_flags(folio, 0, PG_locked) & PG_locked) != 0);
-		folio_get(folio);
+		if (turn % 2 == 0)
+			folio_get(folio);
+		else
+			folio_get_run(folio, 1);
 		/* Gives back what the interrupts took. */
 		for (; folio->refcount > 2; nr_references++)
 			folio_put(&mapping, folio);

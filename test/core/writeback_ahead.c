@@ -114,6 +114,22 @@ static void compare(void)
 	}
 }
 
+/* As many runs as there must be: neighbours in memory, in a node and in the file are one. */
+static void check_runs(void)
+{
+	uint32_t nr_runs = 0;
+
+	for (uint32_t i = 0; i < ahead.nr; i++) {
+		struct folio *folio = stretch_folio(i);
+
+		nr_runs += i == 0 || folio != stretch_folio(i - 1) + 1 || folio_order(folio) != 0 ||
+			   folio_order(folio - 1) != 0 ||
+			   folio_index(folio) != folio_index(folio - 1) + 1 ||
+			   folio_index(folio) % XA_CHUNK_SIZE == 0;
+	}
+	CHECK(ahead.nr_runs == nr_runs);
+}
+
 static void write_folio(struct address_space *mapping, struct folio *folio)
 {
 	folio_start_writeback(mapping, folio, false);
@@ -223,6 +239,7 @@ static void pass_by_folios(void)
 		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
 		CHECK(ahead.nr > 0 && ahead.nr <= WRITEBACK_AHEAD_BATCHES * FOLIO_BATCH_SIZE);
 		CHECK(stretch_folio(0) == hands[1]);
+		check_runs();
 		/* Somebody looks while this one is written, if there are so many. */
 		seen = below(2 * ahead.nr);
 		error = 0;
@@ -268,6 +285,7 @@ static void pass_by_extents(uint64_t max_pages)
 		CHECK(ahead.nr == plain.extent.nr_folios);
 		CHECK(ahead.nr_pages == plain.extent.nr_pages);
 		CHECK(folio_index(stretch_folio(0)) == plain.extent.index);
+		check_runs();
 		if (below(2) == 0) {
 			writeback_hold_extent(&ahead_side.mapping, &ahead_side.wbc, &ahead,
 					      &ahead_side.extent);
@@ -287,41 +305,68 @@ static void pass_by_extents(uint64_t max_pages)
 	compare();
 }
 
-/* Folios in a row, with holes, of one size or several; some locked, clean or under writeback. */
+/* Locked, clean or under writeback, in both caches. */
+static void make_busy(int i)
+{
+	uint32_t what = below(3);
+	struct side *side;
+
+	for_each_side(side)
+	{
+		struct folio *folio = side->folios[i];
+
+		CHECK(folio_trylock(folio));
+		if (what == 0)
+			continue;
+		if (what == 1)
+			folio_clear_dirty_for_io(folio);
+		else
+			folio_start_writeback(&side->mapping, folio, true);
+		folio_unlock(&side->mapping, folio);
+	}
+}
+
+/*
+ * Folios in a row, with holes, of one size or several; some are busy. Some are not in memory in the
+ * order that they have in the file.
+ */
 static void random_folios(void)
 {
 	static const unsigned int largest[] = {0, 0, 0, 2, 5, 7, 12};
+	static pgoff_t indices[MAX_FOLIOS];
+	static unsigned int orders[MAX_FOLIOS];
 	unsigned int max_order = largest[below(7)];
 	uint32_t hole_one_in = 1 + below(200);
 	uint32_t busy_one_in = 10 + below(400);
+	uint32_t swap_one_in = below(3) == 0 ? 1 + below(60) : UINT32_MAX;
+	uint32_t nr = 10 + below(300);
 	pgoff_t index = below(130);
 
-	for (uint32_t i = 10 + below(300); i > 0; i--) {
+	for (uint32_t i = 0; i < nr; i++) {
 		unsigned int order = below(3) == 0 ? below(max_order + 1) : 0;
-		struct side *side;
-		uint32_t what;
 
 		index = (index + (UINT64_C(1) << order) - 1) >> order << order;
-		add_dirty(index, order);
+		indices[i] = index;
+		orders[i] = order;
 		index += UINT64_C(1) << order;
 		if (below(hole_one_in) == 0)
 			index += below(100);
-		if (below(busy_one_in) != 0)
-			continue;
-		what = below(3);
-		for_each_side(side)
-		{
-			struct folio *folio = side->folios[nr_folios - 1];
+	}
+	for (uint32_t i = 1; i < nr; i++) {
+		if (below(swap_one_in) == 0) {
+			pgoff_t swapped = indices[i];
+			unsigned int order = orders[i];
 
-			CHECK(folio_trylock(folio));
-			if (what == 0)
-				continue;
-			if (what == 1)
-				folio_clear_dirty_for_io(folio);
-			else
-				folio_start_writeback(&side->mapping, folio, true);
-			folio_unlock(&side->mapping, folio);
+			indices[i] = indices[i - 1];
+			orders[i] = orders[i - 1];
+			indices[i - 1] = swapped;
+			orders[i - 1] = order;
 		}
+	}
+	for (uint32_t i = 0; i < nr; i++) {
+		add_dirty(indices[i], orders[i]);
+		if (below(busy_one_in) == 0)
+			make_busy(nr_folios - 1);
 	}
 }
 
@@ -352,6 +397,7 @@ static void expect_stretches(const uint32_t *nrs)
 		CHECK(folio != NULL);
 		writeback_look_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
 		CHECK(ahead.nr == *nrs && ahead.nr_pages == *nrs);
+		check_runs();
 		folio = writeback_end_ahead(&ahead_side.mapping, &ahead_side.wbc, &ahead);
 		folio = writeback_iter(&ahead_side.mapping, &ahead_side.wbc, folio, &error);
 	}
