@@ -132,12 +132,3 @@ export function filemap_get_folios_tag(
   if (fbatch.nr === FOLIO_BATCH_SIZE) return folio_next_index(folios[FOLIO_BATCH_SIZE - 1] as Folio)
   return end === ULONG_MAX ? ULONG_MAX : end + 1
 }
-
-/**
- * Clears the dirty flag of a locked folio about to be written. The mark stays until folio_start_writeback(), so that a
- * concurrent sync still finds the folio and waits for it.
- * @returns whether it was dirty
- */
-export function folio_clear_dirty_for_io(folio: Folio): boolean {
-  return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) !== 0
-}

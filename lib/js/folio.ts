@@ -260,8 +260,8 @@ export function folio_test_dirty(folio: Folio): boolean {
   return (folio_flags(folio) & PG_dirty) !== 0
 }
 
-export function folio_test_writeback(folio: Folio): boolean {
-  return (folio_flags(folio) & PG_writeback) !== 0
+export function folio_test_locked(folio: Folio): boolean {
+  return (folio_flags(folio) & PG_locked) !== 0
 }
 
 /** Takes the folio's lock if it is free. */

@@ -7,7 +7,6 @@ import type { MarkNumber } from '../arguments.js'
 import { addPages, type ControlState, pageIndex, subtractPages } from '../writeback_control.js'
 import {
   filemap_get_folios_tag,
-  folio_clear_dirty_for_io,
   type MappingState,
   PAGECACHE_TAG_DIRTY,
   PAGECACHE_TAG_TOWRITE,
@@ -20,10 +19,8 @@ import {
   folio_next_index,
   folio_nr_pages,
   folio_test_dirty,
-  folio_test_writeback,
-  folio_trylock,
+  folio_test_locked,
   folio_trylock_for_io,
-  folio_unlock,
   PG_locked,
   PG_writeback,
 } from './folio.js'
@@ -92,22 +89,26 @@ function wbc_block(wbc: WritebackPass, folio: Folio, flag: number): void {
 }
 
 /**
- * Whether to write the folio, which is locked: anything may have happened to it between the lookup and the lock. If it
- * is to be written, its dirty flag is clear on return.
+ * Whether to write the folio: if so, it is locked and its dirty flag is clear on return. The kernel takes the lock first, as
+ * anything may happen between the lookup and the lock; in one thread, nothing happens between the lock and the look.
  */
 function folio_prepare_writeback(mapping: MappingState, wbc: WritebackPass, folio: Folio): boolean {
+  if (folio_trylock_for_io(mapping, folio)) return true
+
+  if (folio_test_locked(folio)) {
+    wbc_block(wbc, folio, PG_locked)
+    return false
+  }
+
   // Truncated or invalidated. A new folio may stand in its place by now, but it is not what this pass looked up.
   if (folio_mapping(folio) !== mapping) return false
 
   // Somebody wrote it for us.
   if (!folio_test_dirty(folio)) return false
 
-  if (folio_test_writeback(folio)) {
-    if (wbc.sync_all) wbc_block(wbc, folio, PG_writeback)
-    return false
-  }
-
-  return folio_clear_dirty_for_io(folio)
+  // Under writeback.
+  if (wbc.sync_all) wbc_block(wbc, folio, PG_writeback)
+  return false
 }
 
 function wbc_to_tag(wbc: WritebackPass): MarkNumber {
@@ -134,13 +135,7 @@ function writeback_get_folio(mapping: MappingState, wbc: WritebackPass): Folio |
     if (fbatch.i === fbatch.nr && !writeback_fill_batch(mapping, wbc)) return null
     const folio = folio_batch_next(fbatch) as Folio
 
-    if (folio_trylock_for_io(mapping, folio)) return folio
-    if (!folio_trylock(folio)) {
-      wbc_block(wbc, folio, PG_locked)
-    } else {
-      if (folio_prepare_writeback(mapping, wbc, folio)) return folio
-      folio_unlock(folio)
-    }
+    if (folio_prepare_writeback(mapping, wbc, folio)) return folio
     if (wbc.blocked !== null) {
       // Nothing is held while blocked; the folio is looked at afresh next time.
       fbatch.i--
