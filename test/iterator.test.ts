@@ -604,6 +604,20 @@ describe.each(backends)('iterator, $backend', ({ AddressSpace, WritebackControl,
       expect(seen.toSorted()).toEqual([0, 1, 2])
     })
 
+    test('loops that wait for different folios: one is woken, the other sleeps on', async () => {
+      const { mapping, folios } = dirtyAt(0, 5)
+      const early: number[] = []
+      for (const folio of folios) folio.tryLock()
+      const first = writeAll(mapping.writeback(new WritebackControl()), early)
+      const second = writeAll(mapping.writeback(new WritebackControl({ rangeStart: 5 * PAGE })))
+      await setImmediate()
+      folios[1].unlock()
+      expect(await second).toEqual([5])
+      expect(early).toEqual([])
+      folios[0].unlock()
+      expect(await first).toEqual([0])
+    })
+
     test('what is written and ended by a library pass wakes too', async () => {
       const { mapping, folios } = dirtyAt(0)
       let woken: Promise<number[]> | undefined
