@@ -66,9 +66,12 @@ export async function open(name, shape) {
     } finally {
       Object.assign(calls, original)
     }
-    if (count === 0) throw new Error('no call of the addon was seen')
     return within - count * overhead
   }
+  const { prepare, run } = operations.writePages
+  prepare()
+  instrumented(run)
+  if (count === 0) throw new Error('no call of the addon was seen')
 
   /** @type {Record<string, import('./shape.mjs').Operation>} */
   const parts = { 'empty call': { prepare: () => {}, run: time } }
