@@ -88,6 +88,18 @@ export function checkError(value: unknown): number {
   return value + 0
 }
 
+/** What stands for the kernel's `int *error`. */
+export type ErrorBox = { value: number }
+
+export function checkErrorBox(value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw invalid('error', value, 'an object with a value')
+}
+
+/** `*error = value`: the object is the user's, and may have a setter. */
+export function setError(error: ErrorBox, value: number): void {
+  if (!Reflect.set(error, 'value', value)) throw invalid('error', error, 'an object whose value can be set')
+}
+
 /** What a writepage or write callback returned: nothing and 0 are success. */
 export function checkResult(value: unknown): number {
   if (value === undefined) return 0

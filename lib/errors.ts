@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import type { Folio } from './types.js'
+
 /**
  * What went wrong, as an errno name:
  *
@@ -46,6 +48,22 @@ export function describe(value: unknown): string {
     default:
       return String(value)
   }
+}
+
+/**
+ * A call that the folio's state does not allow.
+ * @internal
+ */
+export function misuse(folio: Folio, what: string): WritebackError {
+  return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
+}
+
+/**
+ * startWriteback() of a folio that is not locked, or under writeback.
+ * @internal
+ */
+export function notToWrite(folio: Folio): WritebackError {
+  return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
 }
 
 /** @internal */

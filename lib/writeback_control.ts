@@ -52,7 +52,11 @@ function checkFlag(what: string, value: unknown): boolean {
   return value
 }
 
-function settled(state: ControlState): ControlState {
+/**
+ * The state, once nothing on this control is ahead any more.
+ * @internal
+ */
+export function settled(state: ControlState): ControlState {
   if (state.ahead !== null) state.ahead.settle()
   return state
 }

@@ -4,7 +4,7 @@
 import { checkError } from './arguments.js'
 import { WritebackError } from './errors.js'
 import type * as api from './types.js'
-import type { ControlState } from './writeback_control.js'
+import { type ControlState, settled } from './writeback_control.js'
 
 /** What the iterator needs of its backend, whose mappings are of type M. */
 export interface IteratorOps<M> {
@@ -77,7 +77,7 @@ export class WritebackIterator<M> implements api.WritebackIterator {
     try {
       folio =
         this.#pass === null
-          ? this.#ops.start(this.#mapping, this.#control, this.#error, this.#onWait)
+          ? this.#ops.start(this.#mapping, settled(this.#control), this.#error, this.#onWait)
           : this.#ops.iterate(this.#mapping, this.#control, this.#folio, this.#error, this.#onWait)
     } catch (error) {
       // No memory to begin the pass: the next call may have it.

@@ -22,6 +22,31 @@ import {
   write,
 } from './helpers.js'
 
+// Whatever backend either is of: what the one has taken ahead settles before the other begins.
+describe.each(backends)('a control that a pass is on, $backend', ({ AddressSpace, WritebackControl }) => {
+  test.each(backends)('an iterator of $backend begins on it', (other) => {
+    const outer = new AddressSpace()
+    const inner = new other.AddressSpace()
+    for (let i = 0; i < 10; i++) {
+      outer.addFolio(i).markDirty()
+      inner.addFolio(i).markDirty()
+    }
+    const wbc = new WritebackControl({ nrToWrite: 4 })
+    const iterator = inner.writeback(wbc)
+    const written: number[] = []
+    const seen: number[] = []
+    expect(() =>
+      outer.writePages(wbc, (folio) => {
+        written.push(folio.index)
+        if (written.length === 3) for (const folio of iterator) seen.push(folio.index)
+      }),
+    ).toThrow('another pass was started on this control')
+    // Of four pages two were written; the third is in hand, and dirty again.
+    expect([written, seen, wbc.nrToWrite]).toEqual([[0, 1, 2], [0, 1], 0])
+    expect(Array.from(outer.folios('dirty'), (folio) => folio.index)).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
+  })
+})
+
 describe.each(backends)('iterator, $backend', ({ AddressSpace, WritebackControl, writebackIter }) => {
   const DONE = { value: undefined, done: true }
 

@@ -2,7 +2,7 @@
 // The folio: its flags and its lock. The state is private; the rest of the backend gets at it by the functions that
 // are assigned in the static block.
 
-import { invalid, WritebackError } from '../errors.js'
+import { invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { controlState } from '../writeback_control.js'
 import {
@@ -66,9 +66,9 @@ export let folio_end_writeback: (folio: Folio) => void
 /**
  * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
  * nobody can look in between, so that the WRITEBACK flag and mark need not be set to be cleared.
- * @returns false, with nothing done, unless it is in this mapping, locked and not under writeback
+ * @returns false, with nothing done, unless it is locked and not under writeback; it is in the cache
  */
-export let folio_end_sync_write: (mapping: MappingState, folio: Folio) => boolean
+export let folio_end_sync_write: (folio: Folio) => boolean
 
 /** Only who has this makes a folio. */
 const ALLOC = Symbol('folio_alloc')
@@ -138,9 +138,10 @@ export class Folio implements api.Folio {
       xas_clear_mark(mapping.i_pages, folio.#slot, PAGECACHE_TAG_WRITEBACK)
       if (mapping.waiters !== null) folio_wake(mapping, folio)
     }
-    folio_end_sync_write = (mapping, folio) => {
+    folio_end_sync_write = (folio) => {
       const flags = folio.#flags
-      if ((flags & (PG_locked | PG_writeback)) !== PG_locked || folio.#mapping !== mapping) return false
+      if ((flags & (PG_locked | PG_writeback)) !== PG_locked) return false
+      const mapping = folio.#mapping
       const xa = mapping.i_pages
       const slot = folio.#slot
       folio.#flags = flags ^ PG_locked
@@ -206,7 +207,7 @@ export class Folio implements api.Folio {
   startWriteback(keepWrite = false): void {
     if (this.#mapping.closed) throw detached(this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
-    if ((this.#flags & (PG_locked | PG_writeback)) !== PG_locked) throw not_to_write(this)
+    if ((this.#flags & (PG_locked | PG_writeback)) !== PG_locked) throw notToWrite(this)
     folio_start_writeback(this, keepWrite)
   }
 
@@ -230,13 +231,9 @@ export function detached(folio: Folio): WritebackError {
   return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
 }
 
-/** startWriteback() of a folio that is not locked, or under writeback. */
-function not_to_write(folio: Folio): WritebackError {
-  return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
-}
-
-function misuse(folio: Folio, what: string): WritebackError {
-  return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
+export function checkFolio(value: unknown): Folio {
+  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
+  return value
 }
 
 /** Whoever waits for the folio by promise looks at it again. Loops look for waiters themselves: there are mostly none. */

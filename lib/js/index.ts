@@ -9,6 +9,7 @@
 import {
   checkAligned,
   checkCallback,
+  checkErrorBox,
   checkIndex,
   checkMark,
   checkMaxPages,
@@ -35,7 +36,7 @@ import {
   mapping_tagged,
   REMOVED,
 } from './address_space.js'
-import { detached, type Folio, folio_mapping, is_folio } from './folio.js'
+import { checkFolio, detached, type Folio, folio_mapping } from './folio.js'
 import { FolioBatch, folio_batch_next, folio_batch_release } from './folio_batch.js'
 import { tag_pages_for_writeback } from './page_writeback.js'
 import {
@@ -58,11 +59,6 @@ export const backend = 'js'
 
 /** The state of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a closed one. */
 let openMapping: (mapping: unknown) => MappingState
-
-function checkFolio(value: unknown): Folio {
-  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
-  return value
-}
 
 /** The folios that bear the mark, found by batches as the iteration goes. */
 function* folios(
@@ -242,7 +238,7 @@ function checkRest(
   options: api.WaitOptions | undefined,
 ): api.WaitHook | undefined {
   if (folio !== null) checkFolio(folio)
-  if (typeof error !== 'object' || error === null) throw invalid('error', error, 'an object with a value')
+  checkErrorBox(error)
   return checkOnWait(options)
 }
 

@@ -128,9 +128,8 @@ export function writeback_get_extent(
 
 /** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
 export function folio_end_write(mapping: MappingState, folio: Folio, error: number): void {
-  if (mapping.closed) return
-  if (error === 0 && folio_end_sync_write(mapping, folio)) return
   if (!folio_in_mapping(folio, mapping)) return
+  if (error === 0 && folio_end_sync_write(folio)) return
   const locked = (folio_flags(folio) & PG_locked) !== 0
   if (error !== 0) folio_mark_dirty(folio)
   if (!locked) return

@@ -2,19 +2,19 @@
 // Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and to the
 // control, so what it may have changed is looked at again after each call of it.
 
-import { checkError, checkResult } from '../arguments.js'
-import { invalid, WritebackError } from '../errors.js'
+import { checkError, checkResult, type ErrorBox, setError } from '../arguments.js'
+import { misuse, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
 import type { MappingState } from './address_space.js'
 import {
+  checkFolio,
   type Folio,
   folio_flags,
   folio_index,
   folio_mapping,
   folio_mark_dirty,
   folio_unlock,
-  is_folio,
   PG_locked,
   PG_writeback,
 } from './folio.js'
@@ -27,8 +27,6 @@ import {
   writeback_end_extent,
   writeback_get_extent,
 } from './writeback_extent.js'
-
-type ErrorBox = { value: number }
 
 /** Any error: the callback threw. */
 const FAILED = -1
@@ -102,11 +100,6 @@ function end_or_wait(wbc: WritebackPass, last: Folio | null, onWait: api.WaitHoo
   return folio
 }
 
-/** `*error = value`, where a user's object stands for the pointer. */
-function set_error(error: ErrorBox, value: number): void {
-  if (!Reflect.set(error, 'value', value)) throw invalid('error', error, 'an object whose value can be set')
-}
-
 /** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
 function can_resume(wbc: WritebackPass, mapping: MappingState, folio: unknown): boolean {
   return wbc.mapping === mapping && wbc.folio === folio && !wbc.waiting && !wbc.owned
@@ -140,7 +133,7 @@ function start_or_resume(
     return step(wbc, error, onWait)
   }
   if (folio !== null) return hand_back(mapping, control, folio, error, onWait)
-  set_error(error, 0)
+  setError(error, 0)
   return step(begin_pass(mapping, control, false), error, onWait)
 }
 
@@ -157,15 +150,10 @@ function hand_back(
   const wbc = control.pass as WritebackPass | null
   check_open(mapping)
   if (wbc === null || wbc.folio !== folio || wbc.mapping !== mapping || wbc.blocked !== null || wbc.owned) {
-    throw not_last(folio)
+    throw misuse(checkFolio(folio), 'is not what this pass returned last')
   }
   wbc.error = last
   return step(wbc, error, onWait)
-}
-
-function not_last(folio: unknown): WritebackError {
-  if (!is_folio(folio)) return invalid('folio', folio, 'a Folio of this backend')
-  return new WritebackError('EINVAL', `folio ${folio_index(folio)} is not what this pass returned last`)
 }
 
 /** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
@@ -176,7 +164,7 @@ export function start(
   onWait: api.WaitHook | undefined,
 ): Folio | null {
   const wbc = begin_pass(mapping, control, false)
-  set_error(error, 0)
+  setError(error, 0)
   return step(wbc, error, onWait)
 }
 
@@ -186,7 +174,7 @@ function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefi
 
 /** The pass is over: what it came to. */
 function report(wbc: WritebackPass, error: ErrorBox): null {
-  set_error(error, wbc.error)
+  setError(error, wbc.error)
   return null
 }
 

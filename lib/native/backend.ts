@@ -5,6 +5,7 @@
 import {
   checkAligned,
   checkCallback,
+  checkErrorBox,
   checkIndex,
   checkMark,
   checkMaxPages,
@@ -21,7 +22,7 @@ import { WaitTable } from '../wait_table.js'
 import { controlState } from '../writeback_control.js'
 import { WritebackIterator } from '../writeback_iterator.js'
 import { addon, doubles, words } from './addon.js'
-import { Folio, detached, folio_detach, folio_flags, folio_slot, folio_space, is_folio } from './folio.js'
+import { checkFolio, Folio, detached, folio_detach, folio_flags, folio_slot, folio_space } from './folio.js'
 import { ChunkWord, Control, Errno, NO_SLOT, PG } from './layout.js'
 import { REMOVED, Space } from './space.js'
 import {
@@ -45,11 +46,6 @@ export const backend = 'native'
 
 /** The space of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a closed one. */
 let openMapping: (mapping: unknown) => Space
-
-function checkFolio(value: unknown): Folio {
-  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
-  return value
-}
 
 /** The folios that bear the mark, found by batches as the iteration goes. */
 function* folios(space: Space, mark: MarkNumber, start: number, end: number): Generator<Folio, undefined> {
@@ -269,7 +265,7 @@ function checkRest(
   options: api.WaitOptions | undefined,
 ): api.WaitHook | undefined {
   if (folio !== null) checkFolio(folio)
-  if (typeof error !== 'object' || error === null) throw invalid('error', error, 'an object with a value')
+  checkErrorBox(error)
   return checkOnWait(options)
 }
 

@@ -2,7 +2,7 @@
 // The folio: its flags and its lock, in memory that is shared with the core. Flags change here without a call; what that
 // means for the marks is noted in the folio and told to the tree with the next call (native/core/deferred_marks.h).
 
-import { invalid, WritebackError } from '../errors.js'
+import { invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { addPages, controlState } from '../writeback_control.js'
 import { FolioChunk, is_folio_chunk } from './folio_chunk.js'
@@ -138,7 +138,7 @@ export class Folio implements api.Folio {
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const at = this.#at
     const old = chunk.words[at]
-    if ((old & (PG.locked | PG.writeback)) !== PG.locked) throw not_to_write(this)
+    if ((old & (PG.locked | PG.writeback)) !== PG.locked) throw notToWrite(this)
     let flags = (old & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
     // Dirtied again since its flag was cleared: there is more to write.
     if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
@@ -179,11 +179,7 @@ export function detached(folio: Folio): WritebackError {
   return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
 }
 
-/** startWriteback() of a folio that is not locked, or under writeback. */
-function not_to_write(folio: Folio): WritebackError {
-  return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
-}
-
-function misuse(folio: Folio, what: string): WritebackError {
-  return new WritebackError('EINVAL', `folio ${folio.index} ${what}`)
+export function checkFolio(value: unknown): Folio {
+  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
+  return value
 }

@@ -2,17 +2,15 @@
 // Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and to the
 // control, so what it may have changed is looked at again after each call of it.
 
-import { checkError, checkResult } from '../arguments.js'
-import { invalid, WritebackError } from '../errors.js'
+import { checkError, checkResult, type ErrorBox, setError } from '../arguments.js'
+import { misuse, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from '../writeback_control.js'
-import { type Folio, folio_flags, folio_space, is_folio, wake } from './folio.js'
+import { checkFolio, type Folio, folio_flags, folio_space, wake } from './folio.js'
 import { ChunkWord, NO_SLOT, Pass, PG, Stretch } from './layout.js'
 import { WritebackPass, writeback_iter, writeback_iter_ahead } from './page_writeback.js'
 import type { Space } from './space.js'
 import { Extent, extent_end, writeback_end_extent, writeback_get_extent } from './writeback_extent.js'
-
-type ErrorBox = { value: number }
 
 /** Any error: the callback threw. */
 const FAILED = -1
@@ -100,11 +98,6 @@ function end_or_wait(wbc: WritebackPass, last: Folio | null, onWait: api.WaitHoo
   return folio
 }
 
-/** `*error = value`, where a user's object stands for the pointer. */
-function set_error(error: ErrorBox, value: number): void {
-  if (!Reflect.set(error, 'value', value)) throw invalid('error', error, 'an object whose value can be set')
-}
-
 /** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
 function can_resume(wbc: WritebackPass, space: Space, folio: unknown): boolean {
   return wbc.space === space && wbc.folio === folio && !wbc.waiting && !wbc.owned
@@ -138,7 +131,7 @@ function start_or_resume(
     return step(wbc, error, onWait)
   }
   if (folio !== null) return hand_back(space, control, folio, error, onWait)
-  set_error(error, 0)
+  setError(error, 0)
   return step(begin_pass(space, control, false), error, onWait)
 }
 
@@ -155,15 +148,10 @@ function hand_back(
   const wbc = control.pass as WritebackPass | null
   check_open(space)
   if (wbc === null || wbc.folio !== folio || wbc.space !== space || wbc.blocked !== null || wbc.owned) {
-    throw not_last(folio)
+    throw misuse(checkFolio(folio), 'is not what this pass returned last')
   }
   wbc.error = last
   return step(wbc, error, onWait)
-}
-
-function not_last(folio: unknown): WritebackError {
-  if (!is_folio(folio)) return invalid('folio', folio, 'a Folio of this backend')
-  return new WritebackError('EINVAL', `folio ${folio.index} is not what this pass returned last`)
 }
 
 /** The first step of a new pass: an unfinished one on this control is dropped, and never taken up. */
@@ -173,9 +161,8 @@ export function start(
   error: ErrorBox,
   onWait: api.WaitHook | undefined,
 ): Folio | null {
-  if (control.ahead !== null) control.ahead.settle()
   const wbc = begin_pass(space, control, false)
-  set_error(error, 0)
+  setError(error, 0)
   return step(wbc, error, onWait)
 }
 
@@ -185,7 +172,7 @@ function step(wbc: WritebackPass, error: ErrorBox, onWait: api.WaitHook | undefi
 
 /** The pass is over: what it came to. */
 function report(wbc: WritebackPass, error: ErrorBox): null {
-  set_error(error, wbc.error)
+  setError(error, wbc.error)
   return null
 }
 

@@ -144,15 +144,6 @@ static void test_failure(void)
 	destroy();
 }
 
-static uint32_t random_state = 1;
-
-/* From 0 to @n - 1. */
-static uint32_t below(uint32_t n)
-{
-	random_state = random_state * 1664525 + 1013904223;
-	return (random_state >> 8) % n;
-}
-
 /* Beside a walk from bit to bit. */
 static void test_run_length(void)
 {
@@ -165,7 +156,7 @@ static void test_run_length(void)
 			uint64_t bit = UINT64_C(1) << i % 64;
 
 			chunk->follows[i / 64] &= ~bit;
-			chunk->follows[i / 64] |= below(gap) != 0 ? bit : 0;
+			chunk->follows[i / 64] |= host_random_below(gap) != 0 ? bit : 0;
 		}
 		for (uint32_t i = FOLIO_CHUNK_FIRST; i < FOLIO_CHUNK_SIZE; i++) {
 			for (size_t m = 0; m < sizeof(maxima) / sizeof(maxima[0]); m++) {

@@ -8,6 +8,15 @@ int host_alloc_fails = -1;
 int host_allocated;
 int host_failed;
 
+uint32_t host_random_state = 1;
+
+/* From 0 to @n - 1. */
+uint32_t host_random_below(uint32_t n)
+{
+	host_random_state = host_random_state * 1664525 + 1013904223;
+	return (host_random_state >> 8) % n;
+}
+
 static void *host_alloc(size_t size)
 {
 	void *memory;

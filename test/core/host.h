@@ -29,6 +29,10 @@ extern int host_allocated;
 
 extern struct address_space_operations host_ops;
 
+/* The seed, and what comes of it: the same in every run. */
+extern uint32_t host_random_state;
+uint32_t host_random_below(uint32_t n);
+
 void host_mapping_init(struct address_space *mapping);
 void host_mapping_destroy(struct address_space *mapping);
 struct folio_chunk *host_alloc_chunk(void);

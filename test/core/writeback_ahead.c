@@ -32,15 +32,6 @@ static struct folio *stretch_folio(uint32_t i)
 
 #define for_each_side(side) for (int n = 0; n < 2 && (side = sides[n], true); n++)
 
-static uint32_t random_state;
-
-/* From 0 to @n - 1. */
-static uint32_t below(uint32_t n)
-{
-	random_state = random_state * 1664525 + 1013904223;
-	return (random_state >> 8) % n;
-}
-
 static void begin(enum writeback_sync_modes sync_mode, int64_t nr_to_write)
 {
 	struct side *side;
@@ -140,8 +131,8 @@ static void write_folio(struct address_space *mapping, struct folio *folio)
 /* What anybody may do to folios while a pass is on. */
 static void meddle(void)
 {
-	int i = (int)below((uint32_t)nr_folios);
-	uint32_t what = below(4);
+	int i = (int)host_random_below((uint32_t)nr_folios);
+	uint32_t what = host_random_below(4);
 	struct side *side;
 
 	for_each_side(side)
@@ -213,7 +204,7 @@ static struct folio *write_up_to(struct folio *folio, uint32_t done)
 /* Sometimes the write fails. */
 static int end_write(struct folio *hands[2], bool may_fail)
 {
-	bool fails = may_fail && below(20) == 0;
+	bool fails = may_fail && host_random_below(20) == 0;
 	struct side *side;
 
 	for_each_side(side)
@@ -241,7 +232,7 @@ static void pass_by_folios(void)
 		CHECK(stretch_folio(0) == hands[1]);
 		check_runs();
 		/* Somebody looks while this one is written, if there are so many. */
-		seen = below(2 * ahead.nr);
+		seen = host_random_below(2 * ahead.nr);
 		error = 0;
 		if (seen >= ahead.nr) {
 			hands[0] = write_up_to(hands[0], ahead.nr - 1);
@@ -258,7 +249,7 @@ static void pass_by_folios(void)
 		CHECK(state_of(hands[1]) == PG_locked);
 		compare();
 		error = end_write(hands, true);
-		for (uint32_t i = below(4); i > 0; i--)
+		for (uint32_t i = host_random_below(4); i > 0; i--)
 			meddle();
 	}
 }
@@ -286,16 +277,16 @@ static void pass_by_extents(uint64_t max_pages)
 		CHECK(ahead.nr_pages == plain.extent.nr_pages);
 		CHECK(folio_index(stretch_folio(0)) == plain.extent.index);
 		check_runs();
-		if (below(2) == 0) {
+		if (host_random_below(2) == 0) {
 			writeback_hold_extent(&ahead_side.mapping, &ahead_side.wbc, &ahead,
 					      &ahead_side.extent);
 			CHECK(ahead.nr == 0 && ahead_side.extent.index == plain.extent.index);
 			CHECK(ahead_side.extent.nr_folios == plain.extent.nr_folios);
 			CHECK(ahead_side.extent.nr_pages == plain.extent.nr_pages);
 			compare();
-			for (uint32_t i = below(4); i > 0; i--)
+			for (uint32_t i = host_random_below(4); i > 0; i--)
 				meddle();
-			if (below(10) == 0)
+			if (host_random_below(10) == 0)
 				error = -EIO;
 			writeback_end_extent(&ahead_side.mapping, &ahead_side.extent, error);
 		}
@@ -308,7 +299,7 @@ static void pass_by_extents(uint64_t max_pages)
 /* Locked, clean or under writeback, in both caches. */
 static void make_busy(int i)
 {
-	uint32_t what = below(3);
+	uint32_t what = host_random_below(3);
 	struct side *side;
 
 	for_each_side(side)
@@ -335,25 +326,26 @@ static void random_folios(void)
 	static const unsigned int largest[] = {0, 0, 0, 2, 5, 7, 12};
 	static pgoff_t indices[MAX_FOLIOS];
 	static unsigned int orders[MAX_FOLIOS];
-	unsigned int max_order = largest[below(7)];
-	uint32_t hole_one_in = 1 + below(200);
-	uint32_t busy_one_in = 10 + below(400);
-	uint32_t swap_one_in = below(3) == 0 ? 1 + below(60) : UINT32_MAX;
-	uint32_t nr = 10 + below(300);
-	pgoff_t index = below(130);
+	unsigned int max_order = largest[host_random_below(7)];
+	uint32_t hole_one_in = 1 + host_random_below(200);
+	uint32_t busy_one_in = 10 + host_random_below(400);
+	uint32_t swap_one_in = host_random_below(3) == 0 ? 1 + host_random_below(60) : UINT32_MAX;
+	uint32_t nr = 10 + host_random_below(300);
+	pgoff_t index = host_random_below(130);
 
 	for (uint32_t i = 0; i < nr; i++) {
-		unsigned int order = below(3) == 0 ? below(max_order + 1) : 0;
+		unsigned int order =
+			host_random_below(3) == 0 ? host_random_below(max_order + 1) : 0;
 
 		index = (index + (UINT64_C(1) << order) - 1) >> order << order;
 		indices[i] = index;
 		orders[i] = order;
 		index += UINT64_C(1) << order;
-		if (below(hole_one_in) == 0)
-			index += below(100);
+		if (host_random_below(hole_one_in) == 0)
+			index += host_random_below(100);
 	}
 	for (uint32_t i = 1; i < nr; i++) {
-		if (below(swap_one_in) == 0) {
+		if (host_random_below(swap_one_in) == 0) {
 			pgoff_t swapped = indices[i];
 			unsigned int order = orders[i];
 
@@ -365,7 +357,7 @@ static void random_folios(void)
 	}
 	for (uint32_t i = 0; i < nr; i++) {
 		add_dirty(indices[i], orders[i]);
-		if (below(busy_one_in) == 0)
+		if (host_random_below(busy_one_in) == 0)
 			make_busy(nr_folios - 1);
 	}
 }
@@ -376,14 +368,15 @@ static void test_random(uint32_t seed)
 	static const uint64_t max_pages[] = {1,	 2,   31,  62,
 					     64, 100, 256, WRITEBACK_EXTENT_MAX_PAGES};
 
-	random_state = seed;
-	begin(below(2) == 0 ? WB_SYNC_ALL : WB_SYNC_NONE, budgets[below(8)]);
-	ahead.batches = 1U << below(6);
+	host_random_state = seed;
+	begin(host_random_below(2) == 0 ? WB_SYNC_ALL : WB_SYNC_NONE,
+	      budgets[host_random_below(8)]);
+	ahead.batches = 1U << host_random_below(6);
 	random_folios();
-	if (below(2) == 0)
+	if (host_random_below(2) == 0)
 		pass_by_folios();
 	else
-		pass_by_extents(max_pages[below(8)]);
+		pass_by_extents(max_pages[host_random_below(8)]);
 	end();
 }
 
