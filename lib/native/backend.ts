@@ -147,6 +147,7 @@ export class AddressSpace implements api.AddressSpace {
     }
     const slot = words[Control.SLOT]
     const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
+    chunk.setIndex(slot & ChunkWord.MASK, head)
     const folio = new Folio(chunk, slot & ChunkWord.MASK)
     chunk.folios[slot & ChunkWord.MASK] = folio
     return folio

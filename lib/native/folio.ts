@@ -6,7 +6,7 @@ import { invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
 import { addPages, controlState } from '../writeback_control.js'
 import { FolioChunk, is_folio_chunk } from './folio_chunk.js'
-import { ChunkWord, FolioKey, PG } from './layout.js'
+import { ChunkWord, PG } from './layout.js'
 import { REMOVED, type Space } from './space.js'
 
 export let is_folio: (value: unknown) => value is Folio
@@ -25,13 +25,6 @@ export function wake(space: Space, folio: Folio): void {
   if (waiters.size === 0) space.waiters = null
 }
 
-/**
- * A removed folio has a chunk to itself, of few words, that holds what it was. Its slot is the second one, so that its word
- * and its place are apart.
- */
-const DETACHED_AT = 1
-const DETACHED_WORDS = 2 * ChunkWord.PLACE_SIZE
-
 /** struct folio; see {@link api.Folio}. */
 export class Folio implements api.Folio {
   #chunk: FolioChunk
@@ -47,17 +40,15 @@ export class Folio implements api.Folio {
     }
     folio_slot = (folio) => (folio.#chunk.words[ChunkWord.NUMBER] << ChunkWord.SHIFT) | folio.#at
     folio_detach = (folio) => {
-      const { index, order } = folio
+      const { index } = folio
       const chunk = folio.#chunk
-      const words = new Int32Array(DETACHED_WORDS)
-      words[DETACHED_AT] = chunk.words[folio.#at] & PG.uptodate
-      words[DETACHED_AT * ChunkWord.PLACE_SIZE] =
-        ((index % FolioKey.HIGH_UNIT) << FolioKey.ORDER_BITS) | order
-      words[DETACHED_AT * ChunkWord.PLACE_SIZE + 1] = Math.floor(index / FolioKey.HIGH_UNIT)
-      const own = new FolioChunk(REMOVED, words, words, [])
+      // A chunk to itself, of one slot, that holds what it was.
+      const words = Int32Array.of(chunk.words[folio.#at] & (PG.uptodate | PG.order))
+      const own = new FolioChunk(REMOVED, words, Uint32Array.of(chunk.lows[folio.#at]), [])
+      own.setIndex(0, index)
       wake(chunk.space, folio)
       folio.#chunk = own
-      folio.#at = DETACHED_AT
+      folio.#at = 0
     }
   }
 

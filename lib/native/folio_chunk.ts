@@ -2,8 +2,14 @@
 // The memory of folios, which is shared with the core.
 
 import type { Folio } from './folio.js'
-import { ChunkWord, FolioKey, PG } from './layout.js'
+import { ChunkWord, PG } from './layout.js'
 import type { Space } from './space.js'
+
+/** What the upper half of an index counts. */
+const HIGH_UNIT = 0x100000000
+
+/** The upper halves of the indices in a chunk where all of them are 0. On the heap: there, an allocation cannot throw. */
+const NO_HIGHS: number[] = new Array(ChunkWord.MASK + 1).fill(0)
 
 export let is_folio_chunk: (value: unknown) => value is FolioChunk
 
@@ -12,10 +18,12 @@ export class FolioChunk {
   /** Tells a chunk from what users make up: no trap of theirs runs when it is looked for. */
   readonly #genuine = true
   readonly space: Space
-  /** A word of flags for each slot, and then the chunk's own. */
+  /** A word of flags for each slot; the chunk's own in the place of the first. */
   readonly words: Int32Array
-  /** Where the folios are, ChunkWord.PLACE_SIZE words a slot. */
-  readonly places: Int32Array
+  /** The lower halves of the folios' indices. */
+  readonly lows: Uint32Array
+  /** The upper halves, which the core keeps for itself. */
+  #highs = NO_HIGHS
   /** The object of each slot's folio; null where there is none. */
   readonly folios: (Folio | null)[]
 
@@ -24,21 +32,26 @@ export class FolioChunk {
       typeof value === 'object' && value !== null && #genuine in value
   }
 
-  constructor(space: Space, words: Int32Array, places: Int32Array, folios: (Folio | null)[]) {
+  constructor(space: Space, words: Int32Array, lows: Uint32Array, folios: (Folio | null)[]) {
     this.space = space
     this.words = words
-    this.places = places
+    this.lows = lows
     this.folios = folios
   }
 
   index(at: number): number {
-    const key = at * ChunkWord.PLACE_SIZE
-    const low = this.places[key] >>> FolioKey.ORDER_BITS
-    return low + this.places[key + 1] * FolioKey.HIGH_UNIT
+    return this.lows[at] + this.#highs[at] * HIGH_UNIT
+  }
+
+  /** To be called for every folio that comes into the chunk: the core has set the lower half. */
+  setIndex(at: number, index: number): void {
+    if (index < HIGH_UNIT && this.#highs === NO_HIGHS) return
+    if (this.#highs === NO_HIGHS) this.#highs = new Array(this.lows.length).fill(0)
+    this.#highs[at] = Math.floor(index / HIGH_UNIT)
   }
 
   order(at: number): number {
-    return this.places[at * ChunkWord.PLACE_SIZE] & FolioKey.ORDER_MASK
+    return (this.words[at] & PG.order) >>> PG.ORDER_SHIFT
   }
 
   /** Changes the flags of a folio, and notes what that means for its marks: native/core/deferred_marks.h has the protocol. */

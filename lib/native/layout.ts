@@ -4,50 +4,44 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 5
+export const LAYOUT_VERSION = 6
 
-/** Flags of a folio, in the lower half of its word; the upper half is its reference count. */
+/** Flags of a folio and its order, in the lower half of its word; the upper half is its reference count. */
 export const enum PG {
   locked = 0x0001,
   dirty = 0x0002,
   writeback = 0x0004,
   uptodate = 0x0008,
-  head = 0x0020,
+  cached = 0x0020,
   // Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol.
-  set_dirty = 0x0100,
-  clear_dirty = 0x0200,
-  set_writeback = 0x0400,
-  clear_writeback = 0x0800,
-  clear_towrite = 0x1000,
-  deferred = 0x1f00,
-}
-
-/** The key of a folio: its index * 2^5 + its order, in two words. */
-export const enum FolioKey {
-  ORDER_BITS = 5,
-  ORDER_MASK = 31,
-  /** What one in the high word of the key is worth as an index: 2^(32 - ORDER_BITS). */
-  HIGH_UNIT = 0x8000000,
+  set_dirty = 0x0040,
+  clear_dirty = 0x0080,
+  set_writeback = 0x0100,
+  clear_writeback = 0x0200,
+  clear_towrite = 0x0400,
+  deferred = 0x07c0,
+  order = 0xf800,
+  ORDER_SHIFT = 11,
 }
 
 /**
- * struct folio_chunk: first a word for each of its 2^SHIFT slots, then their places, in words of which the first two are the
- * key. The first slots are no folios: in the place of theirs are the chunk's own words.
+ * struct folio_chunk: a word for each of its 2^SHIFT slots, and then the lower halves of their indices. The first slots are no
+ * folios: the chunk's own words are there, and no indices of theirs, so that those of all slots would begin before the end
+ * of the words.
  */
 export const enum ChunkWord {
   SHIFT = 10,
   MASK = 1023,
-  PLACES = 1024,
-  PLACE_SIZE = 4,
-  NUMBER = 1024,
-  NOTED_NEXT = 1025,
-  NOTED = 1026,
-  SIZE = 5120,
+  NUMBER = 0,
+  NOTED_NEXT = 1,
+  NOTED = 2,
+  INDEX = 988,
+  SIZE = 2048,
 }
 
 /** A slab of chunks: so many bytes each, and some beside them. */
 export const enum Slab {
-  CHUNK_BYTES = 20480,
+  CHUNK_BYTES = 8192,
   EXTRA_BYTES = 4096,
 }
 

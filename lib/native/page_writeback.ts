@@ -132,7 +132,7 @@ export function writeback_iter(wbc: WritebackPass, folio: Folio | null): Folio |
   words[Pass.BATCH_I] = i + 1
   wbc.control.nrToWrite = nr_to_write
   wbc.slot = slot
-  wbc.nr_pages = (flags & PG.head) === 0 ? 1 : 1 << chunk.order(at)
+  wbc.nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
   return chunk.folios[at]
 }
 

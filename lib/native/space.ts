@@ -21,7 +21,7 @@ export function allocate(bytes: number): ArrayBuffer {
 }
 
 /** The chunks of a slab are few enough not to matter where only the first is needed. */
-const MAX_SLAB_CHUNKS = 16
+const MAX_SLAB_CHUNKS = 32
 
 const NO_SLAB = new ArrayBuffer(0)
 
@@ -99,9 +99,10 @@ export class Space {
     words[Control.MAPPING] = this.id
     addon.addChunk(this.#slab, this.#slabUsed)
     if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
-    const memory = new Int32Array(this.#slab, doubles[Control.VALUE_F64], ChunkWord.SIZE)
-    const places = memory.subarray(ChunkWord.PLACES)
-    this.chunks.push(new FolioChunk(this, memory, places, new Array(ChunkWord.MASK + 1).fill(null)))
+    const at = doubles[Control.VALUE_F64]
+    const memory = new Int32Array(this.#slab, at, ChunkWord.SIZE)
+    const lows = new Uint32Array(this.#slab, at + ChunkWord.INDEX * memory.BYTES_PER_ELEMENT, ChunkWord.MASK + 1)
+    this.chunks.push(new FolioChunk(this, memory, lows, new Array(ChunkWord.MASK + 1).fill(null)))
     this.#slabUsed++
   }
 

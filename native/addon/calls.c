@@ -107,18 +107,17 @@ static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
 static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(sizeof(struct folio_chunk) == FOLIO_CHUNK_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SHIFT == 10 && FOLIO_CHUNK_ALIGN == SLAB_EXTRA_BYTES, "layout.ts");
-static_assert(sizeof(struct folio) == 4 && sizeof(struct folio_place) == 4 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, number) == 1024 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, noted_next) == 1025 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, noted) == 1026 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, places) == 1024 * 4, "layout.ts");
-static_assert(FOLIO_ORDER_BITS == 5, "layout.ts");
+static_assert(sizeof(struct folio) == 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, number) == 0, "layout.ts");
+static_assert(offsetof(struct folio_chunk, noted_next) == 1 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, noted) == 2 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, index) - FOLIO_CHUNK_FIRST * 4 == 988 * 4, "layout.ts");
 static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
 static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-		      PG_head == 32,
+		      PG_cached == 32 && FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
 	      "layout.ts");
-static_assert(PG_set_dirty == 0x100 && PG_clear_dirty == 0x200 && PG_set_writeback == 0x400 &&
-		      PG_clear_writeback == 0x800 && PG_clear_towrite == 0x1000,
+static_assert(PG_set_dirty == 0x40 && PG_clear_dirty == 0x80 && PG_set_writeback == 0x100 &&
+		      PG_clear_writeback == 0x200 && PG_clear_towrite == 0x400,
 	      "layout.ts");
 
 #define MIN_SAFE_INTEGER (-9007199254740991.0)

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
-#define LAYOUT_VERSION 5
+#define LAYOUT_VERSION 6
 
 /* The least size of each block of shared memory. */
 #define CONTROL_BYTES 256
@@ -31,7 +31,7 @@ extern "C" {
 #define STRETCH_BYTES 32848
 #define DEFERRED_BYTES 4
 /* A slab of n chunks of folios has n times the one and the other. */
-#define FOLIO_CHUNK_BYTES 20480
+#define FOLIO_CHUNK_BYTES 8192
 #define SLAB_EXTRA_BYTES 4096
 
 struct instance;

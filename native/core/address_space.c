@@ -79,23 +79,31 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 
 	xa_lock(&mapping->i_pages);
 	folio = folio_pool_get(&mapping->pool);
-	err = folio == NULL ? -ENOSPC : xas_insert(&xas, order, folio);
-	if (err != 0) {
-		if (folio != NULL)
-			folio_pool_put(&mapping->pool, folio);
+	if (folio == NULL) {
+		err = -ENOSPC;
 		goto unlock;
 	}
+	err = xas_insert(&xas, order, folio_slot(folio) << 2);
+	if (err != 0)
+		goto put;
+	err = folio_set_index(&mapping->pool, folio, index, mapping->a_ops->alloc);
+	if (err != 0) {
+		xas_erase(&xas, order);
+		goto put;
+	}
 	atomic_store_explicit(&folio->flags,
-			      (uint16_t)(PG_uptodate |
+			      (uint16_t)(PG_uptodate | PG_cached |
 					 (mapping->i_pages.xa_shared ? PG_shared : 0) |
-					 (order != 0 ? PG_head : 0)),
+					 order << FOLIO_ORDER_SHIFT),
 			      memory_order_relaxed);
 	atomic_store_explicit(&folio->refcount, 1, memory_order_relaxed);
-	*folio_place(folio) =
-		(struct folio_place){.key = folio_key(index, order), .node = xas.xa_node};
 	folio_join(folio);
 	mapping->nrpages += (uint64_t)folio_nr_pages(folio);
 	*foliop = folio;
+	goto unlock;
+
+put:
+	folio_pool_put(&mapping->pool, folio);
 unlock:
 	xa_unlock(&mapping->i_pages);
 	return err;
@@ -110,12 +118,15 @@ unlock:
  */
 struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio;
+	struct folio *folio = NULL;
+	xa_entry_t entry;
 
 	xa_lock(&mapping->i_pages);
-	folio = xa_load(&mapping->i_pages, index);
-	if (folio != NULL)
+	entry = xa_load(&mapping->i_pages, index);
+	if (entry != 0) {
+		folio = folio_of_entry(mapping, entry);
 		folio_get(folio);
+	}
 	xa_unlock(&mapping->i_pages);
 	return folio;
 }
@@ -131,7 +142,7 @@ struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
  */
 int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 {
-	XA_STATE(xas, &mapping->i_pages, folio_index(folio));
+	struct xa_state xas;
 	int err = 0;
 
 	if (!folio_trylock(folio))
@@ -141,13 +152,11 @@ int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 	} else if (folio_test_writeback(folio)) {
 		err = -EBUSY;
 	} else {
-		folio_change_flags(folio, 0, PG_dirty);
 		xa_lock(&mapping->i_pages);
-		xas.xa_node = folio_node(folio);
-		xas.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio));
+		xas = folio_xas(mapping, folio);
 		xas_erase(&xas, folio_order(folio));
 		folio_part(folio);
-		folio_place(folio)->node = NULL;
+		folio_change_flags(folio, 0, PG_dirty | PG_cached);
 		mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
 		xa_unlock(&mapping->i_pages);
 	}
@@ -177,7 +186,7 @@ unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *star
 	uint32_t nr;
 
 	xa_lock(&mapping->i_pages);
-	while ((folio = xas_next_run(&xas, &bits, end, tag, &nr)) != NULL) {
+	while ((folio = xas_next_run(mapping, &xas, &bits, end, tag, &nr)) != NULL) {
 		if (nr > FOLIO_BATCH_SIZE - fbatch->nr)
 			nr = FOLIO_BATCH_SIZE - fbatch->nr;
 		folio_get_run(folio, nr);
@@ -196,7 +205,7 @@ unlock:
 /* The last reference to the folio is gone. */
 void folio_free(struct address_space *mapping, struct folio *folio)
 {
-	assert(folio_node(folio) == NULL);
+	assert(!folio_test_cached(folio));
 	xa_lock(&mapping->i_pages);
 	folio_pool_put(&mapping->pool, folio);
 	xa_unlock(&mapping->i_pages);
@@ -277,22 +286,24 @@ bool folio_mark_dirty(struct address_space *mapping, struct folio *folio)
 	if ((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) != 0)
 		return false;
 	xa_lock(&mapping->i_pages);
-	if (likely(folio_in_mapping(folio, mapping)))
-		folio_set_mark(folio, PAGECACHE_TAG_DIRTY);
+	if (likely(folio_test_cached(folio))) {
+		struct xa_state xas = folio_xas(mapping, folio);
+
+		xas_set_mark(&xas, PAGECACHE_TAG_DIRTY);
+	}
 	xa_unlock(&mapping->i_pages);
 	return true;
 }
 
 /**
  * folio_trylock_for_io - lock a folio and clear its dirty flag, if it can be written at once
- * @mapping: the page cache that it has to be in
  * @folio: the folio; the caller holds a reference
  *
  * What folio_trylock() and folio_clear_dirty_for_io() do, in one step.
  *
- * Return: false, with nothing done, if it is locked, clean, under writeback or not in @mapping.
+ * Return: false, with nothing done, if it is locked, clean, under writeback or in no page cache.
  */
-bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio)
+bool folio_trylock_for_io(struct folio *folio)
 {
 	uint16_t old = atomic_load_explicit(&folio->flags, memory_order_acquire);
 
@@ -300,8 +311,6 @@ bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio)
 		if (!can_lock_for_io(old))
 			return false;
 		if (likely((old & PG_shared) == 0)) {
-			if (!folio_in_mapping(folio, mapping))
-				return false;
 			atomic_store_explicit(&folio->flags, old ^ (PG_locked | PG_dirty),
 					      memory_order_relaxed);
 			return true;
@@ -309,12 +318,7 @@ bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio)
 	} while (!atomic_compare_exchange_weak_explicit(
 		&folio->flags, &old, old ^ (PG_locked | PG_dirty), memory_order_acq_rel,
 		memory_order_acquire));
-	if (folio_in_mapping(folio, mapping))
-		return true;
-	/* It was dirtied after its removal, which is nobody's business. */
-	folio_change_flags(folio, PG_dirty, 0);
-	folio_unlock(mapping, folio);
-	return false;
+	return true;
 }
 
 /**
@@ -332,13 +336,15 @@ void folio_start_writeback(struct address_space *mapping, struct folio *folio, b
 	xa_lock(&mapping->i_pages);
 	old = folio_change_flags(folio, PG_writeback, 0);
 	assert((old & PG_writeback) == 0);
-	if (likely(folio_in_mapping(folio, mapping))) {
-		folio_set_mark(folio, PAGECACHE_TAG_WRITEBACK);
+	if (likely(folio_test_cached(folio))) {
+		struct xa_state xas = folio_xas(mapping, folio);
+
+		xas_set_mark(&xas, PAGECACHE_TAG_WRITEBACK);
 		/* Dirtied again since its flag was cleared: there is more to write. */
 		if ((old & PG_dirty) == 0)
-			folio_clear_mark(folio, PAGECACHE_TAG_DIRTY);
+			xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
 		if (!keep_write)
-			folio_clear_mark(folio, PAGECACHE_TAG_TOWRITE);
+			xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
 	}
 	xa_unlock(&mapping->i_pages);
 }
@@ -355,8 +361,11 @@ void folio_end_writeback(struct address_space *mapping, struct folio *folio)
 	xa_lock(&mapping->i_pages);
 	old = folio_change_flags(folio, 0, PG_writeback);
 	assert((old & PG_writeback) != 0);
-	if (likely(folio_in_mapping(folio, mapping)))
-		folio_clear_mark(folio, PAGECACHE_TAG_WRITEBACK);
+	if (likely(folio_test_cached(folio))) {
+		struct xa_state xas = folio_xas(mapping, folio);
+
+		xas_clear_mark(&xas, PAGECACHE_TAG_WRITEBACK);
+	}
 	xa_unlock(&mapping->i_pages);
 	if (unlikely((old & PG_shared) != 0))
 		folio_wake(mapping, folio, PG_writeback);

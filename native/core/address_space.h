@@ -65,7 +65,7 @@ void folio_batch_release(struct address_space *mapping, struct folio_batch *fbat
 
 int folio_lock_slow(struct address_space *mapping, struct folio *folio);
 void folio_unlock(struct address_space *mapping, struct folio *folio);
-bool folio_trylock_for_io(struct address_space *mapping, struct folio *folio);
+bool folio_trylock_for_io(struct folio *folio);
 int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
 
 bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
@@ -104,8 +104,15 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
 		words[i] += words[i] >> 16 != FOLIO_REFCOUNT_MAX ? one : 0;
 }
 
+/* The folio that stands in the tree with this number. */
+static inline struct folio *folio_of_entry(const struct address_space *mapping, xa_entry_t entry)
+{
+	return folio_of_slot(&mapping->pool, entry >> 2);
+}
+
 /**
  * xas_next_run - walk the folios that bear a mark, ascending, in runs
+ * @mapping: the page cache
  * @xas: where to start: the first folio may begin before its index if it contains it
  * @bits: 0 to start; what is left of the node, to be left alone
  * @max: the last index a folio may begin at
@@ -117,18 +124,18 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
  *
  * Return: the first folio of the run; NULL where there is none any more.
  */
-static inline struct folio *xas_next_run(struct xa_state *xas, uint64_t *bits, uint64_t max,
-					 xa_mark_t mark, uint32_t *nr)
+static inline struct folio *xas_next_run(const struct address_space *mapping, struct xa_state *xas,
+					 uint64_t *bits, uint64_t max, xa_mark_t mark, uint32_t *nr)
 {
 	struct folio *folio;
 
 	if (*bits == 0) {
-		if (xas_find_marked(xas, max, mark) == NULL)
+		if (xas_find_marked(xas, max, mark) == 0)
 			return NULL;
 		*bits = xas_marked_bits(xas, max, mark);
 	}
 	xas->xa_offset = (unsigned int)__builtin_ctzll(*bits);
-	folio = xas->xa_node->slots[xas->xa_offset];
+	folio = folio_of_entry(mapping, (xa_entry_t)xa_slot(xas->xa_node, xas->xa_offset));
 	*nr = folio_run_length(folio, word_ones(*bits >> xas->xa_offset));
 	xas->xa_offset += *nr - 1;
 	*bits &= ~UINT64_C(1) << xas->xa_offset;
@@ -164,9 +171,7 @@ static inline void folio_put(struct address_space *mapping, struct folio *folio)
 /* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
 static inline bool folio_in_mapping(const struct folio *folio, const struct address_space *mapping)
 {
-	const struct xa_node *node = folio_node(folio);
-
-	return node != NULL && node->array == &mapping->i_pages;
+	return folio_test_cached(folio) && folio_pool_has(&mapping->pool, folio);
 }
 
 /**
@@ -181,10 +186,11 @@ static inline int folio_lock(struct address_space *mapping, struct folio *folio)
 	return likely(folio_trylock(folio)) ? 0 : folio_lock_slow(mapping, folio);
 }
 
-/* Whether folio_trylock_for_io() takes a folio with these flags, if it is in the cache. */
+/* Whether folio_trylock_for_io() takes a folio with these flags. */
 static inline bool can_lock_for_io(unsigned int flags)
 {
-	return (flags & (PG_locked | PG_dirty | PG_writeback)) == PG_dirty;
+	return (flags & (PG_cached | PG_locked | PG_dirty | PG_writeback)) ==
+	       (PG_cached | PG_dirty);
 }
 
 /**
@@ -213,24 +219,31 @@ static inline bool mapping_tagged(struct address_space *mapping, xa_mark_t tag)
 	return tagged;
 }
 
-/* The folio's bit in the mark words of its node. The folio is in the cache. */
-static inline uint64_t folio_bit(const struct folio *folio)
+/* The slot of a folio that is in the cache; the tree's lock is held. */
+static inline struct xa_state folio_xas(struct address_space *mapping, const struct folio *folio)
 {
-	const struct folio_place *place = folio_place(folio);
-	unsigned int shift = FOLIO_ORDER_BITS + place->node->shift;
+	pgoff_t index = folio_index(folio);
+	struct xa_node *node = xa_node_of(&mapping->i_pages, index, folio_order(folio));
 
-	return UINT64_C(1) << ((place->key >> shift) & XA_CHUNK_MASK);
+	return (struct xa_state){
+		.xa = &mapping->i_pages,
+		.xa_index = index,
+		.xa_node = node,
+		.xa_offset = (unsigned int)(index >> node->shift) & XA_CHUNK_MASK,
+	};
 }
 
-/* Sets or clears a mark of a folio that is in the cache, with the tree's lock held. */
-static inline void folio_set_mark(const struct folio *folio, xa_mark_t tag)
+/* Whether this node, if any, holds the folio, which is in the cache. */
+static inline bool folio_is_in(const struct folio *folio, const struct xa_node *node)
 {
-	xas_set_marks(folio_node(folio), folio_bit(folio), tag);
+	return node != NULL && node->shift == xa_order_shift(folio_order(folio)) &&
+	       xa_node_covers(node, folio_index(folio));
 }
 
-static inline void folio_clear_mark(const struct folio *folio, xa_mark_t tag)
+/* The folio's bit in the mark words of its node. */
+static inline uint64_t folio_bit(const struct folio *folio, const struct xa_node *node)
 {
-	xas_clear_marks(folio_node(folio), folio_bit(folio), tag);
+	return UINT64_C(1) << (folio_index(folio) >> node->shift & XA_CHUNK_MASK);
 }
 
 /* These slots of a node were written: start and end of writeback leave them without a mark. */

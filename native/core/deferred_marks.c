@@ -31,15 +31,11 @@ static inline uint32_t same_note(const folio_word_t *words, uint32_t nr)
 	return i;
 }
 
-/* How many words ahead places are asked for: no longer in any cache, where a whole file was noted.
- */
-#define PREFETCH 4
-
 /*
  * Neighbours with the same note are told at once, a word of marks at a time; of neighbours in
- * memory, too, only the first one's place is looked at.
+ * memory, too, only the first one's index is looked at.
  */
-static void apply_notes(struct folio_chunk *chunk)
+static void apply_notes(struct address_space *mapping, struct folio_chunk *chunk)
 {
 	struct xa_node *node = NULL;
 	unsigned int note = 0;
@@ -48,8 +44,6 @@ static void apply_notes(struct folio_chunk *chunk)
 	for (uint32_t word = 0; word < FOLIO_CHUNK_SIZE / 64; word++) {
 		uint64_t noted = chunk->noted[word];
 
-		if (word + PREFETCH < FOLIO_CHUNK_SIZE / 64)
-			__builtin_prefetch(&chunk->places[(word + PREFETCH) * 64]);
 		chunk->noted[word] = 0;
 		while (noted != 0) {
 			uint32_t at = (uint32_t)__builtin_ctzll(noted);
@@ -59,14 +53,14 @@ static void apply_notes(struct folio_chunk *chunk)
 
 			nr = same_note(words, nr);
 			noted &= ~(word_of_ones(nr) << at);
-			if (folio_node(folio) != node || (words[0] & PG_deferred) != note) {
+			if ((words[0] & PG_deferred) != note || !folio_is_in(folio, node)) {
 				if (node != NULL)
 					apply_note(node, bits, note);
-				node = folio_node(folio);
+				node = folio_xas(mapping, folio).xa_node;
 				note = words[0] & PG_deferred;
 				bits = 0;
 			}
-			bits |= folio_bit(folio) * word_of_ones(nr);
+			bits |= folio_bit(folio, node) * word_of_ones(nr);
 			for (uint32_t i = 0; i < nr; i++) {
 				assert((words[i] & PG_deferred) != 0);
 				words[i] &= ~(folio_word_t)PG_deferred;
@@ -92,6 +86,6 @@ void apply_deferred_marks(struct address_space *mapping, struct deferred_marks *
 		chunk = mapping->pool.chunks[deferred->chunks - 1];
 		deferred->chunks = chunk->noted_next;
 		chunk->noted_next = 0;
-		apply_notes(chunk);
+		apply_notes(mapping, chunk);
 	}
 }

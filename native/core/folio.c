@@ -9,8 +9,8 @@
 
 /*
  * A freed folio is poisoned until it is handed out again, so that AddressSanitizer sees a use after
- * free although the chunk itself is never freed. It sees eight bytes at once: with one neighbour in
- * use the flags of a folio go unseen, but not its key. The node, NULL, is what neighbours look at.
+ * free although the chunk itself is never freed. It sees eight bytes at once: of two folios, while
+ * the second is in use, the first goes unseen.
  */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -34,12 +34,18 @@ void folio_pool_init(struct folio_pool *pool)
 /**
  * folio_pool_destroy - forget every folio
  * @pool: the pool
- * @free: takes back the memory of @pool->chunks; the chunks themselves belong to who added them
+ * @free: takes back the pool's own memory; the chunks themselves belong to who added them
  */
 void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory))
 {
 	for (uint32_t i = 0; i < pool->nr_chunks; i++)
 		unpoison(pool->chunks[i], sizeof(struct folio_chunk));
+	while (pool->highs != NULL) {
+		struct folio_highs *highs = pool->highs;
+
+		pool->highs = highs->next;
+		free(highs);
+	}
 	if (pool->chunks != NULL)
 		free(pool->chunks);
 	folio_pool_init(pool);
@@ -61,7 +67,7 @@ int folio_pool_reserve(struct folio_pool *pool, void *(*alloc)(size_t size),
 
 	if (pool->nr_chunks < pool->max_chunks)
 		return 0;
-	if (pool->nr_chunks > (FOLIO_NO_SLOT >> FOLIO_CHUNK_SHIFT) / 2)
+	if (pool->nr_chunks > FOLIO_MAX_CHUNKS / 2)
 		return -ENOMEM;
 	max = pool->max_chunks == 0 ? 4 : pool->max_chunks * 2;
 	chunks = alloc(max * sizeof(*chunks));
@@ -101,8 +107,8 @@ struct folio *folio_pool_get(struct folio_pool *pool)
 	if (pool->free != FOLIO_NO_SLOT) {
 		folio = folio_of_slot(pool, pool->free);
 		unpoison(folio, sizeof(*folio));
-		unpoison(&folio_place(folio)->key, sizeof(uint64_t));
-		pool->free = (uint32_t)folio_place(folio)->key;
+		unpoison(folio_index_low(folio), sizeof(uint32_t));
+		pool->free = *folio_index_low(folio);
 	} else {
 		folio = folio_of_slot(pool, pool->unused++);
 		if (pool->unused % FOLIO_CHUNK_SIZE == 0)
@@ -111,10 +117,53 @@ struct folio *folio_pool_get(struct folio_pool *pool)
 	return folio;
 }
 
-static bool follows(const struct folio_place *before, const struct folio_place *place)
+/**
+ * folio_set_index - say where a folio is to be
+ * @pool: the pool that the folio came from
+ * @folio: the folio, which nobody else sees yet
+ * @index: the index of its first page
+ * @alloc: gives zeroed memory or NULL
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int folio_set_index(struct folio_pool *pool, struct folio *folio, pgoff_t index,
+		    void *(*alloc)(size_t size))
 {
-	/* The key tells the order, too: two folios whose keys differ by a page are single pages. */
-	return before->node == place->node && before->key + folio_key(1, 0) == place->key;
+	struct folio_chunk *chunk = folio_chunk(folio);
+
+	if (unlikely(index > UINT32_MAX) && chunk->highs == NULL) {
+		struct folio_highs *highs = alloc(sizeof(*highs));
+
+		if (highs == NULL)
+			return -ENOMEM;
+		highs->next = pool->highs;
+		pool->highs = highs;
+		chunk->highs = highs;
+	}
+	*folio_index_low(folio) = (uint32_t)index;
+	if (unlikely(chunk->highs != NULL))
+		chunk->highs->index[folio_chunk_index(folio)] = (uint32_t)(index >> 32);
+	return 0;
+}
+
+/* A single page in a page cache. */
+__attribute__((no_sanitize("address"))) static bool is_cached_page(const struct folio *folio)
+{
+	uint16_t flags = atomic_load_explicit(&folio->flags, memory_order_relaxed);
+
+	return (flags & (PG_cached | FOLIO_ORDER_MASK)) == PG_cached;
+}
+
+/* Whether a folio follows the one in the slot before it; neither has to be in use. */
+__attribute__((no_sanitize("address"))) static bool follows(const struct folio *folio)
+{
+	const struct folio_highs *highs = folio_chunk(folio)->highs;
+	const uint32_t *index = folio_index_low(folio);
+	uint32_t i = folio_chunk_index(folio);
+
+	return index[0] == index[-1] + 1 && (index[0] & XA_CHUNK_MASK) != 0 &&
+	       is_cached_page(folio) && is_cached_page(folio - 1) &&
+	       (highs == NULL || highs->index[i] == highs->index[i - 1]);
 }
 
 static void set_follows(struct folio_chunk *chunk, uint32_t i, bool set)
@@ -129,12 +178,11 @@ void folio_join(const struct folio *folio)
 {
 	struct folio_chunk *chunk = folio_chunk(folio);
 	uint32_t i = folio_chunk_index(folio);
-	const struct folio_place *place = &chunk->places[i];
 
 	if (i > FOLIO_CHUNK_FIRST)
-		set_follows(chunk, i, follows(place - 1, place));
+		set_follows(chunk, i, follows(folio));
 	if (i < FOLIO_CHUNK_SIZE - 1)
-		set_follows(chunk, i + 1, follows(place, place + 1));
+		set_follows(chunk, i + 1, follows(folio + 1));
 }
 
 /* The folio leaves the page cache. */
@@ -150,9 +198,9 @@ void folio_part(const struct folio *folio)
 /* Takes a folio back that nobody refers to. */
 void folio_pool_put(struct folio_pool *pool, struct folio *folio)
 {
-	folio_place(folio)->key = pool->free;
+	*folio_index_low(folio) = pool->free;
 	pool->free = folio_slot(folio);
 	pool->nr_free++;
 	poison(folio, sizeof(*folio));
-	poison(&folio_place(folio)->key, sizeof(uint64_t));
+	poison(folio_index_low(folio), sizeof(uint32_t));
 }

@@ -12,8 +12,8 @@ typedef uint64_t pgoff_t;
 struct address_space;
 
 /*
- * The flags. The upper ones belong to deferred_marks.h: changes of marks that the folio's tree has
- * yet to be told.
+ * The flags. 0x0040 to 0x0400 belong to deferred_marks.h: changes of marks that the folio's tree
+ * has yet to be told.
  */
 #define PG_locked 0x0001
 #define PG_dirty 0x0002
@@ -21,22 +21,23 @@ struct address_space;
 #define PG_uptodate 0x0008
 /* The mapping is shared between threads: flags change by atomic read-modify-write. */
 #define PG_shared 0x0010
-/* More than one page. */
-#define PG_head 0x0020
+/* In a page cache: the kernel's folio->mapping != NULL. */
+#define PG_cached 0x0020
 
-#define FOLIO_ORDER_BITS 5
-#define FOLIO_ORDER_MASK ((1U << FOLIO_ORDER_BITS) - 1)
+/* The order stands above them; it never changes. */
+#define FOLIO_ORDER_SHIFT 11
+#define FOLIO_ORDER_MASK 0xf800U
 
 /**
  * struct folio - 2^order pages that are locked, dirtied and written as one
- * @flags: PG_*; PG_locked is what folio_lock() and folio_trylock() take, and protects the folio's
- *	node and the clearing of PG_dirty for I/O
+ * @flags: PG_* and the order; PG_locked is what folio_lock() and folio_trylock() take, and protects
+ *	PG_cached and the clearing of PG_dirty for I/O; PG_cached changes under the tree's lock, too
  * @refcount: one for the page cache and one for each batch; sticks at %FOLIO_REFCOUNT_MAX, as the
  *	kernel's refcount_t does, rather than wrap: such a folio is never reused
  *
  * What a pass looks at and changes of each folio, and no more: sixteen neighbours in a cache line.
- * Where the folio is stands in its struct folio_place. 20 bytes together, since this is most of
- * what a cached page costs. JavaScript reads both as words.
+ * Its index stands apart, in the chunk. Eight bytes together, since this and the tree's five are
+ *all that the core needs of a cached page. JavaScript reads both as words.
  */
 struct folio {
 	_Atomic uint16_t flags;
@@ -45,59 +46,65 @@ struct folio {
 
 #define FOLIO_REFCOUNT_MAX UINT16_MAX
 
-/**
- * struct folio_place - where a folio is
- * @key: index of its first page and order, see folio_index() and folio_order(); kept after removal
- * @node: the tree node that holds it, NULL once it is no longer in a page cache (the kernel's
- *	folio->mapping == NULL); changes under the folio's lock and the tree's
- */
-struct folio_place {
-	uint64_t key;
-	struct xa_node *node;
-};
-
 /*
  * Folios are allocated in chunks that never move and are addressed by slot number, so that a slot
- * number is as good as a pointer, and 32 bits. The first slots of a chunk are no folios.
+ * number is as good as a pointer, and 32 bits; the tree has them times four. The first slots of a
+ * chunk are no folios.
  */
 #define FOLIO_CHUNK_SHIFT 10
 #define FOLIO_CHUNK_SIZE (1U << FOLIO_CHUNK_SHIFT)
-#define FOLIO_CHUNK_FIRST 17
+#define FOLIO_CHUNK_FIRST 36
 #define FOLIO_CHUNK_FOLIOS (FOLIO_CHUNK_SIZE - FOLIO_CHUNK_FIRST)
 #define FOLIO_NO_SLOT UINT32_MAX
+#define FOLIO_MAX_CHUNKS (1U << (30 - FOLIO_CHUNK_SHIFT))
 
 /* So that the address of a folio tells where its chunk begins. */
 #define FOLIO_CHUNK_ALIGN (FOLIO_CHUNK_SIZE * sizeof(struct folio))
 
 /**
+ * struct folio_highs - the upper halves of the indices of a chunk's folios
+ * @next: those of another chunk of the pool
+ * @index: by slot
+ */
+struct folio_highs {
+	struct folio_highs *next;
+	uint32_t index[FOLIO_CHUNK_SIZE];
+};
+
+/**
  * struct folio_chunk - memory for FOLIO_CHUNK_FOLIOS folios, at a multiple of FOLIO_CHUNK_ALIGN
- * @folios: the folios, from FOLIO_CHUNK_FIRST on
+ * @folios: the folios, from FOLIO_CHUNK_FIRST on; what stands in the place of those before:
  * @number: which chunk of its pool it is
  * @noted_next: the next chunk in the list of deferred_marks.h; 0 if it is not on it
  * @noted: a bit for each folio with deferred marks
+ * @index: the lower halves of the indices of the folios' first pages, kept after removal. Not a
+ *	multiple of a page behind the folios: the processor would take a folio that was just written
+ *	for the index that is read (4 KiB aliasing).
  * @follows: a bit for each single page in a page cache of which the page before, in the same tree
  *	node, has the slot before; the tree's lock protects it. One more, for no slot, is never set.
- * @places: where the folios are; what is above takes the places of those that there are not
+ * @highs: NULL while no folio of the chunk had an index beyond 32 bits; changes under the tree's
+ *	lock, before such a folio is seen
  */
 struct folio_chunk {
-	struct folio folios[FOLIO_CHUNK_SIZE];
 	union {
 		struct {
 			uint32_t number;
 			uint32_t noted_next;
 			uint64_t noted[FOLIO_CHUNK_SIZE / 64];
-			uint64_t follows[FOLIO_CHUNK_SIZE / 64 + 1];
 		};
-		struct folio_place places[FOLIO_CHUNK_SIZE];
+		struct folio folios[FOLIO_CHUNK_SIZE];
 	};
+	uint32_t index[FOLIO_CHUNK_FOLIOS];
+	uint64_t follows[FOLIO_CHUNK_SIZE / 64 + 1];
+	struct folio_highs *highs;
 };
 
-static_assert(sizeof(struct folio) + sizeof(struct folio_place) == 20, "a folio: 20 bytes");
-static_assert(sizeof(struct folio_chunk) == 5 * FOLIO_CHUNK_ALIGN, "nothing beside the folios");
-static_assert(offsetof(struct folio_chunk, follows[FOLIO_CHUNK_SIZE / 64 + 1]) <=
-		      offsetof(struct folio_chunk, places[FOLIO_CHUNK_FIRST]),
+static_assert(sizeof(struct folio) == 4, "a folio: four bytes, and four of the index");
+static_assert(sizeof(struct folio_chunk) == 2 * FOLIO_CHUNK_ALIGN, "nothing beside the folios");
+static_assert(offsetof(struct folio_chunk, noted[FOLIO_CHUNK_SIZE / 64]) <=
+		      offsetof(struct folio_chunk, folios[FOLIO_CHUNK_FIRST]),
 	      "it fits");
-static_assert(XA_MAX_ORDER <= FOLIO_ORDER_MASK, "an order fits its bits");
+static_assert(XA_MAX_ORDER <= FOLIO_ORDER_MASK >> FOLIO_ORDER_SHIFT, "an order fits its bits");
 
 static inline struct folio_chunk *folio_chunk(const struct folio *folio)
 {
@@ -115,46 +122,46 @@ static inline uint32_t folio_slot(const struct folio *folio)
 	return folio_chunk(folio)->number << FOLIO_CHUNK_SHIFT | folio_chunk_index(folio);
 }
 
-static inline struct folio_place *folio_place(const struct folio *folio)
-{
-	return &folio_chunk(folio)->places[folio_chunk_index(folio)];
-}
-
-/* The tree node that holds the folio; NULL if it is in no page cache. */
-static inline struct xa_node *folio_node(const struct folio *folio)
-{
-	return folio_place(folio)->node;
-}
-
-static inline uint64_t folio_key(pgoff_t index, unsigned int order)
-{
-	return index << FOLIO_ORDER_BITS | order;
-}
-
-static inline pgoff_t folio_index(const struct folio *folio)
-{
-	return folio_place(folio)->key >> FOLIO_ORDER_BITS;
-}
-
-static inline unsigned int folio_order(const struct folio *folio)
-{
-	return (unsigned int)folio_place(folio)->key & FOLIO_ORDER_MASK;
-}
-
 static inline unsigned int folio_flags(const struct folio *folio)
 {
 	return atomic_load_explicit(&folio->flags, memory_order_acquire);
 }
 
-static inline bool folio_test_large(const struct folio *folio)
+/* The lower half of the folio's index: as far behind the folio in every slot. */
+static inline uint32_t *folio_index_low(const struct folio *folio)
 {
-	return (folio_flags(folio) & PG_head) != 0;
+	return (uint32_t *)((uintptr_t)folio + offsetof(struct folio_chunk, index) -
+			    offsetof(struct folio_chunk, folios[FOLIO_CHUNK_FIRST]));
 }
 
-/* Of a single page its flags tell, which are at hand where its place may not be. */
+static inline pgoff_t folio_index(const struct folio *folio)
+{
+	const struct folio_highs *highs = folio_chunk(folio)->highs;
+
+	if (likely(highs == NULL))
+		return *folio_index_low(folio);
+	return (pgoff_t)highs->index[folio_chunk_index(folio)] << 32 | *folio_index_low(folio);
+}
+
+static inline bool folio_test_large(const struct folio *folio)
+{
+	return (folio_flags(folio) & FOLIO_ORDER_MASK) != 0;
+}
+
+static inline unsigned int folio_order(const struct folio *folio)
+{
+	return folio_flags(folio) >> FOLIO_ORDER_SHIFT;
+}
+
 static inline int64_t folio_nr_pages(const struct folio *folio)
 {
-	return folio_test_large(folio) ? INT64_C(1) << folio_order(folio) : 1;
+	return INT64_C(1) << folio_order(folio);
+}
+
+/* Whether the folio is in the page cache that it came from. */
+static inline bool folio_test_cached(const struct folio *folio)
+{
+	return (folio_flags(folio) & PG_cached) != 0;
 }
 
 /* The index behind the folio's last page. */
@@ -246,8 +253,9 @@ static inline bool folio_trylock(struct folio *folio)
  * @nr_chunks: how many there are
  * @max_chunks: how many @chunks has room for
  * @unused: the first slot that was never handed out; it and those behind it are untouched memory
- * @free: the slot that was freed last, the next one in its key; FOLIO_NO_SLOT where none
+ * @free: the slot that was freed last, the next one in its index; FOLIO_NO_SLOT where none
  * @nr_free: how many slots can be handed out
+ * @highs: the upper halves of indices, of all chunks that have any
  *
  * The tree's lock protects all of it.
  */
@@ -258,6 +266,7 @@ struct folio_pool {
 	uint32_t unused;
 	uint32_t free;
 	uint32_t nr_free;
+	struct folio_highs *highs;
 };
 
 static inline struct folio *folio_of_slot(const struct folio_pool *pool, uint32_t slot)
@@ -267,12 +276,22 @@ static inline struct folio *folio_of_slot(const struct folio_pool *pool, uint32_
 	return &pool->chunks[slot >> FOLIO_CHUNK_SHIFT]->folios[slot & (FOLIO_CHUNK_SIZE - 1)];
 }
 
+/* Whether the folio came from this pool. */
+static inline bool folio_pool_has(const struct folio_pool *pool, const struct folio *folio)
+{
+	const struct folio_chunk *chunk = folio_chunk(folio);
+
+	return chunk->number < pool->nr_chunks && pool->chunks[chunk->number] == chunk;
+}
+
 void folio_pool_init(struct folio_pool *pool);
 void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory));
 int folio_pool_reserve(struct folio_pool *pool, void *(*alloc)(size_t size),
 		       void (*free)(void *memory));
 void folio_pool_add(struct folio_pool *pool, struct folio_chunk *chunk);
 struct folio *folio_pool_get(struct folio_pool *pool);
+int folio_set_index(struct folio_pool *pool, struct folio *folio, pgoff_t index,
+		    void *(*alloc)(size_t size));
 void folio_join(const struct folio *folio);
 void folio_part(const struct folio *folio);
 void folio_pool_put(struct folio_pool *pool, struct folio *folio);

@@ -115,7 +115,7 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
 		folio = folio_batch_next(&wbc->fbatch);
 
 		/* All of what follows in one step, as it mostly goes. */
-		if (likely(folio_trylock_for_io(mapping, folio)))
+		if (likely(folio_trylock_for_io(folio)))
 			return folio;
 		if (folio_lock(mapping, folio) != 0) {
 			wbc_block(wbc, folio, PG_locked);

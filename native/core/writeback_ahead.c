@@ -43,19 +43,19 @@ static inline void ahead_add_run(struct writeback_ahead *ahead, struct reach *re
 				 struct folio *first, uint32_t nr)
 {
 	struct folio_run *last = &ahead->runs[reach->nr_runs - 1];
-	uint64_t key = folio_place(first)->key;
+	pgoff_t index = folio_index(first);
 
-	/* A key tells the order, too; and a node begins where all these bits of the index are 0. */
-	if (first == last->first + last->nr &&
-	    key == folio_place(last->first)->key + folio_key(last->nr, 0) &&
-	    (folio_index(first) & XA_CHUNK_MASK) != 0) {
+	/* A node begins where all these bits of the index are 0. */
+	if (first == last->first + last->nr && index == folio_index(last->first) + last->nr &&
+	    (index & XA_CHUNK_MASK) != 0 && !folio_test_large(first) &&
+	    !folio_test_large(last->first)) {
 		last->nr += nr;
 		return;
 	}
 	ahead->runs[reach->nr_runs++] = (struct folio_run){.first = first, .nr = nr};
 }
 
-/* Adds a folio that is in the cache, if writeback_iter() would return it next, and at once. */
+/* Adds a folio, if writeback_iter() would return it next, and at once. */
 static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
 			     struct folio *folio, struct limits limits)
 {
@@ -76,16 +76,13 @@ static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
 }
 
 /* The rest of the batch. Returns whether the stretch goes on behind it. */
-static inline bool look_at_batch(struct address_space *mapping, const struct writeback_control *wbc,
-				 struct writeback_ahead *ahead, struct reach *reach,
-				 struct limits limits)
+static inline bool look_at_batch(const struct writeback_control *wbc, struct writeback_ahead *ahead,
+				 struct reach *reach, struct limits limits)
 {
 	const struct folio_batch *fbatch = &wbc->fbatch;
 
 	for (uint32_t i = fbatch->i; i < fbatch->nr; i++) {
-		struct folio *folio = fbatch->folios[i];
-
-		if (!folio_in_mapping(folio, mapping) || !ahead_add(ahead, reach, folio, limits))
+		if (!ahead_add(ahead, reach, fbatch->folios[i], limits))
 			return false;
 	}
 	return true;
@@ -149,7 +146,7 @@ static inline void look_at_tree(struct address_space *mapping, const struct writ
 	uint64_t bits = 0;
 	uint32_t nr;
 
-	while ((folio = xas_next_run(&xas, &bits, end, tag, &nr)) != NULL) {
+	while ((folio = xas_next_run(mapping, &xas, &bits, end, tag, &nr)) != NULL) {
 		if (nr == 1) {
 			if (!ahead_add(ahead, reach, folio, limits))
 				return;
@@ -176,7 +173,7 @@ static inline void look_ahead(struct address_space *mapping, const struct writeb
 	limits.nr_to_write = wbc->sync_mode == WB_SYNC_ALL ? INT64_MAX : wbc->nr_to_write;
 	ahead->first = wbc->fbatch.i - 1;
 	ahead->runs[0] = (struct folio_run){.first = first, .nr = 1};
-	on = look_at_batch(mapping, wbc, ahead, &reach, limits);
+	on = look_at_batch(wbc, ahead, &reach, limits);
 	ahead->nr_batch = reach.nr;
 	if (on)
 		look_at_tree(mapping, wbc, ahead, &reach, limits);
@@ -246,18 +243,13 @@ static void catch_up(struct address_space *mapping, struct writeback_control *wb
 	assert(wbc->fbatch.folios[rest - 1] == ahead_from_end(ahead, ahead->nr - behind));
 }
 
-/* The slots of a run in its node. */
-static inline uint64_t run_bits(struct folio_run run)
-{
-	return folio_bit(run.first) * word_of_ones(run.nr);
-}
-
 /*
  * All that happens to the first @nr folios, written unseen: lock, clear for I/O, start writeback,
  * unlock, end writeback. Those of a node lose their marks at once. Returns how many pages they
  * have.
  */
-static int64_t write_unseen(const struct writeback_ahead *ahead, uint32_t nr)
+static int64_t write_unseen(struct address_space *mapping, const struct writeback_ahead *ahead,
+			    uint32_t nr)
 {
 	struct xa_node *node = NULL;
 	uint64_t bits = 0;
@@ -273,12 +265,13 @@ static int64_t write_unseen(const struct writeback_ahead *ahead, uint32_t nr)
 		assert((folio_flags(run.first) & PG_shared) == 0);
 		for (uint32_t i = 0; i < run.nr; i++)
 			words[i] &= ~(folio_word_t)(PG_dirty | PG_locked);
-		if (node != NULL && node != folio_node(run.first)) {
-			clear_marks_written(node, bits);
+		if (!folio_is_in(run.first, node)) {
+			if (node != NULL)
+				clear_marks_written(node, bits);
+			node = folio_xas(mapping, run.first).xa_node;
 			bits = 0;
 		}
-		node = folio_node(run.first);
-		bits |= run_bits(run);
+		bits |= folio_bit(run.first, node) * word_of_ones(run.nr);
 		nr_pages += run.nr * folio_nr_pages(run.first);
 	}
 	if (node != NULL)
@@ -306,7 +299,7 @@ void writeback_settle_ahead(struct address_space *mapping, struct writeback_cont
 	catch_up(mapping, wbc, ahead, reached);
 	if (ahead->looked_behind)
 		writeback_fill_batch(mapping, wbc);
-	wbc->nr_to_write -= write_unseen(ahead, done);
+	wbc->nr_to_write -= write_unseen(mapping, ahead, done);
 	for (const struct folio_run *run = ahead->runs; at < reached; run++) {
 		for (uint32_t i = 0; i < run->nr && at < reached; i++, at++) {
 			if (at < done)
@@ -334,7 +327,7 @@ struct folio *writeback_end_ahead(struct address_space *mapping, struct writebac
 
 	assert(ahead->nr != 0);
 	catch_up(mapping, wbc, ahead, ahead->nr);
-	wbc->nr_to_write -= write_unseen(ahead, ahead->nr) - folio_nr_pages(last);
+	wbc->nr_to_write -= write_unseen(mapping, ahead, ahead->nr) - folio_nr_pages(last);
 	ahead->nr = 0;
 	if (ahead->batches < WRITEBACK_AHEAD_BATCHES)
 		ahead->batches *= 2;

@@ -33,7 +33,7 @@ static struct folio *extent_continue(struct address_space *mapping, struct write
 	if (folio_index(next) != extent->index + extent->nr_pages ||
 	    extent->nr_pages + (uint64_t)folio_nr_pages(next) > max_pages)
 		return NULL;
-	if (!folio_trylock_for_io(mapping, next))
+	if (!folio_trylock_for_io(next))
 		return NULL;
 	wbc->fbatch.i++;
 	wbc->nr_to_write = nr_to_write;
@@ -95,7 +95,7 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 /* The write failed. Whoever removed the folio meanwhile has taken it over. */
 static void end_failed(struct address_space *mapping, struct folio *folio)
 {
-	if (!folio_in_mapping(folio, mapping))
+	if (!folio_test_cached(folio))
 		return;
 	folio_mark_dirty(mapping, folio);
 	if (folio_test_locked(folio))
@@ -105,7 +105,7 @@ static void end_failed(struct address_space *mapping, struct folio *folio)
 /* The folio was written. Whoever unlocked or removed it meanwhile has taken it over. */
 static void end_written(struct address_space *mapping, struct folio *folio)
 {
-	if (!folio_in_mapping(folio, mapping) || !folio_test_locked(folio))
+	if (!folio_test_cached(folio) || !folio_test_locked(folio))
 		return;
 	if (!folio_test_writeback(folio))
 		folio_start_writeback(mapping, folio, false);
@@ -124,22 +124,23 @@ static void end_written(struct address_space *mapping, struct folio *folio)
  */
 void writeback_end_folios(struct address_space *mapping, struct folio *const *folios, uint32_t nr)
 {
-	const unsigned int state = PG_locked | PG_dirty | PG_writeback | PG_shared;
+	const unsigned int state = PG_cached | PG_locked | PG_dirty | PG_writeback | PG_shared;
 	struct xa_node *node = NULL;
 	uint64_t bits = 0;
 
 	for (uint32_t i = 0; i < nr; i++) {
 		struct folio *folio = folios[i];
 
-		if (bits != 0 && folio_node(folio) != node) {
+		if (bits != 0 && !folio_is_in(folio, node)) {
 			clear_marks_written(node, bits);
 			bits = 0;
 		}
 		/* Start and end of writeback at once: WRITEBACK would be set and cleared again. */
-		if ((folio_flags(folio) & state) == PG_locked && folio_in_mapping(folio, mapping)) {
+		if ((folio_flags(folio) & state) == (PG_cached | PG_locked)) {
 			folio_change_flags(folio, 0, PG_locked);
-			node = folio_node(folio);
-			bits |= folio_bit(folio);
+			if (bits == 0)
+				node = folio_xas(mapping, folio).xa_node;
+			bits |= folio_bit(folio, node);
 		} else {
 			end_written(mapping, folio);
 		}

@@ -13,7 +13,6 @@
 #include "xarray.h"
 
 #include <errno.h>
-#include <string.h>
 #ifdef _WIN32
 #include <windows.h>
 #define cpu_relax() SwitchToThread()
@@ -28,14 +27,23 @@ void xa_lock_slow(struct xarray *xa)
 		cpu_relax();
 }
 
-static void *xa_mk_node(const struct xa_node *node)
+static uintptr_t xa_mk_node(const struct xa_node *node)
 {
-	return (void *)((uintptr_t)node + XA_NODE_TAG);
+	return (uintptr_t)node + XA_NODE_TAG;
 }
 
-static void *xa_mk_sibling(unsigned int offset)
+static xa_entry_t xa_mk_sibling(unsigned int offset)
 {
-	return (void *)((uintptr_t)offset << 2 | XA_SIBLING_TAG);
+	return (xa_entry_t)(offset << 2 | XA_SIBLING_TAG);
+}
+
+/* Stores an entry, a sibling or 0. */
+static void set_slot(struct xa_node *node, unsigned int offset, xa_entry_t entry)
+{
+	if (node->shift == 0)
+		node->entries[offset] = entry;
+	else
+		node->slots[offset] = entry;
 }
 
 /* The last index that the node covers. The top level's shift is 48 at most, so this never wraps. */
@@ -53,14 +61,9 @@ static unsigned int node_offset(const struct xa_node *node, uint64_t index)
 static unsigned int node_head_offset(const struct xa_node *node, uint64_t index)
 {
 	unsigned int offset = node_offset(node, index);
-	const void *entry = node->slots[offset];
+	uintptr_t slot = xa_slot(node, offset);
 
-	return xa_is_sibling(entry) ? xa_to_sibling(entry) : offset;
-}
-
-static bool node_covers(const struct xa_node *node, uint64_t index)
-{
-	return (index - node->index) >> node->shift < XA_CHUNK_SIZE;
+	return xa_is_sibling(slot) ? xa_to_sibling(slot) : offset;
 }
 
 /**
@@ -84,14 +87,13 @@ void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 static struct xa_node *xa_node_alloc(struct xarray *xa, struct xa_node *parent, unsigned int shift,
 				     unsigned int offset, uint64_t index)
 {
-	struct xa_node *node = xa->xa_alloc(sizeof(*node));
+	struct xa_node *node = xa->xa_alloc(shift == 0 ? XA_LOWEST_NODE_SIZE : sizeof(*node));
 
 	if (node == NULL)
 		return NULL;
 	node->shift = (uint8_t)shift;
 	node->offset = (uint8_t)offset;
 	node->parent = parent;
-	node->array = xa;
 	node->index = index;
 	return node;
 }
@@ -118,11 +120,11 @@ void xa_destroy(struct xarray *xa)
 
 		if (rest != 0) {
 			unsigned int offset = (unsigned int)__builtin_ctzll(rest);
-			void *entry = node->slots[offset];
+			uintptr_t slot = xa_slot(node, offset);
 
 			node->marks[XA_PRESENT] = rest & (rest - 1);
-			if (xa_is_node(entry))
-				node = xa_to_node(entry);
+			if (xa_is_node(slot))
+				node = xa_to_node(slot);
 		} else {
 			struct xa_node *parent = node->parent;
 
@@ -163,6 +165,20 @@ void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark)
 	} while (node->marks[mark] == 0);
 }
 
+/* How many nodes a walk asks for ahead. */
+#define PREFETCH 8
+
+/*
+ * The node in a slot. Its neighbours come next, mostly: a walk waits for their memory more than for
+ * all else.
+ */
+static struct xa_node *xas_descend(const struct xa_node *node, unsigned int offset)
+{
+	if (offset < XA_CHUNK_SIZE - PREFETCH)
+		__builtin_prefetch((void *)node->slots[offset + PREFETCH]);
+	return xa_to_node(node->slots[offset]);
+}
+
 /* The lowest node that covers the index, seen from the node used last; NULL if none does. */
 static struct xa_node *xas_start(const struct xa_state *xas)
 {
@@ -170,7 +186,7 @@ static struct xa_node *xas_start(const struct xa_state *xas)
 
 	if (node == NULL)
 		node = xas->xa->xa_head;
-	while (node != NULL && !node_covers(node, xas->xa_index))
+	while (node != NULL && !xa_node_covers(node, xas->xa_index))
 		node = node->parent;
 	return node;
 }
@@ -179,35 +195,58 @@ static struct xa_node *xas_start(const struct xa_state *xas)
  * xas_load - the entry that covers an index
  * @xas: the index; on success it is moved to the entry's first slot
  *
- * Return: the entry, or NULL where there is none (@xas is then unset).
+ * Return: the entry, or 0 where there is none (@xas is then unset).
  */
-void *xas_load(struct xa_state *xas)
+xa_entry_t xas_load(struct xa_state *xas)
 {
 	struct xa_node *node = xas_start(xas);
 	unsigned int offset;
-	void *entry;
+	uintptr_t slot;
 
 	xas->xa_node = NULL;
 	if (node == NULL)
-		return NULL;
+		return 0;
 	for (;;) {
 		offset = node_offset(node, xas->xa_index);
-		entry = node->slots[offset];
-		if (!xa_is_node(entry))
+		slot = xa_slot(node, offset);
+		if (!xa_is_node(slot))
 			break;
-		node = xa_to_node(entry);
+		node = xa_to_node(slot);
 	}
 	xas->xa->xa_hint = node;
-	if (entry == NULL)
-		return NULL;
-	if (xa_is_sibling(entry)) {
-		offset = xa_to_sibling(entry);
-		entry = node->slots[offset];
+	if (slot == 0)
+		return 0;
+	if (xa_is_sibling(slot)) {
+		offset = xa_to_sibling(slot);
+		slot = xa_slot(node, offset);
 	}
 	xas->xa_node = node;
 	xas->xa_offset = offset;
 	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
-	return entry;
+	return (xa_entry_t)slot;
+}
+
+/**
+ * xa_find_node - the node that holds an entry; the slow way of xa_node_of()
+ * @xa: the array, its lock held
+ * @index: the first index of an entry that is in the array
+ * @order: its order
+ *
+ * Return: the node; lookups nearby start there.
+ */
+struct xa_node *xa_find_node(struct xarray *xa, uint64_t index, unsigned int order)
+{
+	unsigned int shift = xa_order_shift(order);
+	struct xa_node *node = xa->xa_hint;
+
+	if (node == NULL)
+		node = xa->xa_head;
+	while (node->shift < shift || !xa_node_covers(node, index))
+		node = node->parent;
+	while (node->shift > shift)
+		node = xas_descend(node, node_offset(node, index));
+	xa->xa_hint = node;
+	return node;
 }
 
 /**
@@ -215,9 +254,9 @@ void *xas_load(struct xa_state *xas)
  * @xa: the array, its lock held
  * @index: the index
  *
- * Return: the entry or NULL.
+ * Return: the entry or 0.
  */
-void *xa_load(struct xarray *xa, uint64_t index)
+xa_entry_t xa_load(struct xarray *xa, uint64_t index)
 {
 	XA_STATE(xas, xa, index);
 
@@ -253,10 +292,10 @@ static void xas_delete_node(struct xarray *xa, struct xa_node *node)
 		}
 		/* The marks above were cleared when this node's words became empty. */
 		assert((parent->marks[XA_PRESENT] >> offset & 1) == 0);
-		parent->slots[offset] = NULL;
+		parent->slots[offset] = 0;
 		node = parent;
 	}
-	while ((head = xa->xa_head)->marks[XA_PRESENT] == 1 && xa_is_node(head->slots[0])) {
+	while ((head = xa->xa_head)->marks[XA_PRESENT] == 1 && xa_is_node(xa_slot(head, 0))) {
 		xa->xa_head = xa_to_node(head->slots[0]);
 		xa->xa_head->parent = NULL;
 		xa_node_free(xa, head);
@@ -291,32 +330,32 @@ static bool xa_conflict(struct xarray *xa, uint64_t first, uint64_t last)
 {
 	XA_STATE(xas, xa, first);
 
-	return xas_find_marked(&xas, last, XA_PRESENT) != NULL;
+	return xas_find_marked(&xas, last, XA_PRESENT) != 0;
 }
 
 /**
  * xas_insert - store an entry where there is none
  * @xas: the entry's first index, a multiple of 2^@order; on success the entry's slot
  * @order: log2 of how many indices the entry covers
- * @entry: four-aligned and not NULL
+ * @entry: a multiple of four, not 0
  *
  * Return: 0; -EEXIST if any of its indices is covered; -ENOMEM with the array as it was.
  */
-int xas_insert(struct xa_state *xas, unsigned int order, void *entry)
+int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 {
 	struct xarray *xa = xas->xa;
 	uint64_t index = xas->xa_index;
 	uint64_t last = index + ((UINT64_C(1) << order) - 1);
-	unsigned int shift = order - order % XA_CHUNK_SHIFT;
+	unsigned int shift = xa_order_shift(order);
 	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
 	struct xa_node *node = xa->xa_hint;
 	unsigned int offset;
 
-	assert(((uintptr_t)entry & 3) == 0 && entry != NULL);
+	assert((entry & 3) == 0 && entry != 0);
 	assert(order <= XA_MAX_ORDER && last <= XA_MAX_INDEX && (index & (last - index)) == 0);
 
 	/* Most entries go next to the last one: look there before walking from the top. */
-	if (node == NULL || node->shift != shift || !node_covers(node, index)) {
+	if (node == NULL || node->shift != shift || !xa_node_covers(node, index)) {
 		if (xa_conflict(xa, index, last))
 			return -EEXIST;
 		if (xas_expand(xas, shift, last) != 0) {
@@ -327,11 +366,11 @@ int xas_insert(struct xa_state *xas, unsigned int order, void *entry)
 		node = xa->xa_head;
 		assert(node->shift >= shift);
 		while (node->shift > shift) {
-			void *slot;
+			uintptr_t slot;
 
 			offset = node_offset(node, index);
 			slot = node->slots[offset];
-			if (slot == NULL) {
+			if (slot == 0) {
 				unsigned int below = node->shift - XA_CHUNK_SHIFT;
 				uint64_t base = index >> node->shift << node->shift;
 				struct xa_node *child =
@@ -348,12 +387,12 @@ int xas_insert(struct xa_state *xas, unsigned int order, void *entry)
 	}
 	offset = node_offset(node, index);
 	for (unsigned int i = 0; i < nr_slots; i++) {
-		if (node->slots[offset + i] != NULL)
+		if (xa_slot(node, offset + i) != 0)
 			return -EEXIST;
 	}
-	node->slots[offset] = entry;
+	set_slot(node, offset, entry);
 	for (unsigned int i = 1; i < nr_slots; i++)
-		node->slots[offset + i] = xa_mk_sibling(offset);
+		set_slot(node, offset + i, xa_mk_sibling(offset));
 	xas->xa_node = node;
 	xas->xa_offset = offset;
 	xas_set_mark(xas, XA_PRESENT);
@@ -375,13 +414,11 @@ void xas_erase(struct xa_state *xas, unsigned int order)
 
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 		xas_clear_mark(xas, (xa_mark_t)mark);
-	memset(&node->slots[xas->xa_offset], 0, nr_slots * sizeof(node->slots[0]));
+	for (unsigned int i = 0; i < nr_slots; i++)
+		set_slot(node, xas->xa_offset + i, 0);
 	xas->xa_node = NULL;
 	xas_delete_node(xas->xa, node);
 }
-
-/* How many nodes a walk asks for ahead. */
-#define PREFETCH 8
 
 /*
  * Moves to the next slot whose entry bears the mark; false if there is none (@xas is then unset).
@@ -423,12 +460,8 @@ static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t m
 			xas->xa_index = index;
 			return true;
 		}
-		/* Its neighbours come next, mostly: a walk waits for their memory more than for all
-		 * else. */
-		if (offset < XA_CHUNK_SIZE - PREFETCH)
-			__builtin_prefetch(node->slots[offset + PREFETCH]);
 		/* The child that covers the start is entered there, all later ones at slot 0. */
-		node = xa_to_node(node->slots[offset]);
+		node = xas_descend(node, offset);
 		offset = start > node->index ? node_head_offset(node, start) : 0;
 	}
 }
@@ -440,13 +473,13 @@ static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t m
  * @max: the last index that an entry may begin at
  * @mark: the mark
  *
- * Return: the entry, or NULL if there is none (@xas is then unset).
+ * Return: the entry, or 0 if there is none (@xas is then unset).
  */
-void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
+xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
 	if (!xas_find_marked_slot(xas, max, mark))
-		return NULL;
-	return xas->xa_node->slots[xas->xa_offset];
+		return 0;
+	return (xa_entry_t)xa_slot(xas->xa_node, xas->xa_offset);
 }
 
 /**
@@ -462,7 +495,7 @@ void xas_pause(struct xa_state *xas)
 	assert(node != NULL);
 	do {
 		offset++;
-	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(node->slots[offset]));
+	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(xa_slot(node, offset)));
 	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
 	xas->xa_node = NULL;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks an entry.
+ * Entries are numbers of 32 bits, so that a lowest node, which is what most nodes are, takes half
+ * of what pointers would.
  *
  * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree
  * beneath is our own. What differs from the kernel's stands in native/README.md.
@@ -32,29 +34,36 @@
  */
 typedef enum { XA_MARK_0, XA_MARK_1, XA_MARK_2, XA_PRESENT, XA_NR_MARKS } xa_mark_t;
 
+/* What a slot of a lowest node holds: 0, an entry (a multiple of four), or a sibling. */
+typedef uint32_t xa_entry_t;
+
 /**
  * struct xa_node - 64 slots of the tree
- * @shift: log2 of how many indices one slot covers
+ * @shift: log2 of how many indices one slot covers; 0 in a lowest node
  * @offset: the slot of @parent that holds this node
  * @parent: the node above, NULL at the top
- * @array: the array that the node belongs to
  * @index: the first index that the node covers
  * @marks: a bit a slot for each mark; on a slot that holds a node it means that some entry below
  *	bears the mark, on a sibling slot it is never set
- * @slots: NULL, an entry, a node (xa_is_node) or the rest of a large entry (xa_is_sibling)
+ * @entries: the slots of a lowest node, which ends with them: 0, an entry or the rest of a large
+ *one (xa_is_sibling)
+ * @slots: those of any other node: the same, or a node (xa_is_node)
  */
 struct xa_node {
 	uint8_t shift;
 	uint8_t offset;
 	struct xa_node *parent;
-	struct xarray *array;
 	uint64_t index;
 	uint64_t marks[XA_NR_MARKS];
-	void *slots[XA_CHUNK_SIZE];
+	union {
+		xa_entry_t entries[XA_CHUNK_SIZE];
+		uintptr_t slots[XA_CHUNK_SIZE];
+	};
 };
 
-/* What a cached page costs depends on this; a node is nine cache lines. */
-static_assert(sizeof(struct xa_node) == 9 * 64, "xa_node: nine cache lines");
+/* What a cached page costs depends on this. Eight bytes are for who gives the memory. */
+#define XA_LOWEST_NODE_SIZE offsetof(struct xa_node, entries[XA_CHUNK_SIZE])
+static_assert(XA_LOWEST_NODE_SIZE == 5 * 64 - 8, "a lowest node: five cache lines");
 
 /**
  * struct xarray - the array
@@ -91,7 +100,7 @@ struct xa_state {
 #define XA_STATE(name, array, index)                                                               \
 	struct xa_state name = {.xa = (array), .xa_index = (index), .xa_node = NULL, .xa_offset = 0}
 
-/* Entries are pointers to at least four-aligned memory; the low bits tell the other slots apart. */
+/* The low bits tell the slots apart; those of an entry are 0. */
 #define XA_NODE_TAG ((uintptr_t)2)
 #define XA_SIBLING_TAG ((uintptr_t)1)
 
@@ -107,25 +116,42 @@ static inline uint64_t word_of_ones(uint32_t nr)
 	return ~UINT64_C(0) >> (XA_CHUNK_SIZE - nr);
 }
 
-static inline bool xa_is_node(const void *entry)
+static inline bool xa_is_node(uintptr_t slot)
 {
-	return ((uintptr_t)entry & 3) == XA_NODE_TAG;
+	return (slot & 3) == XA_NODE_TAG;
 }
 
-static inline bool xa_is_sibling(const void *entry)
+static inline bool xa_is_sibling(uintptr_t slot)
 {
-	return ((uintptr_t)entry & 3) == XA_SIBLING_TAG;
+	return (slot & 3) == XA_SIBLING_TAG;
 }
 
-static inline struct xa_node *xa_to_node(const void *entry)
+static inline struct xa_node *xa_to_node(uintptr_t slot)
 {
-	return (struct xa_node *)((uintptr_t)entry - XA_NODE_TAG);
+	return (struct xa_node *)(slot - XA_NODE_TAG);
 }
 
 /* The slot that holds the entry which this sibling slot continues. */
-static inline unsigned int xa_to_sibling(const void *entry)
+static inline unsigned int xa_to_sibling(uintptr_t slot)
 {
-	return (unsigned int)((uintptr_t)entry >> 2);
+	return (unsigned int)(slot >> 2);
+}
+
+/* What stands in a slot. */
+static inline uintptr_t xa_slot(const struct xa_node *node, unsigned int offset)
+{
+	return node->shift == 0 ? node->entries[offset] : node->slots[offset];
+}
+
+static inline bool xa_node_covers(const struct xa_node *node, uint64_t index)
+{
+	return (index - node->index) >> node->shift < XA_CHUNK_SIZE;
+}
+
+/* The shift of the nodes that hold entries of this order. */
+static inline unsigned int xa_order_shift(unsigned int order)
+{
+	return likely(order < XA_CHUNK_SHIFT) ? 0 : order - order % XA_CHUNK_SHIFT;
 }
 
 static inline bool xa_marked(const struct xarray *xa, xa_mark_t mark)
@@ -150,18 +176,30 @@ static inline void xa_unlock(struct xarray *xa)
 void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	     void (*free)(void *memory));
 void xa_destroy(struct xarray *xa);
-void *xa_load(struct xarray *xa, uint64_t index);
+xa_entry_t xa_load(struct xarray *xa, uint64_t index);
+struct xa_node *xa_find_node(struct xarray *xa, uint64_t index, unsigned int order);
 
-void *xas_load(struct xa_state *xas);
-int xas_insert(struct xa_state *xas, unsigned int order, void *entry);
+xa_entry_t xas_load(struct xa_state *xas);
+int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry);
 void xas_erase(struct xa_state *xas, unsigned int order);
-void *xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark);
+xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark);
 bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t to);
 void xas_set_marks_up(struct xa_node *node, xa_mark_t mark);
 void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark);
 
 void xas_pause(struct xa_state *xas);
 uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark);
+
+/* The node that holds an entry of this index and order, which is there. */
+static inline struct xa_node *xa_node_of(struct xarray *xa, uint64_t index, unsigned int order)
+{
+	struct xa_node *node = xa->xa_hint;
+
+	if (likely(node != NULL && node->shift == xa_order_shift(order) &&
+		   xa_node_covers(node, index)))
+		return node;
+	return xa_find_node(xa, index, order);
+}
 
 static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
 {

@@ -84,9 +84,11 @@ static void test_numbers(void)
 	static_assert(PAGE_SHIFT == 12 && FOLIO_CHUNK_SIZE == 1024 && FOLIO_BATCH_SIZE == 31,
 		      "sizes");
 	static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-			      PG_shared == 16 && PG_head == 32,
+			      PG_shared == 16 && PG_cached == 32,
 		      "flags");
-	static_assert(FOLIO_REFCOUNT_MAX == 65535 && FOLIO_ORDER_BITS == 5, "fields of a folio");
+	static_assert(FOLIO_REFCOUNT_MAX == 65535 && FOLIO_ORDER_SHIFT == 11 &&
+			      FOLIO_ORDER_MASK == 31 << 11,
+		      "fields of a folio");
 }
 
 static void test_large(bool shared)
@@ -115,11 +117,13 @@ static void test_add(bool shared)
 	nr_free = mapping.pool.nr_free;
 	CHECK(nr_free == FOLIO_CHUNK_FOLIOS - 1 && mapping.nrpages == 4);
 	CHECK(folio_flags(folio) ==
-	      (unsigned int)(PG_uptodate | PG_head | (shared ? PG_shared : 0)));
+	      (unsigned int)(PG_uptodate | PG_cached | 2 << FOLIO_ORDER_SHIFT |
+			     (shared ? PG_shared : 0)));
 	CHECK(folio_test_large(folio) && folio_nr_pages(folio) == 4);
 	CHECK(folio_test_uptodate(folio) && !folio_test_dirty(folio));
 	CHECK(!folio_test_locked(folio) && !folio_test_writeback(folio));
-	CHECK(folio->refcount == 1 && folio_in_mapping(folio, &mapping) && marks_of(folio) == 0);
+	CHECK(folio->refcount == 1 && folio_in_mapping(folio, &mapping) &&
+	      marks_of(&mapping, folio) == 0);
 	CHECK(folio_index(folio) == 4 && folio_order(folio) == 2 && folio_nr_pages(folio) == 4);
 	CHECK(folio_next_index(folio) == 8);
 
@@ -267,11 +271,11 @@ static void test_remove(bool shared)
 	CHECK(filemap_remove_folio(&mapping, folio) == -EBUSY);
 	CHECK(nr_wakes == shared);
 	CHECK(state_of(folio) == (PG_writeback | PG_dirty) && folio->refcount == 2);
-	CHECK(mapping.nrpages == 10 && marks_of(folio) == (DIRTY | WRITEBACK));
+	CHECK(mapping.nrpages == 10 && marks_of(&mapping, folio) == (DIRTY | WRITEBACK));
 	folio_end_writeback(&mapping, folio);
 
 	CHECK(filemap_remove_folio(&mapping, folio) == 0);
-	CHECK(state_of(folio) == 0 && folio->refcount == 1 && folio_node(folio) == NULL);
+	CHECK(state_of(folio) == 0 && folio->refcount == 1 && !folio_test_cached(folio));
 	CHECK(!folio_in_mapping(folio, &mapping) && mapping.nrpages == 2);
 	CHECK(!mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
 	CHECK(filemap_get_folio(&mapping, 8) == NULL && filemap_get_folio(&mapping, 15) == NULL);
@@ -284,7 +288,7 @@ static void test_remove(bool shared)
 	/* It gets the flags, but nothing of them reaches the tree. */
 	CHECK(folio_mark_dirty(&mapping, folio) && !folio_mark_dirty(&mapping, folio));
 	CHECK(state_of(folio) == PG_dirty);
-	CHECK(!folio_trylock_for_io(&mapping, folio) && state_of(folio) == PG_dirty);
+	CHECK(!folio_trylock_for_io(folio) && state_of(folio) == PG_dirty);
 	CHECK(folio_trylock(folio));
 	folio_start_writeback(&mapping, folio, false);
 	CHECK(state_of(folio) == (PG_locked | PG_dirty | PG_writeback));
@@ -313,8 +317,8 @@ static void test_other_mapping(bool shared)
 	CHECK(folio_in_mapping(folio, &other) && !folio_in_mapping(folio, &mapping));
 	folio_mark_dirty(&other, folio);
 	CHECK(filemap_remove_folio(&mapping, folio) == -ENOENT);
-	CHECK(!folio_trylock_for_io(&mapping, folio));
-	CHECK(state_of(folio) == PG_dirty && marks_of(folio) == DIRTY && marks_of(ours) == 0);
+	CHECK(state_of(folio) == PG_dirty && marks_of(&other, folio) == DIRTY &&
+	      marks_of(&mapping, ours) == 0);
 	CHECK(mapping.nrpages == 1 && other.nrpages == 1);
 	host_mapping_destroy(&other);
 	end();
@@ -337,12 +341,12 @@ static void test_trylock_for_io(bool shared)
 	folio = host_add_folio(&mapping, 0, 0);
 	for (size_t i = 0; i < sizeof(unfit) / sizeof(unfit[0]); i++) {
 		folio_change_flags(folio, unfit[i], PG_locked | PG_dirty | PG_writeback);
-		CHECK(!folio_trylock_for_io(&mapping, folio) && state_of(folio) == unfit[i]);
+		CHECK(!folio_trylock_for_io(folio) && state_of(folio) == unfit[i]);
 	}
 	folio_change_flags(folio, 0, PG_locked | PG_dirty | PG_writeback);
 	CHECK(folio_mark_dirty(&mapping, folio));
-	CHECK(folio_trylock_for_io(&mapping, folio) && state_of(folio) == PG_locked);
-	CHECK(marks_of(folio) == DIRTY && folio_test_uptodate(folio) && nr_wakes == 0);
+	CHECK(folio_trylock_for_io(folio) && state_of(folio) == PG_locked);
+	CHECK(marks_of(&mapping, folio) == DIRTY && folio_test_uptodate(folio) && nr_wakes == 0);
 	folio_unlock(&mapping, folio);
 	CHECK(nr_wakes == shared);
 	end();
@@ -350,36 +354,39 @@ static void test_trylock_for_io(bool shared)
 
 static void test_writeback(bool shared)
 {
+	struct xa_state xas;
 	struct folio *folio;
 
 	begin(shared);
 	folio = host_add_folio(&mapping, 0, 0);
-	CHECK(folio_mark_dirty(&mapping, folio) && marks_of(folio) == DIRTY);
+	CHECK(folio_mark_dirty(&mapping, folio) && marks_of(&mapping, folio) == DIRTY);
 	CHECK(!folio_mark_dirty(&mapping, folio) && state_of(folio) == PG_dirty);
 
 	CHECK(folio_trylock(folio) && folio_clear_dirty_for_io(folio));
 	CHECK(!folio_clear_dirty_for_io(folio));
-	CHECK(state_of(folio) == PG_locked && marks_of(folio) == DIRTY);
-	folio_set_mark(folio, PAGECACHE_TAG_TOWRITE);
+	CHECK(state_of(folio) == PG_locked && marks_of(&mapping, folio) == DIRTY);
+	xas = folio_xas(&mapping, folio);
+	xas_set_mark(&xas, PAGECACHE_TAG_TOWRITE);
 	folio_start_writeback(&mapping, folio, true);
 	CHECK(state_of(folio) == (PG_locked | PG_writeback));
-	CHECK(marks_of(folio) == (WRITEBACK | TOWRITE));
+	CHECK(marks_of(&mapping, folio) == (WRITEBACK | TOWRITE));
 	CHECK(folio_mark_dirty(&mapping, folio));
 	CHECK(nr_wakes == 0);
 	folio_end_writeback(&mapping, folio);
 	CHECK(nr_wakes == shared && (!shared || asked_flag == PG_writeback));
 	CHECK(!shared || asked_folio == folio);
-	CHECK(state_of(folio) == (PG_locked | PG_dirty) && marks_of(folio) == (DIRTY | TOWRITE));
+	CHECK(state_of(folio) == (PG_locked | PG_dirty) &&
+	      marks_of(&mapping, folio) == (DIRTY | TOWRITE));
 
 	/* Dirtied again since its flag was cleared: the mark stays. */
 	folio_start_writeback(&mapping, folio, false);
-	CHECK(marks_of(folio) == (DIRTY | WRITEBACK));
+	CHECK(marks_of(&mapping, folio) == (DIRTY | WRITEBACK));
 	folio_unlock(&mapping, folio);
 	CHECK(nr_wakes == 2 * shared && (!shared || asked_flag == PG_locked));
 	folio_end_writeback(&mapping, folio);
-	CHECK(state_of(folio) == PG_dirty && marks_of(folio) == DIRTY);
+	CHECK(state_of(folio) == PG_dirty && marks_of(&mapping, folio) == DIRTY);
 	write_folio(folio);
-	CHECK(state_of(folio) == 0 && marks_of(folio) == 0);
+	CHECK(state_of(folio) == 0 && marks_of(&mapping, folio) == 0);
 	end();
 }
 

@@ -134,12 +134,12 @@ static struct scenario {
 	{"the list of chunks grows", four_chunks, 0, -1, 1},
 	{"the list of chunks grows again", eight_chunks, 0, -1, 1},
 	{"a top for the first page", one_chunk, 0, 0, 1},
-	{"a top and a chain of nodes for the last page", one_chunk, XA_MAX_INDEX, 0, 9},
+	{"a top and a chain of nodes for the last page", one_chunk, XA_MAX_INDEX, 0, 10},
 	{"a top for a largest folio", one_chunk, 0, XA_MAX_ORDER, 1},
-	{"a top and a chain for a large folio far out", one_chunk, UINT64_C(1) << 40, 9, 6},
+	{"a top and a chain for a large folio far out", one_chunk, UINT64_C(1) << 40, 9, 7},
 	{"no node beside another page", first_page, 63, 0, 0},
 	{"one more level and a node", first_page, 64, 0, 2},
-	{"every level, and down again", first_page, XA_MAX_INDEX, 0, 16},
+	{"every level, and down again", first_page, XA_MAX_INDEX, 0, 17},
 	{"a level for a folio of the next shift", first_page, 64, 6, 1},
 	{"levels for a largest folio", first_page, UINT64_C(1) << 18, XA_MAX_ORDER, 3},
 	{"a chain below a top", first_and_last_page, UINT64_C(1) << 30, 0, 5},
@@ -161,16 +161,19 @@ static void say_node(FILE *to, const struct xa_node *node)
 		fprintf(to, " %" PRIx64, node->marks[mark]);
 	fprintf(to, "\n");
 	for (unsigned int offset = 0; offset < XA_CHUNK_SIZE; offset++) {
-		const struct folio *folio = node->slots[offset];
+		uintptr_t slot = xa_slot(node, offset);
+		const struct folio *folio;
 
-		if (folio == NULL || xa_is_sibling(folio))
+		if (slot == 0 || xa_is_sibling(slot))
 			continue;
-		if (xa_is_node(folio))
-			say_node(to, xa_to_node(folio));
-		else
-			fprintf(to, "folio %" PRIu64 "/%u slot %u flags %x references %u\n",
-				folio_index(folio), folio_order(folio), folio_slot(folio),
-				folio_flags(folio), folio->refcount);
+		if (xa_is_node(slot)) {
+			say_node(to, xa_to_node(slot));
+			continue;
+		}
+		folio = folio_of_entry(&mapping, (xa_entry_t)slot);
+		fprintf(to, "folio %" PRIu64 "/%u slot %u flags %x references %u\n",
+			folio_index(folio), folio_order(folio), folio_slot(folio),
+			folio_flags(folio), folio->refcount);
 	}
 }
 

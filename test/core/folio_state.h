@@ -12,12 +12,9 @@
 #define TOWRITE (1U << PAGECACHE_TAG_TOWRITE)
 
 /* The marks in the tree; the folio is in the cache. */
-static inline unsigned int marks_of(const struct folio *folio)
+static inline unsigned int marks_of(struct address_space *mapping, const struct folio *folio)
 {
-	struct xa_state xas = {
-		.xa_node = folio_node(folio),
-		.xa_offset = (unsigned int)__builtin_ctzll(folio_bit(folio)),
-	};
+	struct xa_state xas = folio_xas(mapping, folio);
 	unsigned int marks = 0;
 
 	for (unsigned int mark = 0; mark < XA_PRESENT; mark++)
@@ -28,7 +25,8 @@ static inline unsigned int marks_of(const struct folio *folio)
 /* The flags, without those that never change. */
 static inline unsigned int state_of(const struct folio *folio)
 {
-	return folio_flags(folio) & ~(unsigned int)(PG_uptodate | PG_shared | PG_head);
+	return folio_flags(folio) &
+	       ~(unsigned int)(PG_uptodate | PG_shared | PG_cached | FOLIO_ORDER_MASK);
 }
 
 #endif

@@ -112,19 +112,18 @@ static void check_node(const struct xa_node *node, check_entry_t check_entry)
 {
 	CHECK(node->marks[XA_PRESENT] != 0);
 	for (unsigned int offset = 0; offset < XA_CHUNK_SIZE; offset++) {
-		const void *entry = node->slots[offset];
+		uintptr_t slot = xa_slot(node, offset);
 		uint64_t bit = UINT64_C(1) << offset;
 
-		if (entry == NULL || xa_is_sibling(entry)) {
+		if (slot == 0 || xa_is_sibling(slot)) {
 			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 				CHECK((node->marks[mark] & bit) == 0);
-			CHECK(entry == NULL || xa_to_sibling(entry) < offset);
-		} else if (xa_is_node(entry)) {
-			const struct xa_node *child = xa_to_node(entry);
+			CHECK(slot == 0 || xa_to_sibling(slot) < offset);
+		} else if (xa_is_node(slot)) {
+			const struct xa_node *child = xa_to_node(slot);
 
 			CHECK(child->parent == node && child->offset == offset);
 			CHECK(child->shift + XA_CHUNK_SHIFT == node->shift);
-			CHECK(child->array == node->array);
 			CHECK(child->index == node->index + ((uint64_t)offset << node->shift));
 			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 				CHECK((child->marks[mark] != 0) ==
@@ -146,10 +145,11 @@ void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
 	}
 	CHECK(xa->xa_head->parent == NULL && xa->xa_head->index == 0);
 	/* A top that bears its first slot only is one level too many. */
-	CHECK(xa->xa_head->marks[XA_PRESENT] != 1 || !xa_is_node(xa->xa_head->slots[0]));
+	CHECK(xa->xa_head->marks[XA_PRESENT] != 1 || !xa_is_node(xa_slot(xa->xa_head, 0)));
 	check_node(xa->xa_head, check_entry);
 }
 
+static const struct address_space *mapping_seen;
 static uint64_t nr_pages_seen;
 static uint64_t nr_followers_seen;
 
@@ -158,7 +158,8 @@ static bool follows(const struct folio *folio, const struct xa_node *node, unsig
 {
 	return node->shift == 0 && folio_order(folio) == 0 && offset > 0 &&
 	       folio_chunk_index(folio) > FOLIO_CHUNK_FIRST &&
-	       node->slots[offset - 1] == (const void *)(folio - 1) && folio_order(folio - 1) == 0;
+	       xa_slot(node, offset - 1) == folio_slot(folio) * 4 - 4 &&
+	       folio_order(folio - 1) == 0;
 }
 
 static bool is_marked_follower(const struct folio *folio)
@@ -170,9 +171,10 @@ static bool is_marked_follower(const struct folio *folio)
 
 static void check_folio(const struct xa_node *node, unsigned int offset)
 {
-	const struct folio *folio = node->slots[offset];
+	const struct folio *folio = folio_of_entry(mapping_seen, (xa_entry_t)xa_slot(node, offset));
 
-	CHECK(folio_node(folio) == node);
+	CHECK(folio_in_mapping(folio, mapping_seen) && folio_is_in(folio, node));
+	CHECK(folio_bit(folio, node) == UINT64_C(1) << offset);
 	CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
 	CHECK(is_marked_follower(folio) == follows(folio, node, offset));
 	nr_followers_seen += is_marked_follower(folio);
@@ -183,6 +185,7 @@ void host_check_tree(const struct address_space *mapping)
 {
 	uint64_t nr_followers = 0;
 
+	mapping_seen = mapping;
 	nr_pages_seen = 0;
 	nr_followers_seen = 0;
 	host_check_xarray(&mapping->i_pages, check_folio);

@@ -65,7 +65,7 @@ static void test_blocked_on_lock(enum writeback_sync_modes sync_mode)
 		CHECK(next(a, 0, -EDEADLK) == NULL);
 		CHECK(wbc.blocked == b && wbc.blocked_on == PG_locked);
 		CHECK(wbc.nr_to_write == 99 && wbc.fbatch.i == 1 && wbc.fbatch.nr == 3);
-		CHECK(state_of(b) == (PG_locked | PG_dirty) && marks_of(b) != 0);
+		CHECK(state_of(b) == (PG_locked | PG_dirty) && marks_of(&mapping, b) != 0);
 		CHECK(state_of(c) == PG_dirty && b->refcount == 2);
 	}
 	folio_unlock(&mapping, b);
@@ -99,7 +99,7 @@ static void test_blocked_on_writeback(void)
 	CHECK(state_of(b) == (PG_dirty | PG_writeback) && mapping.writeback_index == 1);
 	folio_end_writeback(&mapping, b);
 	CHECK(next(NULL, 0, 0) == b && wbc.blocked == NULL && wbc.nr_to_write == 100);
-	CHECK(marks_of(b) == (DIRTY | TOWRITE) && marks_of(a) == DIRTY);
+	CHECK(marks_of(&mapping, b) == (DIRTY | TOWRITE) && marks_of(&mapping, a) == DIRTY);
 	write_folio(b);
 	CHECK(next(b, 0, 0) == NULL && mapping.writeback_index == 0);
 	end();
@@ -166,7 +166,7 @@ static void test_passed_over(enum writeback_sync_modes sync_mode)
 	current = next(folios[0], 0, 0);
 	if (sync_mode == WB_SYNC_ALL) {
 		CHECK(current == folios[1] && nr_waits == 1 && waited_for[0] == folios[1]);
-		CHECK(marks_of(folios[1]) == (DIRTY | TOWRITE));
+		CHECK(marks_of(&mapping, folios[1]) == (DIRTY | TOWRITE));
 		write_folio(current);
 		current = next(current, 0, 0);
 	} else {
@@ -214,7 +214,7 @@ static void test_budget(bool tagged)
 	wbc.range_cyclic = true;
 	a = host_add_dirty(&mapping, 0, 2);
 	b = host_add_dirty(&mapping, 4, 0);
-	CHECK(next(NULL, 0, 0) == a && marks_of(b) == (tagged ? DIRTY | TOWRITE : DIRTY));
+	CHECK(next(NULL, 0, 0) == a && marks_of(&mapping, b) == (tagged ? DIRTY | TOWRITE : DIRTY));
 	CHECK(mapping.writeback_index == 0);
 	write_folio(a);
 	CHECK(next(a, -EIO, -EIO) == NULL && wbc.nr_to_write == 0);
@@ -226,7 +226,7 @@ static void test_budget(bool tagged)
 	CHECK(next(NULL, -EIO, 0) == b);
 	write_folio(b);
 	CHECK(next(b, 0, 0) == NULL && mapping.writeback_index == 0 && wbc.nr_to_write == 1);
-	CHECK(next(NULL, 0, 0) == a && marks_of(b) == 0);
+	CHECK(next(NULL, 0, 0) == a && marks_of(&mapping, b) == 0);
 	write_folio(a);
 	CHECK(next(a, 0, 0) == NULL && mapping.writeback_index == 4);
 	end();
@@ -272,8 +272,8 @@ static void test_range(unsigned int page_shift)
 	wbc.sync_mode = WB_SYNC_ALL;
 	wbc.range_start = (INT64_C(2) << page_shift) - 1;
 	wbc.range_end = INT64_C(2) << page_shift;
-	CHECK(next(NULL, 0, 0) == folios[1] && marks_of(folios[0]) == DIRTY);
-	CHECK(marks_of(folios[3]) == DIRTY);
+	CHECK(next(NULL, 0, 0) == folios[1] && marks_of(&mapping, folios[0]) == DIRTY);
+	CHECK(marks_of(&mapping, folios[3]) == DIRTY);
 	write_folio(folios[1]);
 	folio = next(folios[1], 0, 0);
 	CHECK(folio == folios[2]);
@@ -302,7 +302,7 @@ static void test_tag_many(bool shared)
 		struct folio *folio = filemap_get_folio(&mapping, i);
 		bool inside = i >= 10 && i <= NR - 11;
 
-		CHECK(marks_of(folio) == (inside ? DIRTY | TOWRITE : DIRTY));
+		CHECK(marks_of(&mapping, folio) == (inside ? DIRTY | TOWRITE : DIRTY));
 		tagged += inside;
 		folio_put(&mapping, folio);
 	}
@@ -353,7 +353,7 @@ static void test_redirty(void)
 	begin(PAGE_SHIFT);
 	folio = host_add_folio(&mapping, 8, 3);
 	CHECK(folio_redirty_for_writepage(&mapping, &wbc, folio) && wbc.pages_skipped == 8);
-	CHECK(state_of(folio) == PG_dirty && marks_of(folio) == DIRTY);
+	CHECK(state_of(folio) == PG_dirty && marks_of(&mapping, folio) == DIRTY);
 	CHECK(!folio_redirty_for_writepage(&mapping, &wbc, folio) && wbc.pages_skipped == 16);
 	end();
 }

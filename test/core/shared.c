@@ -139,7 +139,7 @@ static void *write_out(void *data)
 {
 	start_together();
 	for (uint64_t turn = 0; goes_on(turn); turn++) {
-		if (folio_trylock_for_io(&mapping, folio)) {
+		if (folio_trylock_for_io(folio)) {
 			nr_locked++;
 			counter++;
 			folio_unlock(&mapping, folio);
@@ -160,7 +160,7 @@ static void test_flags(void)
 {
 	folio_change_flags(folio, 0, PG_uptodate);
 	run(flip_writeback, flip_locked, flip_uptodate);
-	CHECK(folio_flags(folio) == PG_shared);
+	CHECK(folio_flags(folio) == (PG_shared | PG_cached));
 	folio_change_flags(folio, PG_uptodate, 0);
 }
 
@@ -185,7 +185,7 @@ static void test_writers(void)
 	run(write_out, write_out, make_dirty);
 	CHECK(nr_locked != 0 && counter == nr_locked);
 	CHECK(nr_dirtied == nr_locked + folio_test_dirty(folio));
-	CHECK(marks_of(folio) == DIRTY);
+	CHECK(marks_of(&mapping, folio) == DIRTY);
 }
 
 /*
@@ -228,7 +228,7 @@ static void test_interrupted(void)
 	CHECK(pthread_create(&thread, NULL, send_interrupts, &self) == 0);
 	for (uint64_t turn = 0; goes_on(turn) || nr_interrupts < 300; turn++) {
 		CHECK((folio_change_flags(folio, PG_dirty, 0) & PG_dirty) == 0);
-		CHECK(folio_trylock_for_io(&mapping, folio));
+		CHECK(folio_trylock_for_io(folio));
 		CHECK((folio_change_flags(folio, 0, PG_locked) & PG_locked) != 0);
 		if (turn % 2 == 0)
 			folio_get(folio);
@@ -246,7 +246,7 @@ static void test_interrupted(void)
 		nr_references++;
 	}
 	CHECK(nr_references == nr_interrupts);
-	CHECK(nr_lost == 0 && (folio_flags(folio) & ~(unsigned int)PG_uptodate) == PG_shared);
+	CHECK(nr_lost == 0 && state_of(folio) == 0);
 }
 
 #define NR_TAGGED (10 * XA_CHECK_SCHED)
@@ -290,7 +290,7 @@ static void test_tag_turns(void)
 	got_it = true;
 	CHECK(pthread_join(thread, NULL) == 0);
 	CHECK(nr_free < nr_inside / 2);
-	CHECK(marks_of(last) == (DIRTY | TOWRITE));
+	CHECK(marks_of(&mapping, last) == (DIRTY | TOWRITE));
 }
 
 /*

@@ -549,7 +549,9 @@ static void run_watcher(void)
 
 static bool has_mark(const struct folio *folio, xa_mark_t tag)
 {
-	return (folio_node(folio)->marks[tag] & folio_bit(folio)) != 0;
+	struct xa_state xas = folio_xas(&mapping, folio);
+
+	return xas_get_mark(&xas, tag);
 }
 
 /* Nobody is at it any more, and a sync is over. */
@@ -567,8 +569,8 @@ static void check_idle(void)
 		for (uint32_t i = 0; i < fbatch.nr; i++) {
 			struct folio *folio = fbatch.folios[i];
 
-			CHECK((folio_flags(folio) & ~(unsigned int)PG_head) ==
-			      (PG_uptodate | PG_shared));
+			CHECK((folio_flags(folio) & ~FOLIO_ORDER_MASK) ==
+			      (PG_uptodate | PG_shared | PG_cached));
 			CHECK(folio->refcount == 2);
 			/* Else a mark may outlast the flag. */
 			if (folio_index(folio) >= NR_LOOSE_PAGES) {

@@ -15,6 +15,11 @@ int main(void)
 	int error;
 
 	host_mapping_init(&mapping);
+	/*
+	 * AddressSanitizer sees eight bytes at once, so the use of a second folio beside one in
+	 * use, but not that of a first; and calls it an unknown crash.
+	 */
+	host_add_folio(&mapping, 0, 0);
 	folio_mark_dirty(&mapping, host_add_folio(&mapping, 8, 2));
 	folio_mark_dirty(&mapping, host_add_folio(&mapping, 12, 0));
 

@@ -100,7 +100,8 @@ static void compare(void)
 	for (int i = 0; i < nr_folios; i++) {
 		const struct folio *folio = plain.folios[i], *other = ahead_side.folios[i];
 
-		CHECK(state_of(folio) == state_of(other) && marks_of(folio) == marks_of(other));
+		CHECK(state_of(folio) == state_of(other) &&
+		      marks_of(&plain.mapping, folio) == marks_of(&ahead_side.mapping, other));
 		CHECK(folio->refcount == other->refcount);
 	}
 }

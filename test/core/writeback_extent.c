@@ -65,7 +65,7 @@ static void written(int error)
 	writeback_end_extent(&mapping, &extent, error);
 	for (uint32_t i = 0; i < nr_folios; i++) {
 		CHECK(state_of(folios[i]) == (error == 0 ? 0 : PG_dirty));
-		CHECK(marks_of(folios[i]) == (error == 0 ? 0 : DIRTY | TOWRITE));
+		CHECK(marks_of(&mapping, folios[i]) == (error == 0 ? 0 : DIRTY | TOWRITE));
 	}
 	CHECK(extent.nr_folios == 1 && extent.folios[0] == last);
 }
@@ -234,27 +234,29 @@ static void test_taken_over(bool shared, int error)
 	CHECK(folio_trylock(folios[1]));
 	folio_mark_dirty(&mapping, folios[2]);
 	folio_start_writeback(&mapping, folios[3], true);
-	CHECK(marks_of(folios[3]) == (WRITEBACK | TOWRITE));
+	CHECK(marks_of(&mapping, folios[3]) == (WRITEBACK | TOWRITE));
 	writeback_end_extent(&mapping, &extent, error);
-	CHECK(state_of(folios[1]) == PG_locked && folio_node(folios[1]) == NULL);
+	CHECK(state_of(folios[1]) == PG_locked && !folio_test_cached(folios[1]));
 	CHECK(folios[1]->refcount == 1);
 	folio_unlock(&mapping, folios[1]);
 	folio_put(&mapping, folios[1]);
 	if (error == 0) {
-		CHECK(state_of(folios[0]) == 0 && marks_of(folios[0]) == (DIRTY | TOWRITE));
-		CHECK(state_of(folios[2]) == PG_dirty && marks_of(folios[2]) == DIRTY);
-		CHECK(state_of(folios[3]) == 0 && marks_of(folios[3]) == TOWRITE);
-		CHECK(state_of(folios[4]) == 0 && marks_of(folios[4]) == 0);
-		CHECK(state_of(folios[5]) == 0 && marks_of(folios[5]) == 0);
+		CHECK(state_of(folios[0]) == 0 &&
+		      marks_of(&mapping, folios[0]) == (DIRTY | TOWRITE));
+		CHECK(state_of(folios[2]) == PG_dirty && marks_of(&mapping, folios[2]) == DIRTY);
+		CHECK(state_of(folios[3]) == 0 && marks_of(&mapping, folios[3]) == TOWRITE);
+		CHECK(state_of(folios[4]) == 0 && marks_of(&mapping, folios[4]) == 0);
+		CHECK(state_of(folios[5]) == 0 && marks_of(&mapping, folios[5]) == 0);
 	} else {
-		CHECK(state_of(folios[0]) == PG_dirty && marks_of(folios[0]) == (DIRTY | TOWRITE));
+		CHECK(state_of(folios[0]) == PG_dirty &&
+		      marks_of(&mapping, folios[0]) == (DIRTY | TOWRITE));
 		CHECK(state_of(folios[2]) == PG_dirty);
 		CHECK(state_of(folios[3]) == (PG_dirty | PG_writeback));
-		CHECK(marks_of(folios[3]) == (DIRTY | WRITEBACK | TOWRITE));
+		CHECK(marks_of(&mapping, folios[3]) == (DIRTY | WRITEBACK | TOWRITE));
 		folio_end_writeback(&mapping, folios[3]);
 		for (int i = 4; i < 6; i++) {
 			CHECK(state_of(folios[i]) == PG_dirty);
-			CHECK(marks_of(folios[i]) == (DIRTY | TOWRITE));
+			CHECK(marks_of(&mapping, folios[i]) == (DIRTY | TOWRITE));
 		}
 	}
 	expect_end(error, error);
@@ -283,11 +285,13 @@ static void test_end_folios(bool shared)
 	writeback_end_folios(&mapping, folios, 5);
 	for (int i = 0; i < 5; i++) {
 		CHECK(state_of(folios[i]) == (i == 3 ? PG_locked : 0));
-		CHECK(i == 3 || marks_of(folios[i]) == 0);
+		CHECK(i == 3 || marks_of(&mapping, folios[i]) == 0);
 	}
-	CHECK(state_of(folios[5]) == PG_locked && marks_of(folios[5]) == (DIRTY | TOWRITE));
+	CHECK(state_of(folios[5]) == PG_locked &&
+	      marks_of(&mapping, folios[5]) == (DIRTY | TOWRITE));
 	writeback_end_folios(&mapping, &folios[5], 1);
-	CHECK(marks_of(folios[5]) == 0 && marks_of(neighbour) == (DIRTY | TOWRITE));
+	CHECK(marks_of(&mapping, folios[5]) == 0 &&
+	      marks_of(&mapping, neighbour) == (DIRTY | TOWRITE));
 	folio_unlock(&mapping, folios[3]);
 	folio_put(&mapping, folios[3]);
 	end();

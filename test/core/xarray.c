@@ -13,6 +13,7 @@
 #define MAX_ENTRIES 300
 
 struct entry {
+	xa_entry_t number;
 	uint64_t index;
 	unsigned int order;
 	bool marks[XA_NR_MARKS];
@@ -21,6 +22,7 @@ struct entry {
 static struct xarray xa;
 static struct entry *entries[MAX_ENTRIES];
 static unsigned int nr_entries;
+static xa_entry_t last_number;
 
 static uint64_t random_state;
 
@@ -84,17 +86,28 @@ static struct entry *model_find(uint64_t start, uint64_t max, xa_mark_t mark)
 	return found;
 }
 
+/* NULL for none. */
+static struct entry *entry_of(xa_entry_t number)
+{
+	for (unsigned int i = 0; i < nr_entries; i++) {
+		if (entries[i]->number == number)
+			return entries[i];
+	}
+	CHECK(number == 0);
+	return NULL;
+}
+
 static void check_entry(const struct xa_node *node, unsigned int offset)
 {
-	const struct entry *entry = node->slots[offset];
+	const struct entry *entry = entry_of((xa_entry_t)xa_slot(node, offset));
 
 	CHECK(entry->index == node->index + ((uint64_t)offset << node->shift));
 	CHECK(node->shift == entry->order - entry->order % XA_CHUNK_SHIFT);
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 		CHECK(((node->marks[mark] >> offset & 1) != 0) == entry->marks[mark]);
-	for (uint64_t i = 1; i < UINT64_C(1) << entry->order % XA_CHUNK_SHIFT; i++)
-		CHECK(xa_is_sibling(node->slots[offset + i]) &&
-		      xa_to_sibling(node->slots[offset + i]) == offset);
+	for (unsigned int i = 1; i < 1U << entry->order % XA_CHUNK_SHIFT; i++)
+		CHECK(xa_is_sibling(xa_slot(node, offset + i)) &&
+		      xa_to_sibling(xa_slot(node, offset + i)) == offset);
 }
 
 static void insert(void)
@@ -112,14 +125,18 @@ static void insert(void)
 		return;
 	entry = calloc(1, sizeof(*entry));
 	CHECK(entry != NULL);
-	*entry = (struct entry){.index = index, .order = order, .marks = {[XA_PRESENT] = true}};
+	last_number += 4;
+	*entry = (struct entry){.number = last_number,
+				.index = index,
+				.order = order,
+				.marks = {[XA_PRESENT] = true}};
 
 	/* Every allocation on the way fails once, and leaves no trace. */
 	for (;;) {
 		int allocated = host_allocated;
 
 		host_alloc_fails = fails++;
-		err = xas_insert(&xas, order, entry);
+		err = xas_insert(&xas, order, entry->number);
 		if (err != -ENOMEM)
 			break;
 		CHECK(!conflict && host_allocated == allocated);
@@ -137,7 +154,8 @@ static struct xa_state find_slot(struct entry *entry)
 {
 	XA_STATE(xas, &xa, entry->index);
 
-	CHECK(xas_load(&xas) == entry && xas.xa_index == entry->index);
+	CHECK(xas_load(&xas) == entry->number && xas.xa_index == entry->index);
+	CHECK(xa_node_of(&xa, entry->index, entry->order) == xas.xa_node);
 	return xas;
 }
 
@@ -174,14 +192,14 @@ static void walk(void)
 	XA_STATE(xas, &xa, start);
 	struct entry *entry;
 
-	while ((entry = xas_find_marked(&xas, max, mark)) != NULL) {
+	while ((entry = entry_of(xas_find_marked(&xas, max, mark))) != NULL) {
 		uint64_t bits = xas_marked_bits(&xas, max, mark);
 
 		CHECK(xas.xa_index == entry->index);
 		CHECK((unsigned int)__builtin_ctzll(bits) == xas.xa_offset);
 		do {
 			xas.xa_offset = (unsigned int)__builtin_ctzll(bits);
-			entry = xas.xa_node->slots[xas.xa_offset];
+			entry = entry_of((xa_entry_t)xa_slot(xas.xa_node, xas.xa_offset));
 			CHECK(entry == model_find(start, max, mark));
 			start = last_index(entry) + 1;
 			bits &= bits - 1;
@@ -239,7 +257,7 @@ int main(int argc, char **argv)
 				change_mark();
 			break;
 		case 5:
-			CHECK(xa_load(&xa, index) == model_load(index));
+			CHECK(entry_of(xa_load(&xa, index)) == model_load(index));
 			break;
 		case 6:
 			walk();

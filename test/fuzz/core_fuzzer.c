@@ -217,6 +217,7 @@ static void compare_folio(const struct model_folio *folio)
 {
 	struct folio *core = core_of(folio);
 	unsigned int flags = folio_flags(core);
+	struct xa_state xas;
 
 	CHECK(folio_index(core) == folio->index && folio_order(core) == folio->order);
 	CHECK(core->refcount == folio->references);
@@ -224,17 +225,18 @@ static void compare_folio(const struct model_folio *folio)
 	CHECK(folio_in_mapping(core, &mapping) == folio->present);
 	CHECK((flags & ~(unsigned int)PG_deferred) ==
 	      (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
-	       (folio->order != 0 ? PG_head : 0U) | (folio->locked ? PG_locked : 0U) |
-	       (folio->dirty ? PG_dirty : 0U) | (folio->writeback ? PG_writeback : 0U)));
+	       (folio->present ? PG_cached : 0U) | folio->order << FOLIO_ORDER_SHIFT |
+	       (folio->locked ? PG_locked : 0U) | (folio->dirty ? PG_dirty : 0U) |
+	       (folio->writeback ? PG_writeback : 0U)));
 	if (!folio->present)
 		return;
-	CHECK(xa_load(&mapping.i_pages, folio->index) == core);
-	CHECK(xa_load(&mapping.i_pages, model_last(folio)) == core);
+	xas = folio_xas(&mapping, core);
+	CHECK(folio_of_entry(&mapping, xa_load(&mapping.i_pages, folio->index)) == core);
+	CHECK(folio_of_entry(&mapping, xa_load(&mapping.i_pages, model_last(folio))) == core);
 	if ((flags & PG_deferred) != 0)
 		return;
 	for (unsigned int mark = 0; mark < MODEL_NR_MARKS; mark++)
-		CHECK(((folio_node(core)->marks[mark] & folio_bit(core)) != 0) ==
-		      folio->marks[mark]);
+		CHECK(xas_get_mark(&xas, (xa_mark_t)mark) == folio->marks[mark]);
 }
 
 /* Nobody has the folio that was just handed out. */
@@ -800,8 +802,7 @@ static void op_trylock_for_io(void)
 
 	enter();
 	if (folio != NULL)
-		CHECK(folio_trylock_for_io(&mapping, core_of(folio)) ==
-		      model_trylock_for_io(folio));
+		CHECK(folio_trylock_for_io(core_of(folio)) == model_trylock_for_io(folio));
 }
 
 static void op_clear_dirty_for_io(void)
