@@ -101,7 +101,11 @@ export class Space {
     if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
     const at = doubles[Control.VALUE_F64]
     const memory = new Int32Array(this.#slab, at, ChunkWord.SIZE)
-    const lows = new Uint32Array(this.#slab, at + ChunkWord.INDEX * memory.BYTES_PER_ELEMENT, ChunkWord.MASK + 1)
+    const lows = new Uint32Array(
+      this.#slab,
+      at + ChunkWord.INDEX * memory.BYTES_PER_ELEMENT,
+      ChunkWord.MASK + 1,
+    )
     this.chunks.push(new FolioChunk(this, memory, lows, new Array(ChunkWord.MASK + 1).fill(null)))
     this.#slabUsed++
   }

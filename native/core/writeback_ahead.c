@@ -45,10 +45,12 @@ static inline void ahead_add_run(struct writeback_ahead *ahead, struct reach *re
 	struct folio_run *last = &ahead->runs[reach->nr_runs - 1];
 	pgoff_t index = folio_index(first);
 
-	/* A node begins where all these bits of the index are 0. */
+	/*
+	 * A node begins where all these bits of the index are 0. No folio is the one page behind
+	 * the first of a large folio.
+	 */
 	if (first == last->first + last->nr && index == folio_index(last->first) + last->nr &&
-	    (index & XA_CHUNK_MASK) != 0 && !folio_test_large(first) &&
-	    !folio_test_large(last->first)) {
+	    (index & XA_CHUNK_MASK) != 0 && !folio_test_large(first)) {
 		last->nr += nr;
 		return;
 	}

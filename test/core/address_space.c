@@ -250,6 +250,43 @@ static void test_neighbours(bool shared)
 	}
 }
 
+/* Indices of more than 32 bits, of which the lower halves alone would tell something else. */
+static void test_high_indices(bool shared)
+{
+	static const pgoff_t indices[] = {
+		7,
+		8,
+		(UINT64_C(1) << 32) + 9,
+		(UINT64_C(1) << 32) + 10,
+		(UINT64_C(2) << 32) + 11,
+		UINT32_MAX,
+		UINT64_C(1) << 32,
+		12,
+	};
+	struct folio *folios[sizeof(indices) / sizeof(indices[0])];
+	const size_t nr = sizeof(indices) / sizeof(indices[0]);
+
+	begin(shared);
+	for (size_t i = 0; i < nr; i++) {
+		folios[i] = host_add_dirty(&mapping, indices[i], 0);
+		host_check_tree(&mapping);
+	}
+	for (size_t i = 0; i < nr; i++) {
+		CHECK(folio_index(folios[i]) == indices[i]);
+		CHECK(filemap_get_folio(&mapping, indices[i]) == folios[i]);
+		folio_put(&mapping, folios[i]);
+		CHECK(marks_of(&mapping, folios[i]) == DIRTY);
+	}
+	/* A slot whose index was a high one gets a low one, and its index outlasts the removal. */
+	folio_get(folios[3]);
+	CHECK(filemap_remove_folio(&mapping, folios[3]) == 0);
+	CHECK(folio_index(folios[3]) == indices[3]);
+	folio_put(&mapping, folios[3]);
+	CHECK(host_add_folio(&mapping, 10, 0) == folios[3] && folio_index(folios[3]) == 10);
+	host_check_tree(&mapping);
+	end();
+}
+
 static void test_remove(bool shared)
 {
 	struct folio *folio, *other;
@@ -313,6 +350,7 @@ static void test_other_mapping(bool shared)
 	address_space_init(&other, PAGE_SHIFT, shared, &host_ops);
 	host_ops.wake = NULL;
 	folio = host_add_folio(&other, 3, 0);
+	CHECK(!folio_in_mapping(folio, &mapping));
 	ours = host_add_folio(&mapping, 3, 0);
 	CHECK(folio_in_mapping(folio, &other) && !folio_in_mapping(folio, &mapping));
 	folio_mark_dirty(&other, folio);
@@ -482,6 +520,7 @@ int main(void)
 		test_stuck_references(shared != 0);
 		test_stuck_neighbour(shared != 0);
 		test_neighbours(shared != 0);
+		test_high_indices(shared != 0);
 		test_remove(shared != 0);
 		test_other_mapping(shared != 0);
 		test_trylock_for_io(shared != 0);
