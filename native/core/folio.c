@@ -138,7 +138,7 @@ int folio_set_index(struct folio_pool *pool, struct folio *folio, pgoff_t index,
 			return -ENOMEM;
 		highs->next = pool->highs;
 		pool->highs = highs;
-		chunk->highs = highs;
+		atomic_store_explicit(&chunk->highs, highs, memory_order_release);
 	}
 	*folio_index_low(folio) = (uint32_t)index;
 	if (unlikely(chunk->highs != NULL))

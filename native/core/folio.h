@@ -37,7 +37,7 @@ struct address_space;
  *
  * What a pass looks at and changes of each folio, and no more: sixteen neighbours in a cache line.
  * Its index stands apart, in the chunk. Eight bytes together, since this and the tree's five are
- *all that the core needs of a cached page. JavaScript reads both as words.
+ * all that the core needs of a cached page. JavaScript reads both as words.
  */
 struct folio {
 	_Atomic uint16_t flags;
@@ -83,7 +83,7 @@ struct folio_highs {
  * @follows: a bit for each single page in a page cache of which the page before, in the same tree
  *	node, has the slot before; the tree's lock protects it. One more, for no slot, is never set.
  * @highs: NULL while no folio of the chunk had an index beyond 32 bits; changes under the tree's
- *	lock, before such a folio is seen
+ *	lock, before such a folio is seen, while others are looked at
  */
 struct folio_chunk {
 	union {
@@ -96,7 +96,7 @@ struct folio_chunk {
 	};
 	uint32_t index[FOLIO_CHUNK_FOLIOS];
 	uint64_t follows[FOLIO_CHUNK_SIZE / 64 + 1];
-	struct folio_highs *highs;
+	struct folio_highs *_Atomic highs;
 };
 
 static_assert(sizeof(struct folio) == 4, "a folio: four bytes, and four of the index");
@@ -136,7 +136,8 @@ static inline uint32_t *folio_index_low(const struct folio *folio)
 
 static inline pgoff_t folio_index(const struct folio *folio)
 {
-	const struct folio_highs *highs = folio_chunk(folio)->highs;
+	const struct folio_highs *highs =
+		atomic_load_explicit(&folio_chunk(folio)->highs, memory_order_acquire);
 
 	if (likely(highs == NULL))
 		return *folio_index_low(folio);
