@@ -77,19 +77,6 @@ static inline bool ahead_add(struct writeback_ahead *ahead, struct reach *reach,
 	return true;
 }
 
-/* The rest of the batch. Returns whether the stretch goes on behind it. */
-static inline bool look_at_batch(const struct writeback_control *wbc, struct writeback_ahead *ahead,
-				 struct reach *reach, struct limits limits)
-{
-	const struct folio_batch *fbatch = &wbc->fbatch;
-
-	for (uint32_t i = fbatch->i; i < fbatch->nr; i++) {
-		if (!ahead_add(ahead, reach, fbatch->folios[i], limits))
-			return false;
-	}
-	return true;
-}
-
 static inline int64_t less(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -136,6 +123,42 @@ static inline uint32_t ahead_add_pages(struct writeback_ahead *ahead, struct rea
 	return nr;
 }
 
+/* As many of a run's folios as writeback_iter() would return next. Whether that is all of them. */
+static inline bool ahead_add_all(struct writeback_ahead *ahead, struct reach *reach,
+				 struct folio *first, uint32_t nr, struct limits limits)
+{
+	if (nr == 1)
+		return ahead_add(ahead, reach, first, limits);
+	return ahead_add_pages(ahead, reach, first, nr, limits) == nr;
+}
+
+/* How many folios of the batch, from one on, are a run: none of those was removed meanwhile. */
+static inline uint32_t batch_run_length(const struct folio_batch *fbatch, uint32_t i)
+{
+	struct folio *const *folios = &fbatch->folios[i];
+	uint32_t max = folio_run_length(folios[0], fbatch->nr - i);
+	uint32_t nr = 1;
+
+	/* Each is looked at: another may have its index, and the slot in the middle, by now. */
+	while (nr < max && folios[nr] == folios[0] + nr)
+		nr++;
+	return nr;
+}
+
+/* The rest of the batch. Returns whether the stretch goes on behind it. */
+static inline bool look_at_batch(const struct writeback_control *wbc, struct writeback_ahead *ahead,
+				 struct reach *reach, struct limits limits)
+{
+	const struct folio_batch *fbatch = &wbc->fbatch;
+
+	for (uint32_t i = fbatch->i, nr; i < fbatch->nr; i += nr) {
+		nr = batch_run_length(fbatch, i);
+		if (!ahead_add_all(ahead, reach, fbatch->folios[i], nr, limits))
+			return false;
+	}
+	return true;
+}
+
 /* The folios that the next lookups would find. */
 static inline void look_at_tree(struct address_space *mapping, const struct writeback_control *wbc,
 				struct writeback_ahead *ahead, struct reach *reach,
@@ -149,13 +172,8 @@ static inline void look_at_tree(struct address_space *mapping, const struct writ
 	uint32_t nr;
 
 	while ((folio = xas_next_run(mapping, &xas, &bits, end, tag, &nr)) != NULL) {
-		if (nr == 1) {
-			if (!ahead_add(ahead, reach, folio, limits))
-				return;
-		} else {
-			if (ahead_add_pages(ahead, reach, folio, nr, limits) != nr)
-				return;
-		}
+		if (!ahead_add_all(ahead, reach, folio, nr, limits))
+			return;
 	}
 }
 

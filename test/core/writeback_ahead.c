@@ -463,9 +463,38 @@ static void test_lengths(void)
 	end();
 }
 
+/*
+ * A folio of the batch was removed, and the one that is in its place now has the slot between its
+ * neighbours': the three of them are a run, but the batch has not got it.
+ */
+static void test_replaced(void)
+{
+	struct address_space *mapping = &ahead_side.mapping;
+	struct folio *spare, *second, *other;
+	int error = 0;
+
+	begin(WB_SYNC_ALL, 1);
+	host_add_dirty(mapping, 0, 0);
+	host_add_dirty(mapping, 1, 0);
+	spare = host_add_folio(mapping, 100, 0);
+	host_add_dirty(mapping, 3, 0);
+	second = host_add_dirty(mapping, 2, 0);
+	CHECK(filemap_remove_folio(mapping, spare) == 0);
+
+	CHECK(folio_index(writeback_iter(mapping, &ahead_side.wbc, NULL, &error)) == 0);
+	CHECK(filemap_remove_folio(mapping, second) == 0);
+	other = host_add_dirty(mapping, 2, 0);
+	CHECK(other == spare && folio_run_length(other - 1, 3) == 3);
+	writeback_look_ahead(mapping, &ahead_side.wbc, &ahead);
+	CHECK(ahead.nr == 2 && stretch_folio(1) == other - 1);
+	writeback_settle_ahead(mapping, &ahead_side.wbc, &ahead, 0, 1);
+	end();
+}
+
 int main(void)
 {
 	test_lengths();
+	test_replaced();
 	for (uint32_t seed = 0; seed < 2000; seed++)
 		test_random(seed);
 	printf("nobody sees that a stretch was taken ahead\n");
