@@ -96,6 +96,18 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
       expect(mapping.nrPages).toBe(81 * nr)
     })
 
+    test('an index is right whatever was in its place in memory before, and after the folio is gone', () => {
+      const mapping = new AddressSpace()
+      const indices = [2 ** 32 + 5, 6, 2 ** 50 + 7, 2 ** 32 - 1, 2 ** 32, MAX_INDEX, 0]
+      for (const index of indices) {
+        const [folio] = addDirty(mapping, index)
+        expect(folio.index).toBe(index)
+        expect(marks(mapping).dirty).toEqual([index])
+        mapping.removeFolio(folio)
+        expect(folio.index).toBe(index)
+      }
+    })
+
     test.each(ORDERS)('a folio of any order on top of one of order %d is EEXIST', (order) => {
       for (const edge of [0, 2 ** 32 - 2 ** 18, 2 ** 51 - 2 ** 18]) {
         const mapping = new AddressSpace()
