@@ -239,6 +239,18 @@ static void test_neighbours(bool shared)
 			host_check_tree(&mapping);
 			CHECK(host_add_folio(&mapping, first + i, 0) == folios[i]);
 			host_check_tree(&mapping);
+			/* Behind one that is in no cache any more, though its index is the one
+			 * before. */
+			if (i + 1 < NR_NEIGHBOURS) {
+				folio_get(folios[i]);
+				CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
+				CHECK(filemap_remove_folio(&mapping, folios[i + 1]) == 0);
+				CHECK(host_add_folio(&mapping, first + i + 1, 0) == folios[i + 1]);
+				host_check_tree(&mapping);
+				folio_put(&mapping, folios[i]);
+				CHECK(host_add_folio(&mapping, first + i, 0) == folios[i]);
+				host_check_tree(&mapping);
+			}
 			/* And in another slot than its neighbours', and another page in its own. */
 			CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
 			CHECK(host_add_folio(&mapping, first + NR_NEIGHBOURS + e, 0) == folios[i]);
@@ -267,6 +279,10 @@ static void test_high_indices(bool shared)
 	const size_t nr = sizeof(indices) / sizeof(indices[0]);
 
 	begin(shared);
+	host_add_folio(&mapping, UINT32_MAX, 0);
+	CHECK(mapping.pool.highs == NULL);
+	end();
+	begin(shared);
 	for (size_t i = 0; i < nr; i++) {
 		folios[i] = host_add_dirty(&mapping, indices[i], 0);
 		host_check_tree(&mapping);
@@ -283,6 +299,10 @@ static void test_high_indices(bool shared)
 	CHECK(folio_index(folios[3]) == indices[3]);
 	folio_put(&mapping, folios[3]);
 	CHECK(host_add_folio(&mapping, 10, 0) == folios[3] && folio_index(folios[3]) == 10);
+	host_check_tree(&mapping);
+	/* Every chunk has upper halves of its own, which go with the page cache. */
+	for (pgoff_t i = 0; i < FOLIO_CHUNK_FOLIOS; i++)
+		host_add_folio(&mapping, (UINT64_C(3) << 32) + i, 0);
 	host_check_tree(&mapping);
 	end();
 }

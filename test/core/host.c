@@ -7,6 +7,7 @@
 int host_alloc_fails = -1;
 int host_allocated;
 int host_failed;
+size_t host_last_size;
 
 uint32_t host_random_state = 1;
 
@@ -30,6 +31,7 @@ static void *host_alloc(size_t size)
 	memory = calloc(1, size);
 	CHECK(memory != NULL);
 	host_allocated++;
+	host_last_size = size;
 	return memory;
 }
 

@@ -24,6 +24,8 @@
 extern int host_alloc_fails;
 /* How many allocations failed in that way. */
 extern int host_failed;
+/* How large the last one was that did not fail. */
+extern size_t host_last_size;
 /* Allocations that are not freed yet. */
 extern int host_allocated;
 

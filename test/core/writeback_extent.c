@@ -216,6 +216,25 @@ static void test_budget(bool shared)
 	end();
 }
 
+/* A folio of the extent was removed, and another is in its place: that one keeps its mark. */
+static void test_replaced(bool shared, int error)
+{
+	struct folio *gone, *other;
+
+	begin(shared);
+	host_add_dirty(&mapping, 0, 0);
+	gone = host_add_dirty(&mapping, 1, 0);
+	host_add_dirty(&mapping, 2, 0);
+	expect(64, 0, 3, 3);
+	folio_unlock(&mapping, gone);
+	CHECK(filemap_remove_folio(&mapping, gone) == 0);
+	other = host_add_dirty(&mapping, 1, 0);
+	writeback_end_extent(&mapping, &extent, error);
+	CHECK(state_of(other) == PG_dirty && marks_of(&mapping, other) == DIRTY);
+	expect_end(error, error);
+	end();
+}
+
 /* Whoever unlocked, wrote or removed a folio meanwhile has taken it over. */
 static void test_taken_over(bool shared, int error)
 {
@@ -306,6 +325,8 @@ int main(void)
 		test_long(shared);
 		test_busy(shared);
 		test_budget(shared);
+		test_replaced(shared, 0);
+		test_replaced(shared, -EIO);
 		test_taken_over(shared, 0);
 		test_taken_over(shared, -EIO);
 		test_end_folios(shared);

@@ -81,6 +81,7 @@ static void test_levels(void)
 {
 	begin();
 	insert(0, 0);
+	CHECK(host_last_size == XA_LOWEST_NODE_SIZE);
 	insert(64, 0);
 	CHECK(host_allocated == 3 && xa.xa_head->shift == 6);
 	insert(4095, 0);
@@ -138,6 +139,8 @@ static void test_hint(void)
 	high = insert(100, 0);
 	CHECK(xa.xa_hint == high.xa_node && high.xa_node != low.xa_node);
 	CHECK(xa_load(&xa, 1) == ENTRY && xa.xa_hint == low.xa_node);
+	CHECK(xa_node_of(&xa, 100, 0) == high.xa_node && xa.xa_hint == high.xa_node);
+	CHECK(xa_node_of(&xa, 1, 0) == low.xa_node && xa.xa_hint == low.xa_node);
 	/* Where nothing is found, too. */
 	CHECK(xa_load(&xa, 101) == 0 && xa.xa_hint == high.xa_node);
 	xas.xa_index = 0;
