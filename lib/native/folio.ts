@@ -118,7 +118,8 @@ export class Folio implements api.Folio {
     const at = this.#at
     const flags = chunk.words[at]
     if ((flags & PG.dirty) !== 0) return false
-    chunk.defer(at, flags, (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty)
+    chunk.words[at] = (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty
+    if ((flags & PG.deferred) === 0) chunk.note(at)
     return true
   }
 
@@ -134,7 +135,8 @@ export class Folio implements api.Folio {
     // Dirtied again since its flag was cleared: there is more to write.
     if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
     if (!keepWrite) flags |= PG.clear_towrite
-    chunk.defer(at, old, flags)
+    chunk.words[at] = flags
+    if ((old & PG.deferred) === 0) chunk.note(at)
   }
 
   endWriteback(): void {
@@ -144,7 +146,8 @@ export class Folio implements api.Folio {
     const at = this.#at
     const flags = chunk.words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
-    chunk.defer(at, flags, (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback)
+    chunk.words[at] = (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback
+    if ((flags & PG.deferred) === 0) chunk.note(at)
     if (space.waiters !== null) wake(space, this)
   }
 

@@ -54,13 +54,11 @@ export class FolioChunk {
     return (this.words[at] & PG.order) >>> PG.ORDER_SHIFT
   }
 
-  /** Changes the flags of a folio, and notes what that means for its marks: native/core/deferred_marks.h has the protocol. */
-  defer(at: number, old: number, flags: number): void {
-    this.words[at] = flags
-    if ((old & PG.deferred) === 0) this.#note(at)
-  }
-
-  #note(at: number): void {
+  /**
+   * To be called with the first change that a folio's tree is to be told of later: native/core/deferred_marks.h has the
+   * protocol. Who changes flags looks for that, so that most changes take no call.
+   */
+  note(at: number): void {
     const { words } = this
     words[ChunkWord.NOTED + (at >>> 5)] |= 1 << at
     if (words[ChunkWord.NOTED_NEXT] === 0) {

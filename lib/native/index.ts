@@ -8,7 +8,17 @@
  */
 
 import { loadBackend } from '../backend.js'
+import type * as api from '../types.js'
+import * as native from './backend.js'
 
 loadBackend('native')
 
 export * from './backend.js'
+
+/**
+ * writeback_iter, one to one; see {@link api.WritebackIter}.
+ *
+ * Not by `export *`: what that compiles to is a lookup by name in a call, once a folio where somebody says
+ * `native.writebackIter`.
+ */
+export const writebackIter: api.WritebackIter = native.writebackIter

@@ -37,7 +37,7 @@ export class Space {
   readonly pageShift: number
   readonly id: number
   open: boolean
-  /** The list of chunks that have folios with deferred marks; see defer() of folio_chunk.ts. */
+  /** The list of chunks that have folios with deferred marks; see note() of folio_chunk.ts. */
   readonly deferred: Int32Array
   /** The folios. */
   chunks: FolioChunk[] = []

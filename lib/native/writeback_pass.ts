@@ -196,7 +196,8 @@ function folio_end_write(space: Space, slot: number, folio: Folio, error: number
     if ((flags & PG.locked) !== 0) folio.unlock()
   } else if ((flags & (PG.locked | PG.dirty | PG.writeback)) === PG.locked) {
     // Start of writeback, unlock and end of it at once: the WRITEBACK mark would be set and cleared again.
-    chunk.defer(at, flags, (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite)
+    chunk.words[at] = (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite
+    if ((flags & PG.deferred) === 0) chunk.note(at)
     wake(space, folio)
   } else if ((flags & PG.locked) !== 0) {
     if ((flags & PG.writeback) === 0) folio.startWriteback()
