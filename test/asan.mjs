@@ -3,8 +3,8 @@
 // and with the core's assertions. Arguments are vitest's, e.g. test/life.test.ts.
 //
 // It runs in a copy of the sources under build/asan, so that the addon in use stays as it is. Node.js itself is not
-// instrumented: the sanitizer is preloaded, and reports go to files. Of the leaks just those are looked at that the addon
-// is part of, since Node.js does not free everything at exit.
+// instrumented: the sanitizer is preloaded, and reports go to files. Of the leaks just those are looked at whose memory the
+// addon asked for, since Node.js does not free everything at exit.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -52,10 +52,17 @@ function copySources() {
   mkdirSync(reports)
 }
 
+/** Whether memory was leaked that the addon asked for: the caller of the allocator is the first frame behind the sanitizer. */
+function isLeakOfAddon(text) {
+  const frames = text.split('\n').filter((line) => /^\s*#\d/.test(line))
+  const caller = frames.find((frame) => !/libsanitizer|libasan/.test(frame)) ?? ''
+  return /leak of/.test(text) && /\/native\/|node-addon-api|writeback_iter\.node/.test(caller)
+}
+
 /** The paragraphs of a report that concern the addon. */
 function findings(report) {
   if (/ERROR: AddressSanitizer|runtime error:/.test(report)) return [report]
-  return report.split('\n\n').filter((text) => /leak of/.test(text) && /writeback_iter\.node/.test(text))
+  return report.split('\n\n').filter(isLeakOfAddon)
 }
 
 const library = sanitizerLibrary()

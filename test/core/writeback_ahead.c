@@ -491,9 +491,35 @@ static void test_replaced(void)
 	end();
 }
 
+/* What stands behind the last folio of a batch is what was there in the pass before. */
+static void test_short_batch(void)
+{
+	struct address_space *mapping = &ahead_side.mapping;
+	struct writeback_control *wbc = &ahead_side.wbc;
+	struct folio *folio = NULL;
+	int error = 0;
+
+	begin(WB_SYNC_ALL, 1);
+	add_dense(FOLIO_BATCH_SIZE);
+	while ((folio = writeback_iter(mapping, wbc, folio, &error)) != NULL)
+		write_folio(mapping, folio);
+	for (int i = 0; i < 10; i++)
+		folio_mark_dirty(mapping, ahead_side.folios[i]);
+	folio = writeback_iter(mapping, wbc, NULL, &error);
+	CHECK(folio == ahead_side.folios[0] && wbc->fbatch.nr == 10);
+	CHECK(wbc->fbatch.folios[10] == ahead_side.folios[10]);
+	/* Not tagged: it is no part of this pass. */
+	folio_mark_dirty(mapping, ahead_side.folios[10]);
+	writeback_look_ahead(mapping, wbc, &ahead);
+	CHECK(ahead.nr == 10);
+	writeback_settle_ahead(mapping, wbc, &ahead, 0, 1);
+	end();
+}
+
 int main(void)
 {
 	test_lengths();
+	test_short_batch();
 	test_replaced();
 	for (uint32_t seed = 0; seed < 2000; seed++)
 		test_random(seed);
