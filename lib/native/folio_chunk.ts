@@ -45,8 +45,10 @@ export class FolioChunk {
 
   /** To be called for every folio that comes into the chunk: the core has set the lower half. */
   setIndex(at: number, index: number): void {
-    if (index < HIGH_UNIT && this.#highs === NO_HIGHS) return
-    if (this.#highs === NO_HIGHS) this.#highs = new Array(this.lows.length).fill(0)
+    if (this.#highs === NO_HIGHS) {
+      if (index < HIGH_UNIT) return
+      this.#highs = new Array(this.lows.length).fill(0)
+    }
     this.#highs[at] = Math.floor(index / HIGH_UNIT)
   }
 

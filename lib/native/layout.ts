@@ -12,7 +12,6 @@ export const enum PG {
   dirty = 0x0002,
   writeback = 0x0004,
   uptodate = 0x0008,
-  cached = 0x0020,
   // Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol.
   set_dirty = 0x0040,
   clear_dirty = 0x0080,

@@ -114,7 +114,7 @@ static_assert(offsetof(struct folio_chunk, noted) == 2 * 4, "layout.ts");
 static_assert(offsetof(struct folio_chunk, index) - FOLIO_CHUNK_FIRST * 4 == 988 * 4, "layout.ts");
 static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
 static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-		      PG_cached == 32 && FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
+		      FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
 	      "layout.ts");
 static_assert(PG_set_dirty == 0x40 && PG_clear_dirty == 0x80 && PG_set_writeback == 0x100 &&
 		      PG_clear_writeback == 0x200 && PG_clear_towrite == 0x400,

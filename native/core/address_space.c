@@ -83,13 +83,15 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 		err = -ENOSPC;
 		goto unlock;
 	}
-	err = xas_insert(&xas, order, folio_slot(folio) << 2);
-	if (err != 0)
-		goto put;
-	err = folio_set_index(&mapping->pool, folio, index, mapping->a_ops->alloc);
+	err = xas_insert(&xas, order, folio_entry(folio));
+	if (err == 0) {
+		err = folio_set_index(&mapping->pool, folio, index, mapping->a_ops->alloc);
+		if (err != 0)
+			xas_erase(&xas, order);
+	}
 	if (err != 0) {
-		xas_erase(&xas, order);
-		goto put;
+		folio_pool_put(&mapping->pool, folio);
+		goto unlock;
 	}
 	atomic_store_explicit(&folio->flags,
 			      (uint16_t)(PG_uptodate | PG_cached |
@@ -100,10 +102,6 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 	folio_join(folio);
 	mapping->nrpages += (uint64_t)folio_nr_pages(folio);
 	*foliop = folio;
-	goto unlock;
-
-put:
-	folio_pool_put(&mapping->pool, folio);
 unlock:
 	xa_unlock(&mapping->i_pages);
 	return err;

@@ -104,7 +104,12 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
 		words[i] += words[i] >> 16 != FOLIO_REFCOUNT_MAX ? one : 0;
 }
 
-/* The folio that stands in the tree with this number. */
+/* What stands in the tree for a folio: its slot number, with the low bits that an entry has. */
+static inline xa_entry_t folio_entry(const struct folio *folio)
+{
+	return folio_slot(folio) << 2;
+}
+
 static inline struct folio *folio_of_entry(const struct address_space *mapping, xa_entry_t entry)
 {
 	return folio_of_slot(&mapping->pool, entry >> 2);
@@ -229,21 +234,20 @@ static inline struct xa_state folio_xas(struct address_space *mapping, const str
 		.xa = &mapping->i_pages,
 		.xa_index = index,
 		.xa_node = node,
-		.xa_offset = (unsigned int)(index >> node->shift) & XA_CHUNK_MASK,
+		.xa_offset = xa_node_offset(node, index),
 	};
 }
 
 /* Whether this node, if any, holds the folio, which is in the cache. */
 static inline bool folio_is_in(const struct folio *folio, const struct xa_node *node)
 {
-	return node != NULL && node->shift == xa_order_shift(folio_order(folio)) &&
-	       xa_node_covers(node, folio_index(folio));
+	return xa_node_holds(node, folio_index(folio), folio_order(folio));
 }
 
 /* The folio's bit in the mark words of its node. */
 static inline uint64_t folio_bit(const struct folio *folio, const struct xa_node *node)
 {
-	return UINT64_C(1) << (folio_index(folio) >> node->shift & XA_CHUNK_MASK);
+	return UINT64_C(1) << xa_node_offset(node, folio_index(folio));
 }
 
 /* These slots of a node were written: start and end of writeback leave them without a mark. */

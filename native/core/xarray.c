@@ -52,15 +52,10 @@ static uint64_t node_last(const struct xa_node *node)
 	return node->index + ((UINT64_C(1) << node->shift << XA_CHUNK_SHIFT) - 1);
 }
 
-static unsigned int node_offset(const struct xa_node *node, uint64_t index)
-{
-	return (unsigned int)(index >> node->shift) & XA_CHUNK_MASK;
-}
-
 /* The slot that holds the entry, or the node, which covers the index. */
 static unsigned int node_head_offset(const struct xa_node *node, uint64_t index)
 {
-	unsigned int offset = node_offset(node, index);
+	unsigned int offset = xa_node_offset(node, index);
 	uintptr_t slot = xa_slot(node, offset);
 
 	return xa_is_sibling(slot) ? xa_to_sibling(slot) : offset;
@@ -207,7 +202,7 @@ xa_entry_t xas_load(struct xa_state *xas)
 	if (node == NULL)
 		return 0;
 	for (;;) {
-		offset = node_offset(node, xas->xa_index);
+		offset = xa_node_offset(node, xas->xa_index);
 		slot = xa_slot(node, offset);
 		if (!xa_is_node(slot))
 			break;
@@ -244,7 +239,7 @@ struct xa_node *xa_find_node(struct xarray *xa, uint64_t index, unsigned int ord
 	while (node->shift < shift || !xa_node_covers(node, index))
 		node = node->parent;
 	while (node->shift > shift)
-		node = xas_descend(node, node_offset(node, index));
+		node = xas_descend(node, xa_node_offset(node, index));
 	xa->xa_hint = node;
 	return node;
 }
@@ -355,7 +350,7 @@ int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 	assert(order <= XA_MAX_ORDER && last <= XA_MAX_INDEX && (index & (last - index)) == 0);
 
 	/* Most entries go next to the last one: look there before walking from the top. */
-	if (node == NULL || node->shift != shift || !xa_node_covers(node, index)) {
+	if (!xa_node_holds(node, index, order)) {
 		if (xa_conflict(xa, index, last))
 			return -EEXIST;
 		if (xas_expand(xas, shift, last) != 0) {
@@ -368,7 +363,7 @@ int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 		while (node->shift > shift) {
 			uintptr_t slot;
 
-			offset = node_offset(node, index);
+			offset = xa_node_offset(node, index);
 			slot = node->slots[offset];
 			if (slot == 0) {
 				unsigned int below = node->shift - XA_CHUNK_SHIFT;
@@ -385,7 +380,7 @@ int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 			node = xa_to_node(slot);
 		}
 	}
-	offset = node_offset(node, index);
+	offset = xa_node_offset(node, index);
 	for (unsigned int i = 0; i < nr_slots; i++) {
 		if (xa_slot(node, offset + i) != 0)
 			return -EEXIST;
@@ -505,7 +500,7 @@ static uint64_t node_mask(const struct xa_node *node, uint64_t max)
 {
 	if (max >= node_last(node))
 		return ~UINT64_C(0);
-	return ~UINT64_C(0) >> (XA_CHUNK_MASK - node_offset(node, max));
+	return ~UINT64_C(0) >> (XA_CHUNK_MASK - xa_node_offset(node, max));
 }
 
 /**

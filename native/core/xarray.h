@@ -45,8 +45,8 @@ typedef uint32_t xa_entry_t;
  * @index: the first index that the node covers
  * @marks: a bit a slot for each mark; on a slot that holds a node it means that some entry below
  *	bears the mark, on a sibling slot it is never set
- * @entries: the slots of a lowest node, which ends with them: 0, an entry or the rest of a large
- *one (xa_is_sibling)
+ * @entries: the slots of a lowest node, which ends with them: 0, an entry, or the rest of a large
+ *	one (xa_is_sibling)
  * @slots: those of any other node: the same, or a node (xa_is_node)
  */
 struct xa_node {
@@ -148,6 +148,12 @@ static inline bool xa_node_covers(const struct xa_node *node, uint64_t index)
 	return (index - node->index) >> node->shift < XA_CHUNK_SIZE;
 }
 
+/* The slot of the node that covers the index. */
+static inline unsigned int xa_node_offset(const struct xa_node *node, uint64_t index)
+{
+	return (unsigned int)(index >> node->shift) & XA_CHUNK_MASK;
+}
+
 /* The shift of the nodes that hold entries of this order. */
 static inline unsigned int xa_order_shift(unsigned int order)
 {
@@ -190,13 +196,18 @@ void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark);
 void xas_pause(struct xa_state *xas);
 uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark);
 
+/* Whether this node, if any, is the one for an entry of this index and order. */
+static inline bool xa_node_holds(const struct xa_node *node, uint64_t index, unsigned int order)
+{
+	return node != NULL && node->shift == xa_order_shift(order) && xa_node_covers(node, index);
+}
+
 /* The node that holds an entry of this index and order, which is there. */
 static inline struct xa_node *xa_node_of(struct xarray *xa, uint64_t index, unsigned int order)
 {
 	struct xa_node *node = xa->xa_hint;
 
-	if (likely(node != NULL && node->shift == xa_order_shift(order) &&
-		   xa_node_covers(node, index)))
+	if (likely(xa_node_holds(node, index, order)))
 		return node;
 	return xa_find_node(xa, index, order);
 }

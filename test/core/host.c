@@ -160,8 +160,7 @@ static bool follows(const struct folio *folio, const struct xa_node *node, unsig
 {
 	return node->shift == 0 && folio_order(folio) == 0 && offset > 0 &&
 	       folio_chunk_index(folio) > FOLIO_CHUNK_FIRST &&
-	       xa_slot(node, offset - 1) == folio_slot(folio) * 4 - 4 &&
-	       folio_order(folio - 1) == 0;
+	       xa_slot(node, offset - 1) == folio_entry(folio - 1) && folio_order(folio - 1) == 0;
 }
 
 static bool is_marked_follower(const struct folio *folio)
