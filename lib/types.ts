@@ -286,10 +286,11 @@ export interface AddressSpace extends Disposable {
    *
    * - It returns 0 or nothing: the folio is started, unlocked and ended. A folio that the callback unlocked itself is the
    *   callback's own business from then on and is left alone; one that it started is unlocked and ended.
-   * - It returns a negative errno: the folio is made dirty again and unlocked; the pass goes on or ends as
-   *   writeback_iter does.
-   * - It throws, or returns anything else (`EINVAL`): the folio is made dirty again and unlocked, the pass ends and the
-   *   error goes on to the caller.
+   * - It returns a negative errno: the folio is made dirty again and unlocked, and its writeback ended if the callback
+   *   started it; the pass goes on or ends as writeback_iter does. A folio that the callback unlocked itself is made dirty
+   *   and is the callback's to end.
+   * - It throws, or returns anything else (`EINVAL`): the same happens to the folio, the pass ends and the error goes on to
+   *   the caller.
    *
    * @param writepage - called with each folio; the write is over when it returns (a promise is refused: `EINVAL`)
    * @returns 0, or the negative errno of the pass: in `all` of its first error, in `none` of the one that ended it

@@ -58,6 +58,12 @@ export function write(folio: Folio): void {
   folio.endWriteback()
 }
 
+/** As a file system does whose write ends later. */
+export function startAndUnlock(folio: Folio): void {
+  folio.startWriteback()
+  folio.unlock()
+}
+
 /** Puts a dirty folio under writeback that somebody else started; it stays dirty. */
 export function putUnderWriteback(folio: Folio): void {
   folio.tryLock()

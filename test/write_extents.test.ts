@@ -24,6 +24,7 @@ import {
   PAGE,
   putUnderWriteback,
   range,
+  startAndUnlock,
   thrown,
   write,
 } from './helpers.js'
@@ -415,9 +416,10 @@ describe.each(backends)('writeExtents, $backend', ({ AddressSpace, WritebackCont
         folios[2].startWriteback()
         folios[3].unlock()
         mapping.removeFolio(folios[3])
+        startAndUnlock(folios[4])
         return -EIO
       })
-      expect(folios.map(flags)).toEqual(['dirty', 'dirty', 'dirty writeback', '', 'dirty'])
+      expect(folios.map(flags)).toEqual(['dirty', 'dirty', 'dirty', '', 'dirty writeback'])
       expect(marks(mapping).dirty).toEqual([0, 1, 2, 4])
     })
   })

@@ -18,6 +18,7 @@ import {
   pass,
   putUnderWriteback,
   range,
+  startAndUnlock,
   thrown,
   write,
 } from './helpers.js'
@@ -250,7 +251,8 @@ describe.each(backends)('writePages, $backend', (backend) => {
 
     test.each([
       ['unlocked', (folio: Folio) => folio.unlock(), 'dirty'],
-      ['started', (folio: Folio) => folio.startWriteback(), 'dirty writeback'],
+      ['started', (folio: Folio) => folio.startWriteback(), 'dirty'],
+      ['started and unlocked', startAndUnlock, 'dirty writeback'],
       ['written', write, 'dirty'],
     ])('after the callback had it %s', (_, body, left) => {
       const { mapping, folios } = dirtyAt(0)
@@ -312,6 +314,18 @@ describe.each(backends)('writePages, $backend', (backend) => {
         expect(thrown(call)).toBe(value)
         expect(marks(mapping).dirty).toEqual([0])
       }
+    })
+
+    test('after it started the folio: it does not stay under writeback', () => {
+      const { mapping, folios } = dirtyAt(...range(0, 4))
+      const call = () =>
+        mapping.writePages(syncAll(), (folio) => {
+          folio.startWriteback()
+          if (folio.index === 2) throw new Error('mine')
+        })
+      expect(call).toThrow('mine')
+      expect(folios.map(flags)).toEqual(['', '', 'dirty', 'dirty', 'dirty'])
+      expect(marks(mapping)).toMatchObject({ dirty: [2, 3, 4], writeback: [] })
     })
 
     test('after it unlocked, removed, or closed', () => {
@@ -699,7 +713,7 @@ describe.each(backends)('writePages, $backend', (backend) => {
         'another pass was started on this control',
       )
       expect(inner).toBe(folios[1])
-      expect(flags(folios[0])).toBe('dirty writeback')
+      expect(flags(folios[0])).toBe('dirty')
       expect(flags(folios[1])).toBe('locked')
       write(folios[1])
       expect(writebackIter(mapping, wbc, folios[1], { value: 0 })).toBe(folios[2])

@@ -22,6 +22,7 @@ import {
   folio_unlock,
   folio_unlock_after_io,
   PG_locked,
+  PG_writeback,
 } from './folio.js'
 import { type WritebackPass, writeback_fill_batch, writeback_iter } from './page_writeback.js'
 import { xas_clear_marks } from './xarray.js'
@@ -126,15 +127,18 @@ export function writeback_get_extent(
   return true
 }
 
-/** The folio was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
+/**
+ * The folio was written, or not. Who unlocked or removed it meanwhile has taken it over; a folio that is still locked is the
+ * pass's, and does not stay under writeback, which nobody would end.
+ */
 export function folio_end_write(mapping: MappingState, folio: Folio, error: number): void {
   if (!folio_in_mapping(folio, mapping)) return
   if (error === 0 && folio_end_sync_write(folio)) return
-  const locked = (folio_flags(folio) & PG_locked) !== 0
+  const flags = folio_flags(folio)
   if (error !== 0) folio_mark_dirty(folio)
-  if (!locked) return
+  if ((flags & PG_locked) === 0) return
   folio_unlock(folio)
-  if (error === 0) folio_end_writeback(folio)
+  if ((flags & PG_writeback) !== 0) folio_end_writeback(folio)
 }
 
 /** The folios' write is down: they lose their marks. `bits` are slots of the word that holds this one. */

@@ -184,7 +184,10 @@ export function give_back(folio: Folio): void {
   folio.unlock()
 }
 
-/** The folio of this slot was written, or not. Whoever unlocked or removed it meanwhile has taken it over. */
+/**
+ * The folio of this slot was written, or not. Who unlocked or removed it meanwhile has taken it over; a folio that is still
+ * locked is the pass's, and does not stay under writeback, which nobody would end.
+ */
 function folio_end_write(space: Space, slot: number, folio: Folio, error: number): void {
   if (!space.open) return
   const chunk = space.chunks[slot >>> ChunkWord.SHIFT]
@@ -193,7 +196,9 @@ function folio_end_write(space: Space, slot: number, folio: Folio, error: number
   const flags = chunk.words[at]
   if (error !== 0) {
     folio.markDirty()
-    if ((flags & PG.locked) !== 0) folio.unlock()
+    if ((flags & PG.locked) === 0) return
+    folio.unlock()
+    if ((flags & PG.writeback) !== 0) folio.endWriteback()
   } else if ((flags & (PG.locked | PG.dirty | PG.writeback)) === PG.locked) {
     // Start of writeback, unlock and end of it at once: the WRITEBACK mark would be set and cleared again.
     chunk.words[at] = (flags & ~(PG.locked | PG.set_dirty)) | PG.clear_dirty | PG.clear_towrite

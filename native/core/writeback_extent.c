@@ -92,25 +92,28 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 	return true;
 }
 
-/* The write failed. Whoever removed the folio meanwhile has taken it over. */
-static void end_failed(struct address_space *mapping, struct folio *folio)
+/*
+ * The folio was written, or the write failed. Who unlocked or removed it meanwhile has taken it
+ * over. A folio that is still locked is the pass's: it does not stay under writeback, which nobody
+ * would end.
+ */
+static void end_write(struct address_space *mapping, struct folio *folio, int error)
 {
+	bool started;
+
 	if (!folio_test_cached(folio))
 		return;
-	folio_mark_dirty(mapping, folio);
-	if (folio_test_locked(folio))
-		folio_unlock(mapping, folio);
-}
-
-/* The folio was written. Whoever unlocked or removed it meanwhile has taken it over. */
-static void end_written(struct address_space *mapping, struct folio *folio)
-{
-	if (!folio_test_cached(folio) || !folio_test_locked(folio))
+	if (error != 0)
+		folio_mark_dirty(mapping, folio);
+	if (!folio_test_locked(folio))
 		return;
-	if (!folio_test_writeback(folio))
+	if (error == 0 && !folio_test_writeback(folio))
 		folio_start_writeback(mapping, folio, false);
+	/* Once it is unlocked, another thread may start writeback of its own. */
+	started = folio_test_writeback(folio);
 	folio_unlock(mapping, folio);
-	folio_end_writeback(mapping, folio);
+	if (started)
+		folio_end_writeback(mapping, folio);
 }
 
 /**
@@ -142,7 +145,7 @@ void writeback_end_folios(struct address_space *mapping, struct folio *const *fo
 				node = folio_xas(mapping, folio).xa_node;
 			bits |= folio_bit(folio, node);
 		} else {
-			end_written(mapping, folio);
+			end_write(mapping, folio, 0);
 		}
 	}
 	if (bits != 0)
@@ -165,7 +168,7 @@ void writeback_end_extent(struct address_space *mapping, struct writeback_extent
 		struct folio *folio = extent->folios[i];
 
 		if (error != 0)
-			end_failed(mapping, folio);
+			end_write(mapping, folio, error);
 		if (folio != last)
 			folio_put(mapping, folio);
 	}

@@ -427,8 +427,11 @@ void model_end_extent(struct model *model, struct model_extent *extent, int erro
 
 		if (folio->present && error != 0) {
 			model_mark_dirty(folio);
-			if (folio->locked)
+			if (folio->locked) {
 				model_unlock(model, folio);
+				if (folio->writeback)
+					model_end_writeback(model, folio);
+			}
 		} else if (folio->present && folio->locked) {
 			if (!folio->writeback)
 				model_start_writeback(folio, false);
