@@ -129,6 +129,21 @@ struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
 	return folio;
 }
 
+/* Takes the folio, which the caller has locked and which is not under writeback, out of the cache.
+ */
+static void filemap_erase_folio(struct address_space *mapping, struct folio *folio)
+{
+	struct xa_state xas;
+
+	xa_lock(&mapping->i_pages);
+	xas = folio_xas(mapping, folio);
+	xas_erase(&xas, folio_order(folio));
+	folio_part(folio);
+	folio_change_flags(folio, 0, PG_dirty | PG_cached);
+	mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
+	xa_unlock(&mapping->i_pages);
+}
+
 /**
  * filemap_remove_folio - take a folio out of the page cache, as truncation does
  * @mapping: the page cache
@@ -140,28 +155,42 @@ struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index)
  */
 int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 {
-	struct xa_state xas;
 	int err = 0;
 
 	if (!folio_trylock(folio))
 		return -EBUSY;
-	if (!folio_in_mapping(folio, mapping)) {
+	if (!folio_in_mapping(folio, mapping))
 		err = -ENOENT;
-	} else if (folio_test_writeback(folio)) {
+	else if (folio_test_writeback(folio))
 		err = -EBUSY;
-	} else {
-		xa_lock(&mapping->i_pages);
-		xas = folio_xas(mapping, folio);
-		xas_erase(&xas, folio_order(folio));
-		folio_part(folio);
-		folio_change_flags(folio, 0, PG_dirty | PG_cached);
-		mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
-		xa_unlock(&mapping->i_pages);
-	}
+	else
+		filemap_erase_folio(mapping, folio);
 	folio_unlock(mapping, folio);
 	if (err == 0)
 		folio_put(mapping, folio);
 	return err;
+}
+
+/**
+ * remove_mapping - take a clean folio out of the page cache, as reclaim does
+ * @mapping: the page cache
+ * @folio: the folio, locked by the caller, who holds a reference: it stays locked
+ *
+ * Where every caller dirties a folio under its lock, none can do so between the look and the
+ * removal.
+ *
+ * Return: 0; -EBUSY if it is dirty or under writeback; -ENOENT if it is not in @mapping.
+ */
+int remove_mapping(struct address_space *mapping, struct folio *folio)
+{
+	assert(folio_test_locked(folio));
+	if (!folio_in_mapping(folio, mapping))
+		return -ENOENT;
+	if (folio_test_dirty(folio) || folio_test_writeback(folio))
+		return -EBUSY;
+	filemap_erase_folio(mapping, folio);
+	folio_put(mapping, folio);
+	return 0;
 }
 
 /**

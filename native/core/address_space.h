@@ -57,6 +57,7 @@ int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int
 		      struct folio **foliop);
 struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index);
 int filemap_remove_folio(struct address_space *mapping, struct folio *folio);
+int remove_mapping(struct address_space *mapping, struct folio *folio);
 unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end,
 				    xa_mark_t tag, struct folio_batch *fbatch);
 

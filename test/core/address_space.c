@@ -360,6 +360,32 @@ static void test_remove(bool shared)
 	end();
 }
 
+/* Reclaim takes a clean folio, which it has locked, and no other. */
+static void test_remove_mapping(bool shared)
+{
+	struct folio *folio;
+
+	begin(shared);
+	folio = host_add_folio(&mapping, 8, 3);
+	folio_get(folio);
+	folio_mark_dirty(&mapping, folio);
+	CHECK(folio_trylock(folio));
+	CHECK(remove_mapping(&mapping, folio) == -EBUSY);
+	CHECK(state_of(folio) == (PG_locked | PG_dirty) && folio->refcount == 2);
+	CHECK(folio_clear_dirty_for_io(folio));
+	folio_start_writeback(&mapping, folio, false);
+	CHECK(remove_mapping(&mapping, folio) == -EBUSY);
+	CHECK(state_of(folio) == (PG_locked | PG_writeback) && mapping.nrpages == 8);
+	folio_end_writeback(&mapping, folio);
+	CHECK(remove_mapping(&mapping, folio) == 0);
+	CHECK(state_of(folio) == PG_locked && folio->refcount == 1 && mapping.nrpages == 0);
+	CHECK(filemap_get_folio(&mapping, 8) == NULL);
+	CHECK(remove_mapping(&mapping, folio) == -ENOENT && folio->refcount == 1);
+	folio_unlock(&mapping, folio);
+	folio_put(&mapping, folio);
+	end();
+}
+
 /* A folio of another page cache is none of ours. */
 static void test_other_mapping(bool shared)
 {
@@ -542,6 +568,7 @@ int main(void)
 		test_neighbours(shared != 0);
 		test_high_indices(shared != 0);
 		test_remove(shared != 0);
+		test_remove_mapping(shared != 0);
 		test_other_mapping(shared != 0);
 		test_trylock_for_io(shared != 0);
 		test_writeback(shared != 0);
