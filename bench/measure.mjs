@@ -77,6 +77,32 @@ export function freshSide(open) {
 }
 
 /**
+ * A side that is a new process for each round of its operations: its program ran all of them, and answers for each once.
+ * @param {() => Promise<Side>} open
+ * @returns {Side}
+ */
+export function programSide(open) {
+  /** @type {Side | null} */
+  let side = null
+  /** @type {Set<string>} */
+  const answered = new Set()
+  const close = () => {
+    side?.close()
+    side = null
+    answered.clear()
+  }
+  return {
+    async ask(operation, repeat) {
+      if (answered.has(operation)) close()
+      side ??= await open()
+      answered.add(operation)
+      return await side.ask(operation, repeat)
+    },
+    close,
+  }
+}
+
+/**
  * The core without JavaScript: core.c, whose one run answers for every phase once.
  * @param {string} program
  * @param {import('./sides/shape.mjs').Shape} shape

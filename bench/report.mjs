@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Results as tables, for the terminal and for README.md.
 
-import { PARTED } from './scenarios.mjs'
+import { PARTED, SHAPE_OPERATIONS, SHAPES, shapeOperation } from './scenarios.mjs'
 import { verdicts } from './targets.mjs'
 
 /**
@@ -32,6 +32,22 @@ function sums(rows) {
     const both = Object.keys(sides).map((side) => [side, { min: sides[side].min + other.sides[side].min }])
     return [{ operation: BOTH, label, unit, sides: Object.fromEntries(both) }]
   })
+}
+
+/**
+ * @param {Results} results
+ * @returns {Table[]} the ratio of the backends in each shape
+ */
+function shapesTables({ rows }) {
+  const lines = Object.keys(SHAPES).flatMap((label) => {
+    const ratios = SHAPE_OPERATIONS.map((operation) => {
+      const row = rows.find((row) => row.label === label && row.operation === shapeOperation(operation))
+      return row === undefined ? '–' : (row.sides.js.min / row.sides.native.min).toFixed(2)
+    })
+    return ratios.every((ratio) => ratio === '–') ? [] : [[label, ...ratios]]
+  })
+  if (lines.length === 0) return []
+  return [{ title: 'shapes: time of js / time of native', head: ['', ...SHAPE_OPERATIONS], lines }]
 }
 
 /**
@@ -108,6 +124,7 @@ export function tables(results) {
   const targets = verdicts(results)
   const head = ['', 'measured', 'ratio or figure', 'target', 'stretch', 'reached']
   return [
+    ...shapesTables(results),
     ...operationTables(results),
     ...partsTables(results),
     ...(targets.length > 0 ? [{ title: 'targets', head, lines: targets }] : []),

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { build } from './build.mjs'
 import { machine } from './machine.mjs'
-import { coreSide, freshSide, measure, openSide } from './measure.mjs'
+import { coreSide, freshSide, measure, openSide, programSide } from './measure.mjs'
 import { heading, tables, text } from './report.mjs'
 import { scenarios } from './scenarios.mjs'
 
@@ -37,9 +37,11 @@ async function measureScenario({ label, modules, shape, flags, fresh, runs, warm
       const isCore = modules[name] === 'core'
       const side = isCore
         ? coreSide(core, /** @type {import('./sides/shape.mjs').Shape} */ (shape))
-        : fresh
-          ? freshSide(open)
-          : await open()
+        : modules[name] === 'program'
+          ? programSide(open)
+          : fresh
+            ? freshSide(open)
+            : await open()
       sides.set(name, side)
     }
     for (const row of rows) {

@@ -92,6 +92,42 @@ function cacheScenario(label, differences, quick) {
   return { label, modules, shape, runs: runsOf(quick), warmup: 1, rows }
 }
 
+/** The shapes of a file in which a whole program is run: see sides/program.mjs. */
+export const SHAPES = {
+  dense: {},
+  '10 % at random': { folios: 200_000, oneIn: 10 },
+  'stride 8': { run: 1, gap: 7 },
+  'order 4': { order: 4 },
+  'order 9': { order: 9 },
+  'runs of 16 with gaps': { run: 16, gap: 16 },
+}
+
+/** What the program does, in the order of the table. */
+export const SHAPE_OPERATIONS = ['markDirty', 'writePages', 'writeExtents', 'for…of']
+
+/** What the row of a program's operation is called. @param {string} operation */
+export function shapeOperation(operation) {
+  return `shapes: ${operation}`
+}
+
+/** @param {string} label @param {Partial<import('./sides/program.mjs').ProgramShape>} differences @param {boolean} quick */
+function programScenario(label, differences, quick) {
+  const shape = { folios: 100_000, order: 0, run: 1, gap: 0, oneIn: 1, rounds: 20, ...differences }
+  if (quick) {
+    shape.folios /= 10
+    shape.rounds = 2
+  }
+  const scale = (1e6 * shape.oneIn) / shape.folios
+  const rows = SHAPE_OPERATIONS.map((operation) => ({
+    operation: shapeOperation(operation),
+    sides: { native: operation, js: operation },
+    unit: 'ns a folio',
+    scale,
+    repeat: 1,
+  }))
+  return { label, modules: { native: 'program', js: 'program' }, shape, runs: quick ? 1 : 4, warmup: 0, rows }
+}
+
 /** @param {boolean} quick */
 function runsOf(quick) {
   return quick ? 2 : 15
@@ -120,6 +156,7 @@ export function scenarios(quick) {
   const filePages = quick ? 512 : 65_536
   return [
     ...bySize,
+    ...Object.entries(SHAPES).map(([label, differences]) => programScenario(label, differences, quick)),
     cacheScenario('stride 8', { folios: base, stride: 8 }, quick),
     cacheScenario('stride 64', { folios: base, stride: 64 }, quick),
     cacheScenario('order 4', { folios: base, order: 4 }, quick),

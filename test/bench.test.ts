@@ -11,9 +11,11 @@ import { PlainCache, PlainControl } from '../bench/plain.mjs'
 import { plots } from '../bench/plots.mjs'
 import { markdown, tables } from '../bench/report.mjs'
 import type { Results } from '../bench/run.mjs'
-import { scenarios } from '../bench/scenarios.mjs'
+import { SHAPES, scenarios } from '../bench/scenarios.mjs'
+import { runProgram } from '../bench/sides/program.mjs'
 import { TARGETS } from '../bench/targets.mjs'
 import * as js from '../lib/js/index.js'
+import type { Backend } from '../lib/types.js'
 import { nativeMissing } from './backends.js'
 import { EIO, indices } from './helpers.js'
 
@@ -96,6 +98,16 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
     expect(drawn['write-pages.svg']).toMatch('>sorted-btree</text>')
   })
 
+  test('runs the program of each shape on both backends, and shows their ratios', () => {
+    const { status, stdout, stderr } = bench('--filter', 'shapes: writeExtents')
+    expect(status, stderr).toBe(0)
+    const [table] = stdout.split('shapes: time of js / time of native\n')[1].split('\n\n')
+    for (const shape of Object.keys(SHAPES)) {
+      expect(table).toMatch(new RegExp(`^${shape} +– +– +[\\d.]+ +–$`, 'm'))
+    }
+    expect(stdout).toMatch(/^writeExtents, dense +js [\d.]+, native [\d.]+ +[\d.]+ × +≥ 5 × +8 × /m)
+  })
+
   test('says so where no row matches', () => {
     expect(bench('--filter', 'nothing at all')).toMatchObject({
       status: 1,
@@ -112,6 +124,26 @@ test('each target is of a row that is measured', () => {
       expect.arrayContaining([...(sides ?? []), atMost ?? growth ?? 'native']),
     )
   }
+})
+
+test('the program dirties one in so many of its folios, and finds each of them in each pass', () => {
+  const shape = { folios: 1000, order: 1, run: 4, gap: 3, oneIn: 4, rounds: 1 }
+  const seen: number[] = []
+  class Counting extends js.AddressSpace {
+    override addFolio(index: number, order?: number) {
+      seen.push(index)
+      return super.addFolio(index, order)
+    }
+  }
+  const least = runProgram({ ...js, AddressSpace: Counting } as Backend, shape)
+  expect([...least.keys()]).toEqual(['markDirty', 'writePages', 'writeExtents', 'for…of'])
+  expect(seen.slice(0, 6)).toEqual([0, 2, 4, 6, 14, 16])
+  class Forgetful extends js.AddressSpace {
+    override writePages() {
+      return 0
+    }
+  }
+  expect(() => runProgram({ ...js, AddressSpace: Forgetful } as Backend, shape)).toThrow('instead of')
 })
 
 // The opponent is only worth beating if it does the work: the same random operations on it and on the TypeScript backend.
