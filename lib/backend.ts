@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Which backend to use. Both are imported: importing the native one never throws, it only may have not loaded.
+// Which backend to use. Both are imported; the addon is loaded when the native one is asked for.
 
 import { debuglog } from 'node:util'
 import { invalid } from './errors.js'
 import * as js from './js/index.js'
-import { addonError } from './native/addon.js'
+import { loadAddon } from './native/addon.js'
 import * as native from './native/backend.js'
 import type { Backend } from './types.js'
 
@@ -13,30 +13,44 @@ const VARIABLE = 'WRITEBACK_ITER_BACKEND'
 
 /**
  * The backend of that name.
- * @throws Error that names the cause if the native addon did not load
+ * @throws `ELIBACC` if the native addon does not load
  */
 export function loadBackend(name: 'native' | 'js'): Backend {
   if (name === 'js') return js
-  if (addonError !== null) throw new Error(notLoaded(), { cause: addonError })
+  loadAddon()
   return native
 }
 
-/** That the native backend does not load, and why, in one line. */
-function notLoaded(): string {
-  const [cause] = (addonError instanceof Error ? addonError.message : String(addonError)).split('\n')
-  return `the native backend does not load: ${cause}`
-}
+let selected: Backend | null = null
 
 /**
- * The backend that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or else the TypeScript one.
- * An empty variable counts as none. `NODE_DEBUG=writeback-iter` tells when and why it is not the native one.
- * @throws Error for another value, or if the forced backend does not load
+ * The backend that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or else the TypeScript one. It is
+ * picked at the first call. An empty variable counts as none. `NODE_DEBUG=writeback-iter` tells when and why it is not the
+ * native one.
+ * @throws `EINVAL` for another value; `ELIBACC` if the forced backend does not load
  */
 export function selectBackend(): Backend {
-  const forced = process.env[VARIABLE]
+  selected ??= pickBackend()
+  return selected
+}
+
+function pickBackend(): Backend {
+  const forced = forcedBackend()
   if (forced === 'native' || forced === 'js') return loadBackend(forced)
   if (forced !== undefined && forced !== '') throw invalid(VARIABLE, forced, 'native or js')
-  if (addonError === null) return native
-  debuglog('writeback-iter')('%s; the TypeScript backend is used', notLoaded())
-  return js
+  try {
+    return loadBackend('native')
+  } catch (error) {
+    debuglog('writeback-iter')('%s; the TypeScript backend is used', (error as Error).message)
+    return js
+  }
+}
+
+/** The variable's value. Deno denies it to programs that may not read the environment: then nothing is forced. */
+function forcedBackend(): string | undefined {
+  try {
+    return process.env[VARIABLE]
+  } catch {
+    return undefined
+  }
 }

@@ -13,8 +13,9 @@ import type { Folio } from './types.js'
  * - `EBADF`: the mapping (or the file) was closed
  * - `EDEADLK`: the iterator would have to wait, and nobody released what it waits for
  * - `ENOMEM`: an allocation failed; nothing changed
+ * - `ELIBACC`: the native backend was asked for by name and does not load; `cause` is what keeps it from that
  */
-export type ErrorCode = 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM'
+export type ErrorCode = 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' | 'ELIBACC'
 
 /** The error of every wrong use: `code` tells the kind, the message names the value. */
 export class WritebackError extends Error {
@@ -22,8 +23,8 @@ export class WritebackError extends Error {
   readonly code: ErrorCode
 
   /** @internal */
-  constructor(code: ErrorCode, message: string) {
-    super(`${code}: ${message}`)
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(`${code}: ${message}`, options)
     this.name = 'WritebackError'
     this.code = code
   }

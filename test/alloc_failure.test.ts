@@ -141,7 +141,7 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
       console.log(backend, words[3], new AddressSpace().addFolio(0).order)
       try { require('./dist/native/index.js') } catch (error) { console.log(error.message) }`
     expect(node('-e', script)).toMatch(
-      /^js 1 0\nthe native backend does not load: (out of memory|Array buffer allocation failed)\n$/,
+      /^js 1 0\nELIBACC: the native backend does not load: (out of memory|Array buffer allocation failed)\n$/,
     )
   })
 })

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The entry points of the built package, as a user's program gets them: by name, from a folder of its own.
 
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { selectBackend } from '../lib/backend.js'
 import { AddressSpace, type Folio, WritebackControl, WritebackError } from '../lib/index.js'
@@ -29,6 +29,10 @@ let user: string
 let unbuilt: string
 /** One whose package has an addon that is no shared library. */
 let broken: string
+/** One whose package has an addon, but not node-gyp-build. */
+let unlinked: string
+/** One whose package has an addon that ends the process when it is loaded. */
+let crashing: string
 
 /** A program's folder, with a copy of the package in it. */
 function copyPackage(name: string): string {
@@ -36,7 +40,7 @@ function copyPackage(name: string): string {
   const copy = join(home, 'node_modules/writeback-iter')
   mkdirSync(copy, { recursive: true })
   cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true })
-  cpSync(join(root, 'package.json'), join(copy, 'package.json'))
+  for (const file of ['package.json', 'binding.js']) cpSync(join(root, file), join(copy, file))
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   return home
 }
@@ -52,14 +56,30 @@ beforeAll(() => {
   const release = join(broken, 'node_modules/writeback-iter/build/Release')
   mkdirSync(release, { recursive: true })
   writeFileSync(join(release, 'writeback_iter.node'), 'not a shared library')
+  unlinked = copyPackage('unlinked')
+  rmSync(join(unlinked, 'node_modules/writeback-iter/node_modules'))
+  crashing = copyPackage('crashing')
+  const source = join(folder, 'crash.c')
+  writeFileSync(
+    source,
+    '#include <stdlib.h>\n__attribute__((constructor)) static void crash(void) { abort(); }\n',
+  )
+  const addon = join(crashing, 'node_modules/writeback-iter/build/Release/writeback_iter.node')
+  mkdirSync(dirname(addon), { recursive: true })
+  execFileSync('gcc', ['-shared', '-fPIC', '-o', addon, source])
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+function userEnv(): NodeJS.ProcessEnv {
+  const env = { ...process.env }
+  delete env.WRITEBACK_ITER_BACKEND
+  return env
+}
+
 /** Runs a program in a folder, with WRITEBACK_ITER_BACKEND set if one is forced. */
 function program(type: 'commonjs' | 'module', text: string, forced?: string, cwd = user) {
-  const env = { ...process.env }
-  if (forced === undefined) delete env.WRITEBACK_ITER_BACKEND
-  else env.WRITEBACK_ITER_BACKEND = forced
+  const env = userEnv()
+  if (forced !== undefined) env.WRITEBACK_ITER_BACKEND = forced
   return spawnSync(process.execPath, [`--input-type=${type}`, '--eval', text], { cwd, encoding: 'utf8', env })
 }
 
@@ -136,6 +156,7 @@ test('require and import give the same classes', () => {
 describe.each([
   ['is not built', () => unbuilt, /No native build was found/],
   ['is no shared library', () => broken, /writeback_iter\.node/],
+  ['has no node-gyp-build to load it', () => unlinked, /Cannot find module 'node-gyp-build'/],
 ] as const)('where the addon %s', (_, home, cause) => {
   test('the default entry is the TypeScript backend, without a word', () => {
     const text =
@@ -159,7 +180,8 @@ describe.each([
       ['module', `import '${name}'`],
     ] as const) {
       const { status, stderr } = program(type, text, forced, home())
-      expect(stderr).toMatch(/Error: the native backend does not load: .+/)
+      expect(stderr).toMatch(/WritebackError: ELIBACC: the native backend does not load: .+/)
+      expect(stderr).toMatch(/code: 'ELIBACC'/)
       expect(stderr).toMatch(cause)
       expect(status).not.toBe(0)
     }
@@ -168,7 +190,82 @@ describe.each([
 
 test('where the addon is not built, import() of the native entry can be caught', () => {
   const text = "await import('writeback-iter/native').catch((error) => console.log(error.message))"
-  expect(output('module', text, undefined, unbuilt)).toMatch(/^the native backend does not load: .+\n$/)
+  expect(output('module', text, undefined, unbuilt)).toMatch(
+    /^ELIBACC: the native backend does not load: .+\n$/,
+  )
+})
+
+describe('an addon that ends the process when it is loaded', () => {
+  const FILE = "const file = require('writeback-iter/file').CachedFile.open"
+
+  test('ends it where it is asked for', () => {
+    for (const text of ["require('writeback-iter')", `${FILE}('data')`]) {
+      expect(program('commonjs', text, undefined, crashing).signal).toBe('SIGABRT')
+    }
+  })
+
+  test('stays out of it with WRITEBACK_ITER_BACKEND=js', () => {
+    const show = "console.log(require('writeback-iter').backend)"
+    expect(output('commonjs', show, 'js', crashing)).toBe('js\n')
+    expect(
+      output('module', "import { backend } from 'writeback-iter'; console.log(backend)", 'js', crashing),
+    ).toBe('js\n')
+    expect(output('commonjs', `${FILE}('data'); console.log(file.backend)`, 'js', crashing)).toBe('js\n')
+  })
+
+  test('stays out of it where the program, or the command, names the TypeScript backend', () => {
+    expect(output('commonjs', "console.log(require('writeback-iter/js').backend)", undefined, crashing)).toBe(
+      'js\n',
+    )
+    const file = `${FILE}('data', { backend: 'js' }); console.log(file.backend)`
+    expect(output('commonjs', file, undefined, crashing)).toBe('js\n')
+    const main = join(crashing, 'node_modules/writeback-iter/dist/cli/main.js')
+    const args = [main, 'replay', '--backend', 'js', join(root, 'test/fixtures/traces')]
+    expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' })
+  })
+})
+
+test('nothing of the addon is in a process that only uses the TypeScript backend', () => {
+  const loaded = `Object.keys(require.cache).filter((name) => /node-gyp-build|binding\\.js|\\.node$/.test(name)).length`
+  const text = (entry: string) => `require('${entry}'); console.log(${loaded})`
+  for (const entry of ['writeback-iter', 'writeback-iter/file']) {
+    expect(output('commonjs', text(entry), 'js')).toBe('0\n')
+  }
+  expect(output('commonjs', text('writeback-iter/js'))).toBe('0\n')
+  expect(output('commonjs', text('writeback-iter/file'))).toBe('0\n')
+  if (picked === 'native') expect(output('commonjs', text('writeback-iter'))).toBe('4\n')
+})
+
+describe("under Node.js's permission model", () => {
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission'
+
+  test.each([
+    ['the package', () => [join(unlinked, '*')]],
+    ['the package and node-gyp-build', () => [join(unlinked, '*'), join(root, 'node_modules/*')]],
+  ])('reading %s is enough for every entry', (_, allowed) => {
+    const readable = allowed().map((path) => `--allow-fs-read=${path}`)
+    const writable = `--allow-fs-write=${join(unlinked, '*')}`
+    writeFileSync(
+      join(unlinked, 'program.cjs'),
+      `const { CachedFile } = require('writeback-iter/file')
+       const main = require('writeback-iter')
+       const file = CachedFile.open(${JSON.stringify(join(unlinked, 'data'))})
+       file.write(Buffer.from('bytes'), 0)
+       console.log(main.backend, require('writeback-iter/js').backend, file.size)
+       file.close()
+       try { require('writeback-iter/native') } catch (error) { console.log(error.code) }`,
+    )
+    const args = ['--no-warnings', flag, ...readable, writable, join(unlinked, 'program.cjs')]
+    const { stdout, stderr } = spawnSync(process.execPath, args, {
+      cwd: unlinked,
+      encoding: 'utf8',
+      env: userEnv(),
+    })
+    expect(stderr).toBe('')
+    expect(stdout).toBe('js js 5\nELIBACC\n')
+  })
 })
 
 test('where the addon is not built, NODE_DEBUG says so in one line', () => {
@@ -176,7 +273,7 @@ test('where the addon is not built, NODE_DEBUG says so in one line', () => {
   const args = ['--eval', "require('writeback-iter')"]
   const { stderr } = spawnSync(process.execPath, args, { cwd: unbuilt, encoding: 'utf8', env })
   expect(stderr).toMatch(
-    /^WRITEBACK-ITER \d+: the native backend does not load: .+; the TypeScript backend is used\n$/,
+    /^WRITEBACK-ITER \d+: ELIBACC: the native backend does not load: .+; the TypeScript backend is used\n$/,
   )
 })
 
@@ -226,7 +323,7 @@ export async function others(mapping: AddressSpace): Promise<void> {
   const both: ['js', 'native'] = [js.backend, native.backend]
   const either: 'js' | 'native' = backend
   new js.AddressSpace().addFolio(0).redirtyForWritepage(new native.WritebackControl())
-  const code: 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' = (new Error() as WritebackError).code
+  const code: 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' | 'ELIBACC' = (new Error() as WritebackError).code
   throw new Error(either + both + code)
 }
 

@@ -366,12 +366,14 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
 
   test('where the native backend does not load, says why', () => {
     cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
-    cpSync(join(root, 'package.json'), join(folder, 'package.json'))
+    for (const file of ['package.json', 'binding.js']) cpSync(join(root, file), join(folder, file))
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
     const { stderr, status } = spawnSync(process.execPath, [join(folder, 'dist/cli/main.js'), 'fuzz'], {
       encoding: 'utf8',
     })
-    expect(stderr).toMatch(/^writeback-iter: the native backend does not load: No native build was found/)
+    expect(stderr).toMatch(
+      /^writeback-iter: ELIBACC: the native backend does not load: No native build was found/,
+    )
     expect(status).toBe(2)
   })
 })

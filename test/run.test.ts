@@ -308,11 +308,13 @@ describe('options', () => {
     const iolog = log(['f write 0 9'])
     const { status, stdout } = cli(['--iolog', iolog], bare)
     expect(status).toBe(0)
-    expect(stdout.split('\n')[0]).toMatch(/^TypeScript backend only: the native backend does not load: /)
+    expect(stdout.split('\n')[0]).toMatch(
+      /^TypeScript backend only: ELIBACC: the native backend does not load: /,
+    )
     expect(cli(['--iolog', iolog, '--backend', 'native'], bare)).toMatchObject({
       status: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^writeback-iter: the native backend does not load: .*\n$/),
+      stderr: expect.stringMatching(/^writeback-iter: ELIBACC: the native backend does not load: .*\n$/),
     })
   })
 

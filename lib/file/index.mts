@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-
-export * from './index.js'
-export type { ErrorCode } from '../errors.js'
+// By name: of `export *` from a CommonJS module, `bun build` makes a program that does not start.
+export { CachedFile, WritebackError } from './index.js'
+export type { ByteRange, CachedFileOptions, CachedFileStats, ErrorCode } from './index.js'

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The addon, if it loads: importing this never throws, so that the default entry can fall back.
+// The addon. Importing this does not load it: a process that only uses the TypeScript backend never has it.
 
-import { join } from 'node:path'
-import nodeGypBuild from 'node-gyp-build'
+import { WritebackError } from '../errors.js'
 import { Control, LAYOUT_VERSION } from './layout.js'
 
 /** What holds an open mapping: it is closed when this is collected. */
@@ -39,32 +38,44 @@ interface AddonModule {
   create(control: ArrayBuffer): Addon | undefined
 }
 
-function load(control: ArrayBuffer): Addon {
-  const module = nodeGypBuild<AddonModule>(join(__dirname, '..', '..'))
+function load(): void {
+  const loadBinding: () => AddonModule = require('../../binding.js')
+  const module = loadBinding()
   if (module.layoutVersion !== LAYOUT_VERSION) {
     throw new Error('the addon was built from other sources: run `npm run build:native`')
   }
+  const control = new ArrayBuffer(Control.BYTES)
   const created = module.create(control)
   if (created === undefined) throw new Error('out of memory')
-  return created
+  addon = created
+  words = new Int32Array(control)
+  doubles = new Float64Array(control)
 }
 
-let control = new ArrayBuffer(0)
-let loaded: Addon | null = null
-let error: unknown = null
-try {
-  control = new ArrayBuffer(Control.BYTES)
-  loaded = load(control)
-} catch (cause) {
-  error = cause
+/** The control block, as signed words and as doubles. Empty until the addon is loaded. */
+export let words = new Int32Array(0)
+export let doubles = new Float64Array(0)
+
+/** The addon. Nobody calls it before `loadAddon()` has returned: `loadBackend()` and the native entry see to that. */
+export let addon = null as unknown as Addon
+
+let outcome: 'loaded' | WritebackError | null = null
+
+/**
+ * Loads the addon at the first call. What keeps it out once keeps it out for good.
+ * @throws `ELIBACC`, with what the system or the runtime said as its cause
+ */
+export function loadAddon(): void {
+  if (outcome === null) outcome = tryLoad()
+  if (outcome !== 'loaded') throw outcome
 }
 
-/** The control block, as signed words and as doubles. */
-export const words = new Int32Array(control)
-export const doubles = new Float64Array(control)
-
-/** Why the addon did not load; null if it did. */
-export const addonError: unknown = error
-
-/** The addon. Nobody calls it unless `addonError` is null: the entries see to that. */
-export const addon = loaded as Addon
+function tryLoad(): 'loaded' | WritebackError {
+  try {
+    load()
+    return 'loaded'
+  } catch (cause) {
+    const [line] = (cause instanceof Error ? cause.message : String(cause)).split('\n')
+    return new WritebackError('ELIBACC', `the native backend does not load: ${line}`, { cause })
+  }
+}

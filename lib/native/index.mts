@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The error is thrown here and not by an import of index.js: in Node.js 20 that one ends the process even where it is caught.
 
-import { loadBackend } from '../backend.js'
+import { loadAddon } from './addon.js'
 
-loadBackend('native')
+loadAddon()
 
 export {
   AddressSpace,

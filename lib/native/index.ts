@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The native backend: the kernel's functions in C, as an addon. Importing it throws an error that names the cause where the
+ * The native backend: the kernel's functions in C, as an addon. Importing it throws `ELIBACC`, with the cause, where the
  * addon does not load.
  *
  * @module writeback-iter/native
  */
 
-import { loadBackend } from '../backend.js'
 import type * as api from '../types.js'
+import { loadAddon } from './addon.js'
 import * as native from './backend.js'
 
-loadBackend('native')
+loadAddon()
 
 export * from './backend.js'
 

@@ -128,7 +128,7 @@ function tryNoPrebuild(packed) {
         const said = stderr({ NODE_DEBUG: 'writeback-iter' })
         mustSay(
           said,
-          /^WRITEBACK-ITER \d+: the native backend does not load: No native build .*TypeScript.*\n$/,
+          /^WRITEBACK-ITER \d+: ELIBACC: the native backend does not load: No native build .*TypeScript.*\n$/,
         )
         if (stderr({}) !== '') throw new Error(`without it: ${stderr({})}`)
       })

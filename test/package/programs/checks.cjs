@@ -125,7 +125,7 @@ function addonPath() {
 exports.check = ({ main, js, native, file }) => {
   assert.equal(userRequire('writeback-iter/package.json').name, 'writeback-iter')
   assert.equal(native instanceof Error ? 'js' : 'native', main.backend)
-  if (native instanceof Error) assert.match(native.message, /^the native backend does not load: \S/)
+  if (native instanceof Error) assert.match(native.message, /^ELIBACC: the native backend does not load: \S/)
   else checkBackend(native, 'native')
   checkBackend(main, main.backend)
   checkBackend(js, 'js')
