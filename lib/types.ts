@@ -194,11 +194,13 @@ export interface WritebackControl {
 }
 
 /**
- * writeback_iter as an iterator: one pass over a mapping, as `for (const folio of mapping.writeback(wbc))`. Each folio comes locked and cleared for I/O.
- * The body writes it: `startWriteback()`, `unlock()`, and `endWriteback()` when the data is down.
+ * writeback_iter as an iterator: one pass over a mapping, as `for (const folio of mapping.writeback(wbc))`. Each folio comes
+ * locked and cleared for I/O. The body writes it: `startWriteback()`, `unlock()`, and `endWriteback()` when the data is down.
  *
- * Leaving the loop by `break`, `return` or a throw is safe, unlike in the kernel: the rest of the batch is released, and
- * the folio in hand, if still locked and not under writeback, is made dirty again and unlocked.
+ * The loop may be left by `break`, `return` or a throw, unlike in the kernel: the rest of the batch is released, and the folio
+ * in hand, if locked and not under writeback, is made dirty again and unlocked. A folio that the body started is the body's:
+ * its writeback may be under way. So a synchronous body writes first and calls `startWriteback()` afterwards; an asynchronous
+ * one makes the folio dirty where the write fails, and ends writeback in any case.
  *
  * `for await` waits by promise where the synchronous loop would throw `EDEADLK`.
  *
@@ -213,7 +215,11 @@ export interface WritebackIterator extends IterableIterator<Folio>, Disposable {
    * Assigning throws `EINVAL` for anything but 0 and integers from -2^31 to -1.
    */
   error: number
-  /** Ends the pass, as leaving the loop does: nothing stays locked, nothing is lost. A second call does nothing. */
+  /**
+   * Ends the pass, as leaving the loop does: the rest of the batch is released, and stays dirty. The folio in hand, if locked
+   * and not under writeback, is made dirty again and unlocked. A folio that the body started is left as it is: the body, or the
+   * completion of its write, unlocks and ends it, and makes it dirty if the write failed. A second call does nothing.
+   */
   return(): IteratorResult<Folio>
   /** The iterator itself. */
   [Symbol.iterator](): WritebackIterator
@@ -334,8 +340,9 @@ export type WritebackControlConstructor = new (init?: WritebackControlInit) => W
  * writeback_iter, one to one: NULL first, then the folio returned last, with its error in `error.value`, until it returns
  * null; then `error.value` is the result of the pass.
  *
- * As in the kernel, do not leave the loop before it returned null: the folio in hand would stay locked. (A loop that is
- * never finished leaks nothing for good: its batch goes when the control does, or starts a new pass.)
+ * As in the kernel, do not leave the loop before it returned null, not by a throw either: the folio in hand would stay locked
+ * and without its dirty flag, or under writeback. (A loop that is never finished leaks nothing for good: its batch goes when
+ * the control does, or starts a new pass.)
  *
  * @param folio - null to start, then the folio returned last
  * @param error - in: 0 or the negative errno of that folio; out: 0, or with null the result of the pass

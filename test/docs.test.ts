@@ -2,7 +2,8 @@
 // The README and the pages of docs/ are true: every sample in them is run. What a fenced block is, its language tells:
 //
 // - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the built
-//   package on both backends; a text block right behind it is what it prints.
+//   package on both backends; a text block right behind it is what it prints. If it writes, it is run again with a write that
+//   fails, and one that is cut short: no page may be lost, no folio left locked or under writeback, no rejection unhandled.
 // - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for its figures.
 // - sh: commands that are there: npm scripts, and the package's own with their options.
 // - trace NAME, fuzz NAME, iolog NAME: a file that commands of the page take.
@@ -145,14 +146,50 @@ describe('programs', () => {
   })
 
   describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
+    /** Runs the program with a write that goes wrong: the n-th, from 1; 0 for none. */
+    function runFailing(program: Program, n: number, kind: string) {
+      const report = join(folder, 'report.json')
+      const result = run(['--require', join(root, 'test/failing_write.cjs'), compiled(program)], {
+        WRITEBACK_ITER_BACKEND: backend,
+        FAILING_WRITE: String(n),
+        FAILING_WRITE_KIND: kind,
+        FAILING_WRITE_REPORT: report,
+      })
+      const { writes, wrong } = JSON.parse(fs.readFileSync(report, 'utf8'))
+      fs.rmSync(report)
+      return { ...result, writes: writes as number, wrong: wrong as string[] }
+    }
+
+    /** The pages with programs that write. */
+    const written = new Set<string>()
+
     test.each(all.map((program) => [`${program.page}:${program.line}`, program] as const))(
       '%s',
       (_, program) => {
-        const { stdout, stderr, status } = run([compiled(program)], { WRITEBACK_ITER_BACKEND: backend })
-        expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+        const { stdout, stderr, status, writes, wrong } = runFailing(program, 0, '')
+        expect({ stderr, status, wrong }).toEqual({ stderr: '', status: 0, wrong: [] })
         if (program.output !== null) expect(stdout).toBe(program.output)
+        if (writes === 0) return
+        written.add(program.page)
+
+        const middle = Math.ceil(writes / 2)
+        for (const [n, kind] of [[middle, 'EIO'] as const, [writes, 'short'] as const]) {
+          const { stderr, status, wrong } = runFailing(program, n, kind)
+          expect({ kind, status, stderr, wrong }).toEqual({
+            kind,
+            // It goes on, or ends by an error that says what happened.
+            status: expect.toBeOneOf([0, 1]),
+            stderr: status === 0 ? expect.any(String) : expect.stringMatching(/EIO: i\/o error|short write/),
+            wrong: [],
+          })
+        }
       },
     )
+
+    test('programs of these pages write', () => {
+      const pages = ['README.md', 'docs/choosing.md', 'docs/errors.md', 'docs/pass.md', 'docs/stopping.md']
+      expect([...written].sort()).toEqual(pages)
+    })
   })
 })
 
@@ -281,6 +318,13 @@ test('every exported name is documented, and every link in the documentation lea
   const options = ['--options', join(root, 'docs/typedoc.json'), '--out', join(folder, 'api')]
   const { stdout, stderr, status } = run([typedoc, ...options])
   expect({ output: stdout + stderr, status }).toMatchObject({ status: 0 })
+})
+
+// They move with every change to the file.
+test('no page names a line of a source file', () => {
+  for (const page of [...pages, 'CONTRIBUTING.md', 'native/README.md', 'SECURITY.md']) {
+    expect(fs.readFileSync(join(root, page), 'utf8'), page).not.toMatch(/\.(?:c|h|cc|ts|mjs):\d/)
+  }
 })
 
 test('CONTRIBUTING.md tells what each npm script does', () => {
