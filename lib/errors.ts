@@ -67,6 +67,17 @@ export function notToWrite(folio: Folio): WritebackError {
   return misuse(folio, folio.writeback ? 'is under writeback already' : 'is not locked')
 }
 
+/**
+ * ESTALE for a removed folio, EBADF for one whose mapping was closed.
+ * @internal
+ */
+export function detached(folio: Folio): WritebackError {
+  if (folio.mapping === null) {
+    return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
+  }
+  return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
+}
+
 /** @internal */
 export function invalid(what: string, value: unknown, expected: string): WritebackError {
   return new WritebackError('EINVAL', `${what} is ${describe(value)}, expected ${expected}`)

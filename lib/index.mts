@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-export type * from './types.js'
+
+export type { ErrorCode } from './errors.js'
 export {
   AddressSpace,
   AOP_WRITEPAGE_ACTIVATE,
@@ -9,4 +10,4 @@ export {
   writebackIter,
   writeCachePages,
 } from './index.js'
-export type { ErrorCode } from './errors.js'
+export type * from './types.js'

@@ -330,6 +330,8 @@ export interface AddressSpace extends Disposable {
  * @throws `EINVAL` for options that are none, `ENOMEM`
  */
 export type AddressSpaceConstructor = new (options?: AddressSpaceOptions) => AddressSpace
+/** The class of a backend's folios, for `instanceof`: only {@link AddressSpace.addFolio} makes one. */
+export type FolioClass = abstract new (...args: never[]) => Folio
 /**
  * A new control.
  * @throws `EINVAL` that names the field

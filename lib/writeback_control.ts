@@ -2,6 +2,7 @@
 
 import { MAX_INDEX, MAX_OFFSET } from './arguments.js'
 import { invalid } from './errors.js'
+import type { Pass } from './page_cache.js'
 import type * as api from './types.js'
 
 /** Returned by a writepage callback of `writeCachePages`: "unlock it yourself", which counts as no error. */
@@ -9,7 +10,7 @@ export const AOP_WRITEPAGE_ACTIVATE = 0x80000
 
 /**
  * What a control holds, for the backends. `pass` is the state of the iteration, which the kernel keeps in the same
- * struct (fbatch, index, saved_err); its type is the backend's own.
+ * struct (fbatch, index, saved_err).
  * @internal
  */
 export interface ControlState {
@@ -20,7 +21,7 @@ export interface ControlState {
   syncMode: api.SyncMode
   taggedWritepages: boolean
   rangeCyclic: boolean
-  pass: object | null
+  pass: Pass | null
   /** A pass on this control that has taken folios ahead: `nrToWrite` is behind until it settles. */
   ahead: Ahead | null
 }

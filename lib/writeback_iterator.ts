@@ -1,35 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// writeback_iter as an iterator of JavaScript: the same for both backends.
+// writeback_iter as an iterator of JavaScript.
 
 import { checkError } from './arguments.js'
 import { WritebackError } from './errors.js'
+import type { Mapping, Pass } from './page_cache.js'
 import type * as api from './types.js'
+import { folio_wait } from './wait_table.js'
 import { type ControlState, settled } from './writeback_control.js'
-
-/** What the iterator needs of its backend, whose mappings are of type M. */
-export interface IteratorOps<M> {
-  /** writebackIter(), its arguments checked. */
-  iterate(
-    mapping: M,
-    control: ControlState,
-    folio: api.Folio | null,
-    error: { value: number },
-    onWait: api.WaitHook,
-  ): api.Folio | null
-  /** The same with null, of a new pass: an unfinished one on this control is dropped, and never taken up. */
-  start(mapping: M, control: ControlState, error: { value: number }, onWait: api.WaitHook): api.Folio | null
-  /** Ends the unfinished pass on this control, if any: the rest of its batch is released. */
-  abandon(control: ControlState): void
-  /** Gives a folio back: dirty again and unlocked, if it is in its open mapping, locked and not under writeback. */
-  giveBack(folio: api.Folio): void
-  /** Resolves when the folio, which is locked or under writeback, is unlocked, ends writeback or is gone. */
-  wait(folio: api.Folio): Promise<void>
-}
+import { abandon, giveBack, iterate, start } from './writeback_pass.js'
 
 /** One pass over a mapping; see {@link api.WritebackIterator}. */
-export class WritebackIterator<M> implements api.WritebackIterator {
-  readonly #ops: IteratorOps<M>
-  readonly #mapping: M
+export class WritebackIterator implements api.WritebackIterator {
+  readonly #mapping: Mapping
   readonly #control: ControlState
   readonly #onWait: api.WaitHook
   readonly #error = { value: 0 }
@@ -41,14 +23,13 @@ export class WritebackIterator<M> implements api.WritebackIterator {
    * The pass as it hangs on the control, null before it began: another one there means that the control was used for another
    * pass.
    */
-  #pass: object | null = null
+  #pass: Pass | null = null
   #done = false
   /** The folio that the last step was blocked on, where no hook of the user's threw. */
   #blocked: api.Folio | null = null
 
   /** The arguments were checked by the backend's `AddressSpace.writeback`. */
-  constructor(ops: IteratorOps<M>, mapping: M, control: ControlState, onWait: api.WaitHook | undefined) {
-    this.#ops = ops
+  constructor(mapping: Mapping, control: ControlState, onWait: api.WaitHook | undefined) {
     this.#mapping = mapping
     this.#control = control
     this.#onWait = (folio, reason) => {
@@ -77,8 +58,8 @@ export class WritebackIterator<M> implements api.WritebackIterator {
     try {
       folio =
         this.#pass === null
-          ? this.#ops.start(this.#mapping, settled(this.#control), this.#error, this.#onWait)
-          : this.#ops.iterate(this.#mapping, this.#control, this.#folio, this.#error, this.#onWait)
+          ? start(this.#mapping, settled(this.#control), this.#error, this.#onWait)
+          : iterate(this.#mapping, this.#control, this.#folio, this.#error, this.#onWait)
     } catch (error) {
       // No memory to begin the pass: the next call may have it.
       if (this.#pass === null && error instanceof WritebackError && error.code === 'ENOMEM') throw error
@@ -99,7 +80,7 @@ export class WritebackIterator<M> implements api.WritebackIterator {
 
   return(): IteratorResult<api.Folio> {
     if (!this.#done) {
-      if (this.#control.pass === this.#pass) this.#ops.abandon(this.#control)
+      if (this.#control.pass === this.#pass) abandon(this.#control)
       this.#giveUp()
     }
     return { value: undefined, done: true }
@@ -109,7 +90,7 @@ export class WritebackIterator<M> implements api.WritebackIterator {
     const folio = this.#folio
     this.#done = true
     this.#folio = null
-    if (folio !== null && this.#inHand) this.#ops.giveBack(folio)
+    if (folio !== null && this.#inHand) giveBack(this.#mapping, folio)
   }
 
   [Symbol.dispose](): void {
@@ -141,7 +122,7 @@ export class WritebackIterator<M> implements api.WritebackIterator {
       } catch (error) {
         const isDeadlock = error instanceof WritebackError && error.code === 'EDEADLK'
         if (!isDeadlock || this.#blocked === null) throw error
-        await this.#ops.wait(this.#blocked)
+        await folio_wait(this.#mapping, this.#blocked)
       }
     }
   }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { WaitTable } from '../lib/wait_table.js'
 
 test('a wake resolves every wait for that folio, and forgets them', async () => {
-  const table = new WaitTable<object>()
+  const table = new WaitTable()
   const [folio, other] = [{}, {}]
   const events: string[] = []
   const waits = [
@@ -22,13 +22,13 @@ test('a wake resolves every wait for that folio, and forgets them', async () => 
 })
 
 test('a wake of a folio that nobody waits for does nothing', () => {
-  const table = new WaitTable<object>()
+  const table = new WaitTable()
   table.wake({})
   expect(table.size).toBe(0)
 })
 
 test('wakeAll resolves all', async () => {
-  const table = new WaitTable<object>()
+  const table = new WaitTable()
   const waits = [table.wait({}), table.wait({})]
   table.wakeAll()
   expect(table.size).toBe(0)

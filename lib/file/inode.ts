@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What all handles of one file share: the descriptor, the page cache, the size and the error sequence.
 
-import { selectBackend, loadBackend } from '../backend.js'
+import { loadBackend, selectBackend } from '../backend.js'
 import { WritebackError } from '../errors.js'
 import type { AddressSpace, Backend, Extent, Folio, WritebackControl } from '../types.js'
 import { ErrorSequence } from './errseq.js'

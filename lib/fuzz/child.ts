@@ -6,7 +6,7 @@ import { readFileSync, writeSync } from 'node:fs'
 import { loadBackend } from '../backend.js'
 import { type CampaignOptions, campaign, minimize } from './campaign.js'
 import { type Backends, compare } from './compare.js'
-import { formatProgram, parseProgram, type Program } from './operation.js'
+import { formatProgram, type Program, parseProgram } from './operation.js'
 import { diverges, toTraces } from './trace.js'
 
 /** What to do: a campaign; or one program, or one trace, as text. */

@@ -2,17 +2,17 @@
 // The folio: its flags and its lock. The state is private; the rest of the backend gets at it by the functions that
 // are assigned in the static block.
 
-import { invalid, misuse, notToWrite, WritebackError } from '../errors.js'
+import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
-import { controlState } from '../writeback_control.js'
+import { folio_wake } from '../wait_table.js'
+import { addPages, type ControlState, controlState } from '../writeback_control.js'
 import {
-  type MappingState,
+  type JsMapping,
   PAGECACHE_TAG_DIRTY,
   PAGECACHE_TAG_TOWRITE,
   PAGECACHE_TAG_WRITEBACK,
   REMOVED,
-} from './address_space.js'
-import { folio_redirty_for_writepage } from './page_writeback.js'
+} from './mapping.js'
 import { xas_clear_mark, xas_set_mark, xas_start_writeback } from './xarray.js'
 
 const PG_locked = 1
@@ -21,6 +21,7 @@ const PG_writeback = 4
 const PG_uptodate = 8
 /** The order stands in the bits above the flags: a word less for each folio. */
 const PG_order_shift = 8
+
 export { PG_dirty, PG_locked, PG_uptodate, PG_writeback }
 
 /** A new folio, in no mapping yet: clean, up to date and unlocked. */
@@ -36,17 +37,17 @@ export let folio_change_flags: (folio: Folio, set: number, clear: number) => num
  * folio_trylock() and folio_clear_dirty_for_io() in one step, for a folio that is as it mostly is.
  * @returns false, with nothing done, unless it is in this mapping, unlocked, dirty and not under writeback
  */
-export let folio_trylock_for_io: (mapping: MappingState, folio: Folio) => boolean
+export let folio_trylock_for_io: (mapping: JsMapping, folio: Folio) => boolean
 /**
  * folio_unlock() of a folio whose write is down, but for waking who waits.
  * @returns false, with nothing done, unless it is in this mapping, locked, clean and not under writeback
  */
-export let folio_unlock_after_io: (mapping: MappingState, folio: Folio) => boolean
+export let folio_unlock_after_io: (mapping: JsMapping, folio: Folio) => boolean
 /** The mapping that the folio was added to, closed or not; REMOVED once removed. */
-export let folio_mapping: (folio: Folio) => MappingState
+export let folio_mapping: (folio: Folio) => JsMapping
 /** The folio's slot in the tree of its open mapping. */
 export let folio_slot: (folio: Folio) => number
-export let folio_attach: (folio: Folio, mapping: MappingState, slot: number) => void
+export let folio_attach: (folio: Folio, mapping: JsMapping, slot: number) => void
 export let folio_detach: (folio: Folio) => void
 /** Releases the folio's lock, which the caller (or whom it acts for) holds. */
 export let folio_unlock: (folio: Folio) => void
@@ -152,7 +153,7 @@ export class Folio implements api.Folio {
     }
   }
 
-  private constructor(alloc: symbol, index: number, order: number) {
+  constructor(alloc: symbol, index: number, order: number) {
     if (alloc !== ALLOC) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
     this.#index = index
     this.#flags = (order << PG_order_shift) | PG_uptodate
@@ -223,27 +224,6 @@ export class Folio implements api.Folio {
   }
 }
 
-/** ESTALE for a removed folio, EBADF for one whose mapping was closed. */
-export function detached(folio: Folio): WritebackError {
-  if (folio_mapping(folio) === REMOVED) {
-    return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
-  }
-  return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
-}
-
-export function checkFolio(value: unknown): Folio {
-  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
-  return value
-}
-
-/** Whoever waits for the folio by promise looks at it again. Loops look for waiters themselves: there are mostly none. */
-export function folio_wake(mapping: MappingState, folio: Folio): void {
-  const { waiters } = mapping
-  if (waiters === null) return
-  waiters.wake(folio)
-  if (waiters.size === 0) mapping.waiters = null
-}
-
 export function folio_nr_pages(folio: Folio): number {
   return 1 << folio_order(folio)
 }
@@ -264,4 +244,10 @@ export function folio_test_locked(folio: Folio): boolean {
 /** Takes the folio's lock if it is free. */
 export function folio_trylock(folio: Folio): boolean {
   return (folio_change_flags(folio, PG_locked, 0) & PG_locked) === 0
+}
+
+/** Declines to write a folio: counts its pages as skipped, then as folio_mark_dirty(). */
+export function folio_redirty_for_writepage(control: ControlState, folio: Folio): boolean {
+  control.pagesSkipped = addPages(control.pagesSkipped, folio_nr_pages(folio))
+  return folio_mark_dirty(folio)
 }

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
+export type { ErrorCode } from '../errors.js'
+export type * from '../types.js'
 export {
   AddressSpace,
   AOP_WRITEPAGE_ACTIVATE,
@@ -9,5 +12,3 @@ export {
   writebackIter,
   writeCachePages,
 } from './index.js'
-export type * from '../types.js'
-export type { ErrorCode } from '../errors.js'

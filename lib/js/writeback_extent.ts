@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What file systems do around writeback_iter() to write runs of folios at once, in one place.
 
-import type * as api from '../types.js'
+import { type Extent, newExtent } from '../extent.js'
 import { subtractPages } from '../writeback_control.js'
-import {
-  folio_in_mapping,
-  type MappingState,
-  PAGECACHE_TAG_DIRTY,
-  PAGECACHE_TAG_TOWRITE,
-} from './address_space.js'
+import { folio_in_mapping } from './address_space.js'
 import {
   type Folio,
   folio_end_sync_write,
@@ -24,7 +19,9 @@ import {
   PG_locked,
   PG_writeback,
 } from './folio.js'
-import { type WritebackPass, writeback_fill_batch, writeback_iter } from './page_writeback.js'
+import { type JsMapping, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_TOWRITE } from './mapping.js'
+import { writeback_fill_batch, writeback_iter } from './page_writeback.js'
+import type { JsPass } from './pass.js'
 import { xas_clear_marks } from './xarray.js'
 
 /** Folios that are locked, cleared for I/O and contiguous. */
@@ -37,40 +34,6 @@ export class WritebackExtent {
   readonly folios: Folio[] = []
 }
 
-const NO_FOLIOS: readonly Folio[] = Object.freeze([])
-
-/** The callback is over: the view lets go of the extent. */
-export let extent_end: (extent: Extent) => void
-
-/** What the callback sees of an extent: its folios are copied only if they are asked for. Later it has none. */
-export class Extent implements api.Extent {
-  readonly index: number
-  readonly nrPages: number
-  #extent: WritebackExtent | null
-  #folios: readonly Folio[] | null = null
-
-  static {
-    extent_end = (extent) => {
-      extent.#extent = null
-      extent.#folios = NO_FOLIOS
-    }
-  }
-
-  constructor(extent: WritebackExtent) {
-    this.index = extent.index
-    this.nrPages = extent.nr_pages
-    this.#extent = extent
-  }
-
-  get folios(): readonly Folio[] {
-    if (this.#folios === null) {
-      const { folios, nr_folios } = this.#extent as WritebackExtent
-      this.#folios = folios.slice(0, nr_folios)
-    }
-    return this.#folios
-  }
-}
-
 function extent_add(extent: WritebackExtent, folio: Folio): void {
   extent.folios[extent.nr_folios++] = folio
   extent.nr_pages += folio_nr_pages(folio)
@@ -80,21 +43,16 @@ function extent_add(extent: WritebackExtent, folio: Folio): void {
  * Takes what writeback_iter() would return next, the folios before handed back without error, as long as that continues
  * the extent, at once and without a wait.
  */
-function extent_extend(
-  mapping: MappingState,
-  wbc: WritebackPass,
-  extent: WritebackExtent,
-  max_pages: number,
-): void {
-  const { control, fbatch } = wbc
+function extent_extend(wbc: JsPass, extent: WritebackExtent, maxPages: number): void {
+  const { control, fbatch, mapping } = wbc
   let last_nr = extent.nr_pages
-  while (extent.nr_pages < max_pages) {
+  while (extent.nr_pages < maxPages) {
     const nr_to_write = subtractPages(control.nrToWrite, last_nr)
-    if (!wbc.sync_all && nr_to_write <= 0) return
+    if (!wbc.syncAll && nr_to_write <= 0) return
     if (fbatch.i === fbatch.nr && !writeback_fill_batch(mapping, wbc)) return
     const next = fbatch.folios[fbatch.i] as Folio
     last_nr = folio_nr_pages(next)
-    if (folio_index(next) !== extent.index + extent.nr_pages || extent.nr_pages + last_nr > max_pages) return
+    if (folio_index(next) !== extent.index + extent.nr_pages || extent.nr_pages + last_nr > maxPages) return
     if (!folio_trylock_for_io(mapping, next)) return
     control.nrToWrite = nr_to_write
     fbatch.i++
@@ -102,36 +60,31 @@ function extent_extend(
   }
 }
 
-/**
- * The next contiguous run of folios to write. An extent ends at a hole, where nr_to_write runs out, and before a folio
- * that is locked or under writeback: a pass never waits while it holds folios.
- * @param extent - in: the extent that was returned last, with no folio to start; out: the next one
- * @param max_pages - the most pages it may have; a single larger folio is an extent of its own
- * @returns false when the pass is over or blocked, as from writeback_iter(); wbc.error in counts as that of the last
- *   folio of the extent
- */
-export function writeback_get_extent(
-  mapping: MappingState,
-  wbc: WritebackPass,
-  extent: WritebackExtent,
-  max_pages: number,
-): boolean {
+/** The next contiguous run of folios to write, with up to `maxPages` pages; null when the pass is over or blocked. */
+export function writeback_get_extent(wbc: JsPass, maxPages: number): Extent | null {
+  const extent = (wbc.extent ??= new WritebackExtent())
   const last = extent.nr_folios === 0 ? null : extent.folios[extent.nr_folios - 1]
-  const folio = writeback_iter(mapping, wbc, last)
-  if (folio === null) return false
+  const folio = writeback_iter(wbc, last)
+  if (folio === null) return null
   extent.index = folio_index(folio)
   extent.nr_pages = 0
   extent.nr_folios = 0
   extent_add(extent, folio)
-  extent_extend(mapping, wbc, extent, max_pages)
-  return true
+  extent_extend(wbc, extent, maxPages)
+  return newExtent(wbc, extent.index, extent.nr_pages)
+}
+
+/** The folios of the extent that was taken last. */
+export function extentFolios(wbc: JsPass): readonly Folio[] {
+  const extent = wbc.extent as WritebackExtent
+  return extent.folios.slice(0, extent.nr_folios)
 }
 
 /**
- * The folio was written, or not. Who unlocked or removed it meanwhile has taken it over; a folio that is still locked is the
- * pass's, and does not stay under writeback, which nobody would end.
+ * The folio was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is still locked is
+ * the pass's, and does not stay under writeback, which nobody would end.
  */
-export function folio_end_write(mapping: MappingState, folio: Folio, error: number): void {
+export function folio_end_write(mapping: JsMapping, folio: Folio, error: number): void {
   if (!folio_in_mapping(folio, mapping)) return
   if (error === 0 && folio_end_sync_write(folio)) return
   const flags = folio_flags(folio)
@@ -142,13 +95,13 @@ export function folio_end_write(mapping: MappingState, folio: Folio, error: numb
 }
 
 /** The folios' write is down: they lose their marks. `bits` are slots of the word that holds this one. */
-function clear_written(mapping: MappingState, slot: number, bits: number): void {
+function clear_written(mapping: JsMapping, slot: number, bits: number): void {
   xas_clear_marks(mapping.i_pages, slot, bits, PAGECACHE_TAG_DIRTY)
   xas_clear_marks(mapping.i_pages, slot, bits, PAGECACHE_TAG_TOWRITE)
 }
 
 /** folio_end_write() without error for a run of folios: neighbours lose their marks a word at a time. */
-function end_all_written(mapping: MappingState, extent: WritebackExtent): void {
+function end_all_written(mapping: JsMapping, extent: WritebackExtent): void {
   let slot = 0
   let bits = 0
   for (let i = 0; i < extent.nr_folios; i++) {
@@ -169,7 +122,9 @@ function end_all_written(mapping: MappingState, extent: WritebackExtent): void {
 }
 
 /** The extent was written, or not: its folios are dirty again then. */
-export function writeback_end_extent(mapping: MappingState, extent: WritebackExtent, error: number): void {
+export function writeback_end_extent(wbc: JsPass, error: number): void {
+  const { mapping } = wbc
+  const extent = wbc.extent as WritebackExtent
   if (error === 0 && mapping.waiters === null) {
     end_all_written(mapping, extent)
     return

@@ -2,28 +2,21 @@
 // The folio: its flags and its lock, in memory that is shared with the core. Flags change here without a call; what that
 // means for the marks is noted in the folio and told to the tree with the next call (native/core/deferred_marks.h).
 
-import { invalid, misuse, notToWrite, WritebackError } from '../errors.js'
+import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import type * as api from '../types.js'
+import { folio_wake } from '../wait_table.js'
 import { addPages, controlState } from '../writeback_control.js'
 import { FolioChunk, is_folio_chunk } from './folio_chunk.js'
 import { ChunkWord, PG } from './layout.js'
-import { REMOVED, type Space } from './space.js'
+import { type NativeMapping, REMOVED } from './mapping.js'
 
 export let is_folio: (value: unknown) => value is Folio
-/** The space of the folio: REMOVED once it was removed. */
-export let folio_space: (folio: Folio) => Space
+/** The mapping of the folio: REMOVED once it was removed. */
+export let folio_mapping: (folio: Folio) => NativeMapping
 export let folio_flags: (folio: Folio) => number
 export let folio_slot: (folio: Folio) => number
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
 export let folio_detach: (folio: Folio) => void
-
-/** Whoever waits for the folio by promise looks at it again. Loops look for waiters themselves: there are mostly none. */
-export function wake(space: Space, folio: Folio): void {
-  const { waiters } = space
-  if (waiters === null) return
-  waiters.wake(folio)
-  if (waiters.size === 0) space.waiters = null
-}
 
 /** struct folio; see {@link api.Folio}. */
 export class Folio implements api.Folio {
@@ -33,9 +26,9 @@ export class Folio implements api.Folio {
 
   static {
     is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #chunk in value
-    folio_space = (folio) => folio.#chunk.space
+    folio_mapping = (folio) => folio.#chunk.mapping
     folio_flags = (folio) => {
-      folio.#chunk.space.settle()
+      folio.#chunk.mapping.settle()
       return folio.#chunk.words[folio.#at]
     }
     folio_slot = (folio) => (folio.#chunk.words[ChunkWord.NUMBER] << ChunkWord.SHIFT) | folio.#at
@@ -46,7 +39,7 @@ export class Folio implements api.Folio {
       const words = Int32Array.of(chunk.words[folio.#at] & (PG.uptodate | PG.order))
       const own = new FolioChunk(REMOVED, words, Uint32Array.of(chunk.lows[folio.#at]), [])
       own.setIndex(0, index)
-      wake(chunk.space, folio)
+      folio_wake(chunk.mapping, folio)
       folio.#chunk = own
       folio.#at = 0
     }
@@ -72,7 +65,7 @@ export class Folio implements api.Folio {
     return 1 << this.#chunk.order(this.#at)
   }
   get mapping(): api.AddressSpace | null {
-    return this.#chunk.space.mapping
+    return this.#chunk.mapping.handle
   }
   get locked(): boolean {
     return (folio_flags(this) & PG.locked) !== 0
@@ -87,15 +80,15 @@ export class Folio implements api.Folio {
     return (this.#chunk.words[this.#at] & PG.uptodate) !== 0
   }
   set uptodate(value: boolean) {
-    if (!this.#chunk.space.open) throw detached(this)
+    if (this.#chunk.mapping.closed) throw detached(this)
     if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
     if (value) this.#chunk.words[this.#at] |= PG.uptodate
     else this.#chunk.words[this.#at] &= ~PG.uptodate
   }
 
   tryLock(): boolean {
-    const { space, words } = this.#chunk
-    if (space.ahead !== null) look(space, this)
+    const { mapping, words } = this.#chunk
+    if (mapping.ahead !== null) look(mapping, this)
     const flags = words[this.#at]
     if ((flags & PG.locked) !== 0) return false
     words[this.#at] = flags | PG.locked
@@ -103,18 +96,18 @@ export class Folio implements api.Folio {
   }
 
   unlock(): void {
-    const { space, words } = this.#chunk
-    if (space.ahead !== null) look(space, this)
+    const { mapping, words } = this.#chunk
+    if (mapping.ahead !== null) look(mapping, this)
     const flags = words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
     words[this.#at] = flags & ~PG.locked
-    if (space.waiters !== null) wake(space, this)
+    if (mapping.waiters !== null) folio_wake(mapping, this)
   }
 
   markDirty(): boolean {
     const chunk = this.#chunk
-    const { space } = chunk
-    if (space.ahead !== null) look(space, this)
+    const { mapping } = chunk
+    if (mapping.ahead !== null) look(mapping, this)
     const at = this.#at
     const flags = chunk.words[at]
     if ((flags & PG.dirty) !== 0) return false
@@ -125,8 +118,8 @@ export class Folio implements api.Folio {
 
   startWriteback(keepWrite = false): void {
     const chunk = this.#chunk
-    const { space } = chunk
-    if (space.ahead !== null) look(space, this)
+    const { mapping } = chunk
+    if (mapping.ahead !== null) look(mapping, this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const at = this.#at
     const old = chunk.words[at]
@@ -141,39 +134,26 @@ export class Folio implements api.Folio {
 
   endWriteback(): void {
     const chunk = this.#chunk
-    const { space } = chunk
-    if (space.ahead !== null) look(space, this)
+    const { mapping } = chunk
+    if (mapping.ahead !== null) look(mapping, this)
     const at = this.#at
     const flags = chunk.words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
     chunk.words[at] = (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback
     if ((flags & PG.deferred) === 0) chunk.note(at)
-    if (space.waiters !== null) wake(space, this)
+    if (mapping.waiters !== null) folio_wake(mapping, this)
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
-    if (!this.#chunk.space.open) throw detached(this)
+    if (this.#chunk.mapping.closed) throw detached(this)
     const control = controlState(wbc)
     control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
     return this.markDirty()
   }
 }
 
-/** Makes a folio's state what it seems; throws where it is not to be changed. To be called unless `space.ahead` is null. */
-function look(space: Space, folio: Folio): void {
-  if (!space.open) throw detached(folio)
-  space.settle()
-}
-
-/** ESTALE for a removed folio, EBADF for one whose mapping was closed. */
-export function detached(folio: Folio): WritebackError {
-  if (folio_space(folio) === REMOVED) {
-    return new WritebackError('ESTALE', `folio ${folio.index} was removed from its mapping`)
-  }
-  return new WritebackError('EBADF', `the mapping of folio ${folio.index} is closed`)
-}
-
-export function checkFolio(value: unknown): Folio {
-  if (!is_folio(value)) throw invalid('folio', value, 'a Folio of this backend')
-  return value
+/** Makes a folio's state what it seems; throws where it is not to be changed. To be called unless `mapping.ahead` is null. */
+function look(mapping: NativeMapping, folio: Folio): void {
+  if (mapping.closed) throw detached(folio)
+  mapping.settle()
 }

@@ -3,7 +3,7 @@
 
 import type { Folio } from './folio.js'
 import { ChunkWord, PG } from './layout.js'
-import type { Space } from './space.js'
+import type { NativeMapping } from './mapping.js'
 
 /** What the upper half of an index counts. */
 const HIGH_UNIT = 0x100000000
@@ -17,7 +17,7 @@ export let is_folio_chunk: (value: unknown) => value is FolioChunk
 export class FolioChunk {
   /** Tells a chunk from what users make up: no trap of theirs runs when it is looked for. */
   readonly #genuine = true
-  readonly space: Space
+  readonly mapping: NativeMapping
   /** A word of flags for each slot; the chunk's own in the place of the first. */
   readonly words: Int32Array
   /** The lower halves of the folios' indices. */
@@ -32,8 +32,8 @@ export class FolioChunk {
       typeof value === 'object' && value !== null && #genuine in value
   }
 
-  constructor(space: Space, words: Int32Array, lows: Uint32Array, folios: (Folio | null)[]) {
-    this.space = space
+  constructor(mapping: NativeMapping, words: Int32Array, lows: Uint32Array, folios: (Folio | null)[]) {
+    this.mapping = mapping
     this.words = words
     this.lows = lows
     this.folios = folios
@@ -64,7 +64,7 @@ export class FolioChunk {
     const { words } = this
     words[ChunkWord.NOTED + (at >>> 5)] |= 1 << at
     if (words[ChunkWord.NOTED_NEXT] === 0) {
-      const { deferred } = this.space
+      const { deferred } = this.mapping
       words[ChunkWord.NOTED_NEXT] = deferred[0]
       deferred[0] = words[ChunkWord.NUMBER] + 1
     }

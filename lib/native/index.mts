@@ -5,6 +5,8 @@ import { loadAddon } from './addon.js'
 
 loadAddon()
 
+export type { ErrorCode } from '../errors.js'
+export type * from '../types.js'
 export {
   AddressSpace,
   AOP_WRITEPAGE_ACTIVATE,
@@ -15,5 +17,3 @@ export {
   writebackIter,
   writeCachePages,
 } from './backend.js'
-export type * from '../types.js'
-export type { ErrorCode } from '../errors.js'

@@ -65,7 +65,7 @@ export const enum Control {
 }
 
 /** struct pass. */
-export const enum Pass {
+export const enum PassWord {
   ERROR = 0,
   STATUS = 1,
   SLOT = 2,

@@ -2,12 +2,12 @@
 
 import { WritebackError } from '../errors.js'
 import { addon, words } from './addon.js'
-import { Control, Pass, Stretch } from './layout.js'
-import { allocate, type Space } from './space.js'
+import { Control, PassWord, Stretch } from './layout.js'
+import { allocate, type NativeMapping } from './mapping.js'
 
 /** The memory of a pass that is shared with the core. A mapping reuses those that no pass needs any more. */
 export class PassBlock {
-  readonly space: Space
+  readonly mapping: NativeMapping
   readonly id: number
   readonly words: Int32Array
   readonly doubles: Float64Array
@@ -15,27 +15,27 @@ export class PassBlock {
   stretchWords: Int32Array | null = null
   stretchDoubles: Float64Array | null = null
 
-  constructor(space: Space) {
-    const memory = allocate(Pass.BYTES)
-    this.space = space
+  constructor(mapping: NativeMapping) {
+    const memory = allocate(PassWord.BYTES)
+    this.mapping = mapping
     this.words = new Int32Array(memory)
     this.doubles = new Float64Array(memory)
-    words[Control.MAPPING] = space.id
+    words[Control.MAPPING] = mapping.id
     addon.openPass(memory)
     if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for a pass')
     this.id = words[Control.PASS]
-    space.blocks.push(this)
+    mapping.blocks.push(this)
   }
 
   /** Names this pass to a call that follows, which looks at things. */
   select(): void {
-    this.space.settle()
+    this.mapping.settle()
     this.name()
   }
 
   /** Names this pass to the call that follows. */
   name(): void {
-    words[Control.MAPPING] = this.space.id
+    words[Control.MAPPING] = this.mapping.id
     words[Control.PASS] = this.id
   }
 
@@ -52,12 +52,12 @@ export class PassBlock {
 
   /** The pass is over or abandoned: drops the references that the core still holds for it. */
   release(): void {
-    if (!this.space.open) return
-    if (this.words[Pass.BATCH_NR] !== 0 || this.stretchWords !== null) {
+    if (this.mapping.closed) return
+    if (this.words[PassWord.BATCH_NR] !== 0 || this.stretchWords !== null) {
       this.select()
       addon.releasePass()
     }
-    this.space.freeBlocks.push(this)
+    this.mapping.freeBlocks.push(this)
   }
 }
 
@@ -66,9 +66,9 @@ export class PassBlock {
  * @param stretches - whether the pass needs room for stretches
  * @throws ENOMEM
  */
-export function passBlock(space: Space, stretches: boolean): PassBlock {
-  const { freeBlocks } = space
-  if (freeBlocks.length === 0) freeBlocks.push(new PassBlock(space))
+export function passBlock(mapping: NativeMapping, stretches: boolean): PassBlock {
+  const { freeBlocks } = mapping
+  if (freeBlocks.length === 0) freeBlocks.push(new PassBlock(mapping))
   // Taken off the list once it has all that it needs.
   if (stretches) freeBlocks[freeBlocks.length - 1].makeStretch()
   return freeBlocks.pop() as PassBlock

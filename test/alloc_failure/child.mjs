@@ -275,11 +275,11 @@ function dirtyMapping(nrFolios) {
 
 /** A pass that needs no room for stretches. */
 function writeAll(mapping, wbc) {
-  writeCachePages(mapping, wbc, (folio) => {
+  for (const folio of mapping.writeback(wbc)) {
     folio.startWriteback()
     folio.unlock()
     folio.endWriteback()
-  })
+  }
 }
 
 /** A new pass that there is no memory for leaves the one that is unfinished on its control: it goes on. */

@@ -1044,7 +1044,7 @@ static void op_next_by_host(void)
 	CHECK(pass->model_hand != NULL);
 }
 
-/* Start and end of writeback of the folio in hand at once, as lib/native/writeback_pass.ts. */
+/* Start and end of writeback of the folio in hand at once, as lib/native/write_pages.ts. */
 static void op_defer_write_hand(void)
 {
 	struct pass *pass = pick_pass(next_byte());

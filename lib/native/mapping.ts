@@ -2,8 +2,8 @@
 // What the backend keeps of a mapping beside the core: the memory it shares with it, and the folios' objects.
 
 import { WritebackError } from '../errors.js'
+import { Mapping, type PageCache } from '../page_cache.js'
 import type * as api from '../types.js'
-import type { WaitTable } from '../wait_table.js'
 import type { Ahead } from '../writeback_control.js'
 import { addon, doubles, type MappingHandle, words } from './addon.js'
 import type { Folio } from './folio.js'
@@ -28,15 +28,11 @@ const NO_SLAB = new ArrayBuffer(0)
 const CLOSED: Ahead = { settle: () => undefined }
 
 /**
- * A mapping's state. What the core points to (the list of deferred marks, the folios, the pass blocks) is kept alive here,
+ * struct address_space. What the core points to (the list of deferred marks, the folios, the pass blocks) is kept alive here,
  * and dies with it.
  */
-export class Space {
-  /** The object that users hold; null for the space of removed folios. */
-  readonly mapping: api.AddressSpace | null
-  readonly pageShift: number
+export class NativeMapping extends Mapping {
   readonly id: number
-  open: boolean
   /** The list of chunks that have folios with deferred marks; see note() of folio_chunk.ts. */
   readonly deferred: Int32Array
   /** The folios. */
@@ -46,26 +42,23 @@ export class Space {
   readonly freeBlocks: PassBlock[] = []
   /** The extents that callbacks are looking at, that of the innermost pass last. */
   readonly extents: api.Extent[] = []
-  /** What `writebackIndex` was when the mapping was closed. */
-  lastWritebackIndex = 0
   /**
-   * The pass that has taken folios ahead; null mostly. It settles before anything is looked at. CLOSED in a space that is
+   * The pass that has taken folios ahead; null mostly. It settles before anything is looked at. CLOSED in a mapping that is
    * not open: so one look at this tells that a folio's state is what it seems, and may be changed.
    */
   ahead: Ahead | null = null
-  /** Who waits for a folio by promise; null while nobody does. */
-  waiters: WaitTable<Folio> | null = null
-  readonly #handle: MappingHandle | undefined
+  /** What `writeback_index` was when the mapping was closed. */
+  #lastWritebackIndex = 0
+  readonly #core: MappingHandle | undefined
   /** Memory of which the first chunks are taken, and how many it has. */
   #slab = NO_SLAB
   #slabChunks = 0
   #slabUsed = 0
 
-  constructor(mapping: api.AddressSpace | null, pageShift: number) {
-    this.mapping = mapping
-    this.pageShift = pageShift
-    this.open = mapping !== null
-    if (mapping === null) {
+  constructor(ops: PageCache | null, handle: api.AddressSpace | null, pageShift: number) {
+    super(ops, handle, pageShift)
+    this.closed = handle === null
+    if (handle === null) {
       this.ahead = CLOSED
       this.deferred = new Int32Array(0)
       this.id = -1
@@ -73,9 +66,29 @@ export class Space {
     }
     const deferred = allocate(DeferredMarks.BYTES)
     this.deferred = new Int32Array(deferred)
-    this.#handle = addon.openMapping(deferred, pageShift)
-    if (this.#handle === undefined) throw new WritebackError('ENOMEM', 'no memory for a mapping')
+    this.#core = addon.openMapping(deferred, pageShift)
+    if (this.#core === undefined) throw new WritebackError('ENOMEM', 'no memory for a mapping')
     this.id = words[Control.MAPPING]
+  }
+
+  get nrpages(): number {
+    if (this.closed) return 0
+    words[Control.MAPPING] = this.id
+    addon.getNrPages()
+    return doubles[Control.VALUE_F64]
+  }
+
+  get writeback_index(): number {
+    if (this.closed) return this.#lastWritebackIndex
+    words[Control.MAPPING] = this.id
+    addon.getWritebackIndex()
+    return doubles[Control.VALUE_F64]
+  }
+  set writeback_index(value: number) {
+    this.settle()
+    doubles[Control.VALUE_F64] = value
+    words[Control.MAPPING] = this.id
+    addon.setWritebackIndex()
   }
 
   /** Extents keep their folios: to be called before a folio leaves its slot. */
@@ -115,18 +128,15 @@ export class Space {
     if (this.ahead !== null) this.ahead.settle()
   }
 
-  /** The folios' objects keep the memory of the folios; nothing else of the mapping is left. */
+  /** The folios' objects keep the memory of the folios; nothing else of the mapping is left. It is open. */
   close(): void {
-    if (!this.open || this.#handle === undefined) return
     const { waiters } = this
     this.settle()
-    words[Control.MAPPING] = this.id
-    addon.getWritebackIndex()
-    this.lastWritebackIndex = doubles[Control.VALUE_F64]
+    this.#lastWritebackIndex = this.writeback_index
     this.gatherExtents()
-    this.open = false
+    this.closed = true
     this.ahead = CLOSED
-    addon.closeMapping(this.#handle)
+    addon.closeMapping(this.#core as MappingHandle)
     this.chunks = []
     this.blocks.length = 0
     this.freeBlocks.length = 0
@@ -135,5 +145,5 @@ export class Space {
   }
 }
 
-/** The space of folios that were removed from theirs. */
-export const REMOVED = new Space(null, 0)
+/** The mapping of folios that were removed from theirs. */
+export const REMOVED = new NativeMapping(null, null, 0)

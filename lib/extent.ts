@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { WritebackError } from './errors.js'
+import type { Pass } from './page_cache.js'
+import type * as api from './types.js'
+
+const NO_FOLIOS: readonly api.Folio[] = Object.freeze([])
+
+/** The extent that a pass just took. */
+export let newExtent: (wbc: Pass, index: number, nrPages: number) => Extent
+/** The callback is over: the extent has no folios any more. */
+export let endExtent: (extent: Extent) => void
+
+/** Whoever has this makes an extent. */
+const NEW = Symbol('newExtent')
+
+/** What the callback sees of an extent: its folios are gathered only if they are asked for. */
+export class Extent implements api.Extent {
+  readonly index: number
+  readonly nrPages: number
+  /** Null once the callback is over. */
+  #wbc: Pass | null
+  #folios: readonly api.Folio[] | null = null
+
+  static {
+    newExtent = (wbc, index, nrPages) => new Extent(NEW, wbc, index, nrPages)
+    endExtent = (extent) => {
+      extent.#wbc = null
+      extent.#folios = NO_FOLIOS
+    }
+  }
+
+  private constructor(made: symbol, wbc: Pass, index: number, nrPages: number) {
+    if (made !== NEW) throw new WritebackError('EINVAL', 'an Extent is made by writeExtents')
+    this.index = index
+    this.nrPages = nrPages
+    this.#wbc = wbc
+  }
+
+  get folios(): readonly api.Folio[] {
+    this.#folios ??= (this.#wbc as Pass).extentFolios()
+    return this.#folios
+  }
+}

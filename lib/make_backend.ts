@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The public surface over a backend's table of functions: arguments are checked here, so that both refuse the same with the
+// same words.
+
+import {
+  checkAligned,
+  checkCallback,
+  checkErrorBox,
+  checkIndex,
+  checkMark,
+  checkMaxPages,
+  checkOnWait,
+  checkOrder,
+  checkPageShift,
+  MAX_INDEX,
+  type MarkNumber,
+  PRESENT,
+} from './arguments.js'
+import { detached, invalid, WritebackError } from './errors.js'
+import { FolioBatch, folio_batch_next, folio_batch_release } from './folio_batch.js'
+import type { Mapping, PageCache } from './page_cache.js'
+import type * as api from './types.js'
+import { AOP_WRITEPAGE_ACTIVATE, controlState, WritebackControl } from './writeback_control.js'
+import { WritebackIterator } from './writeback_iterator.js'
+import { checkFolio, checkOpen, iterate, writeCachePages, writeExtents } from './writeback_pass.js'
+
+/** The folios that have the mark, found by batches as the iteration goes. */
+function* folios(
+  mapping: Mapping,
+  mark: MarkNumber,
+  start: number,
+  end: number,
+): Generator<api.Folio, undefined> {
+  const { ops } = mapping
+  const fbatch = new FolioBatch<api.Folio>()
+  let index = start
+  for (;;) {
+    checkOpen(mapping)
+    folio_batch_release(fbatch)
+    index = ops.filemap_get_folios_tag(mapping, index, end, mark, fbatch)
+    if (fbatch.nr === 0) return
+    for (let folio = folio_batch_next(fbatch); folio !== null; folio = folio_batch_next(fbatch)) {
+      if (ops.folio_in_mapping(folio, mapping)) yield folio
+    }
+  }
+}
+
+/** The backend that works by these functions. */
+export function makeBackend(ops: PageCache): api.Backend {
+  /** The state of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a closed one. */
+  let openMapping: (mapping: unknown) => Mapping
+
+  /** struct address_space; see {@link api.AddressSpace}. */
+  class AddressSpace implements api.AddressSpace {
+    readonly #mapping: Mapping
+
+    static {
+      openMapping = (mapping) => {
+        if (typeof mapping !== 'object' || mapping === null || !(#mapping in mapping)) {
+          throw invalid('mapping', mapping, 'an AddressSpace of this backend')
+        }
+        const state = mapping.#mapping
+        checkOpen(state)
+        return state
+      }
+    }
+
+    constructor(options?: api.AddressSpaceOptions) {
+      if (options !== undefined && (options === null || typeof options !== 'object')) {
+        throw invalid('options', options, 'an object')
+      }
+      this.#mapping = ops.address_space_init(this, checkPageShift(options?.pageShift))
+    }
+
+    get writebackIndex(): number {
+      return this.#mapping.writeback_index
+    }
+    set writebackIndex(value: number) {
+      checkOpen(this.#mapping)
+      this.#mapping.writeback_index = value === MAX_INDEX + 1 ? value : checkIndex('writebackIndex', value)
+    }
+
+    get nrPages(): number {
+      return this.#mapping.nrpages
+    }
+
+    get pageShift(): number {
+      return this.#mapping.pageShift
+    }
+
+    addFolio(index: number, order = 0): api.Folio {
+      checkOpen(this.#mapping)
+      const head = checkIndex('index', index)
+      const checkedOrder = checkOrder(order)
+      checkAligned(head, checkedOrder)
+      const folio = ops.filemap_add_folio(this.#mapping, head, checkedOrder)
+      if (folio === null) {
+        const last = head + 2 ** checkedOrder - 1
+        throw new WritebackError('EEXIST', `a folio covers a page of ${head} to ${last} already`)
+      }
+      return folio
+    }
+
+    getFolio(index: number): api.Folio | null {
+      checkOpen(this.#mapping)
+      return ops.filemap_get_folio(this.#mapping, checkIndex('index', index))
+    }
+
+    removeFolio(folio: api.Folio): void {
+      const mapping = this.#mapping
+      checkOpen(mapping)
+      const removed = checkFolio(mapping, folio)
+      if (removed.mapping === null) throw detached(removed)
+      if (!ops.folio_in_mapping(removed, mapping)) {
+        throw new WritebackError('EINVAL', `folio ${removed.index} is of another mapping`)
+      }
+      if (!ops.filemap_remove_folio(mapping, removed)) {
+        const state = removed.locked ? 'locked' : 'under writeback'
+        throw new WritebackError('EBUSY', `folio ${removed.index} is ${state}`)
+      }
+    }
+
+    folios(mark?: api.Mark, start = 0, end = MAX_INDEX): IterableIterator<api.Folio> {
+      checkOpen(this.#mapping)
+      const number = mark === undefined ? PRESENT : checkMark(mark)
+      return folios(this.#mapping, number, checkIndex('start', start), checkIndex('end', end))
+    }
+
+    tagged(mark: api.Mark): boolean {
+      checkOpen(this.#mapping)
+      return ops.mapping_tagged(this.#mapping, checkMark(mark))
+    }
+
+    tagPagesForWriteback(start: number, end: number): void {
+      checkOpen(this.#mapping)
+      ops.tag_pages_for_writeback(this.#mapping, checkIndex('start', start), checkIndex('end', end))
+    }
+
+    writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {
+      checkOpen(this.#mapping)
+      const control = controlState(wbc)
+      return new WritebackIterator(this.#mapping, control, checkOnWait(options))
+    }
+
+    writePages(
+      wbc: api.WritebackControl,
+      writepage: (folio: api.Folio) => number | void,
+      options?: api.WaitOptions,
+    ): number {
+      checkOpen(this.#mapping)
+      const control = controlState(wbc)
+      checkCallback('writepage', writepage)
+      return ops.writePages(this.#mapping, control, writepage, checkOnWait(options))
+    }
+
+    writeExtents(
+      wbc: api.WritebackControl,
+      write: (extent: api.Extent) => number | void,
+      options?: api.ExtentOptions,
+    ): number {
+      checkOpen(this.#mapping)
+      const control = controlState(wbc)
+      checkCallback('write', write)
+      const onWait = checkOnWait(options)
+      return writeExtents(this.#mapping, control, write, checkMaxPages(options?.maxPages), onWait)
+    }
+
+    close(): void {
+      if (!this.#mapping.closed) ops.address_space_destroy(this.#mapping)
+    }
+
+    /** As `close()`: for `using`. */
+    [Symbol.dispose](): void {
+      this.close()
+    }
+  }
+
+  function writebackIter(
+    mapping: api.AddressSpace,
+    wbc: api.WritebackControl,
+    folio: api.Folio | null,
+    error: { value: number },
+    options?: api.WaitOptions,
+  ): api.Folio | null {
+    const open = openMapping(mapping)
+    const control = controlState(wbc)
+    if (options !== undefined || typeof error !== 'object' || error === null) {
+      return iterate(open, control, folio, error, checkRest(open, folio, error, options))
+    }
+    return iterate(open, control, folio, error, undefined)
+  }
+
+  return {
+    backend: ops.backend,
+    AddressSpace,
+    WritebackControl,
+    writebackIter,
+    writeCachePages(mapping, wbc, writepage, options) {
+      const open = openMapping(mapping)
+      const control = controlState(wbc)
+      checkCallback('writepage', writepage)
+      return writeCachePages(open, control, (folio) => writepage(folio, wbc), checkOnWait(options))
+    },
+    AOP_WRITEPAGE_ACTIVATE,
+  }
+}
+
+/** What writebackIter() leaves unchecked on the fast path. */
+function checkRest(
+  mapping: Mapping,
+  folio: unknown,
+  error: unknown,
+  options: api.WaitOptions | undefined,
+): api.WaitHook | undefined {
+  if (folio !== null) checkFolio(mapping, folio)
+  checkErrorBox(error)
+  return checkOnWait(options)
+}

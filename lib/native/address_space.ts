@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The page cache of one file, over native/core/address_space.c.
+
+import type { MarkNumber } from '../arguments.js'
+import { WritebackError } from '../errors.js'
+import type { FolioBatch } from '../folio_batch.js'
+import { addon, doubles, words } from './addon.js'
+import { Folio, folio_detach, folio_flags, folio_mapping, folio_slot } from './folio.js'
+import { ChunkWord, Control, Errno, NO_SLOT, PG } from './layout.js'
+import type { NativeMapping } from './mapping.js'
+
+export function address_space_destroy(mapping: NativeMapping): void {
+  mapping.close()
+}
+
+export function filemap_add_folio(mapping: NativeMapping, index: number, order: number): Folio | null {
+  mapping.settle()
+  words[Control.MAPPING] = mapping.id
+  words[Control.ORDER] = order
+  doubles[Control.INDEX_F64] = index
+  addon.addFolio()
+  if (words[Control.STATUS] === -Errno.ENOSPC) {
+    mapping.grow()
+    addon.addFolio()
+  }
+  switch (words[Control.STATUS]) {
+    case 0:
+      break
+    case -Errno.EEXIST:
+      return null
+    default:
+      throw new WritebackError('ENOMEM', `no memory for folio ${index}`)
+  }
+  const slot = words[Control.SLOT]
+  const chunk = mapping.chunks[slot >>> ChunkWord.SHIFT]
+  const at = slot & ChunkWord.MASK
+  chunk.setIndex(at, index)
+  const folio = new Folio(chunk, at)
+  chunk.folios[at] = folio
+  return folio
+}
+
+export function filemap_get_folio(mapping: NativeMapping, index: number): Folio | null {
+  mapping.settle()
+  doubles[Control.INDEX_F64] = index
+  words[Control.MAPPING] = mapping.id
+  addon.getFolio()
+  return words[Control.SLOT] === NO_SLOT ? null : mapping.folio(words[Control.SLOT])
+}
+
+export function filemap_remove_folio(mapping: NativeMapping, folio: Folio): boolean {
+  if ((folio_flags(folio) & (PG.locked | PG.writeback)) !== 0) return false
+  const slot = folio_slot(folio)
+  mapping.gatherExtents()
+  folio_detach(folio)
+  mapping.chunks[slot >>> ChunkWord.SHIFT].folios[slot & ChunkWord.MASK] = null
+  words[Control.MAPPING] = mapping.id
+  words[Control.SLOT] = slot
+  addon.removeFolio()
+  return true
+}
+
+export function filemap_get_folios_tag(
+  mapping: NativeMapping,
+  start: number,
+  end: number,
+  tag: MarkNumber,
+  fbatch: FolioBatch<Folio>,
+): number {
+  mapping.settle()
+  words[Control.MAPPING] = mapping.id
+  words[Control.MARK] = tag
+  doubles[Control.START_F64] = start
+  doubles[Control.END_F64] = end
+  addon.getFoliosTag()
+  const nr = words[Control.COUNT]
+  for (let i = 0; i < nr; i++) fbatch.folios[i] = mapping.folio(words[Control.SLOTS + i])
+  fbatch.nr = nr
+  return doubles[Control.START_F64]
+}
+
+export function mapping_tagged(mapping: NativeMapping, tag: MarkNumber): boolean {
+  mapping.settle()
+  words[Control.MARK] = tag
+  words[Control.MAPPING] = mapping.id
+  addon.tagged()
+  return words[Control.STATUS] !== 0
+}
+
+export function tag_pages_for_writeback(mapping: NativeMapping, start: number, end: number): void {
+  mapping.settle()
+  doubles[Control.START_F64] = start
+  doubles[Control.END_F64] = end
+  words[Control.MAPPING] = mapping.id
+  addon.tagPagesForWriteback()
+}
+
+export function folio_in_mapping(folio: Folio, mapping: NativeMapping): boolean {
+  return folio_mapping(folio) === mapping && !mapping.closed
+}
