@@ -371,6 +371,7 @@ describe('command line', () => {
     expect(JSON.parse(stdout)).toEqual({
       traces: 3,
       operations: { js: 36 },
+      recordings: [],
       divergences: [
         { file: 'some/below/c.trace', backend: 'js', line: 11, expected: '0 skipped=1', got: '1 skipped=1' },
       ],

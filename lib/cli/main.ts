@@ -9,6 +9,7 @@ import { Command, CommanderError } from 'commander'
 import { benchCommand } from './bench.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { convertCommand } from './convert.js'
 import { fuzzCommand } from './fuzz.js'
 import { replayCommand } from './replay.js'
 import { runCommand } from './run.js'
@@ -29,7 +30,7 @@ function createProgram(): Command {
         'NO_COLOR and FORCE_COLOR are respected, WRITEBACK_ITER_BACKEND=native|js too.',
     )
     .exitOverride()
-  for (const command of [runCommand(), replayCommand(), fuzzCommand(), benchCommand()]) {
+  for (const command of [runCommand(), replayCommand(), convertCommand(), fuzzCommand(), benchCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { gunzipSync } from 'node:zlib'
 import { Command } from 'commander'
-import { parseTrace, type Trace, TraceError } from '../trace/format.js'
+import type { Input } from '../live/read.js'
+import { convertRecording, type LiveReplay, replayTrace2, type Undecided } from '../live/replay.js'
+import { type Trace, TraceError } from '../trace/format.js'
 import { type Divergence, replay } from '../trace/replay.js'
 import type { Backend } from '../types.js'
 import { colours } from './colours.js'
-import { CommandError } from './command_error.js'
 import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
+import { findInputs, INPUT_ARGUMENT, readInputFile } from './input.js'
 import { type BackendOption, backendOption, jsonOption, namedBackends, pickedBackend } from './options.js'
 import { Progress } from './progress.js'
 
@@ -21,16 +20,17 @@ interface Options {
 
 export function replayCommand(): Command {
   return new Command('replay')
-    .summary('replay traces and compare every result')
+    .summary('replay traces and recordings, compare every result')
     .description(
-      'Replays traces of page-cache operations and compares every result with the one in the trace.\n\n' +
+      "Replays traces of page-cache operations, and recordings of a live kernel's own, and compares every result with " +
+        'the one in the file.\n\n' +
         'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use, 130 interrupted.',
     )
-    .argument('<file...>', 'traces, also gzipped; of a folder, every *.trace and *.trace.gz below it')
+    .argument('<file...>', INPUT_ARGUMENT)
     .addOption(backendOption('what the package picks'))
     .addOption(jsonOption())
     .action(async (paths: string[], options: Options) => {
-      const files = paths.flatMap(findTraces)
+      const files = paths.flatMap(findInputs)
       const backends = options.backend === undefined ? [pickedBackend()] : namedBackends(options.backend)
       const outcome = await replayAll(files, backends)
       if (options.json) console.log(JSON.stringify(outcome, null, 2))
@@ -45,36 +45,16 @@ function exitCode({ interrupted, malformed, divergences }: Outcome): number {
   return divergences.length > 0 ? 1 : 0
 }
 
-/** The traces that a path of the command line means: itself, or those in the folder, sorted. */
-function findTraces(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path]
-  const files = readdirSync(path, { encoding: 'utf8', recursive: true })
-    .filter((name) => name.endsWith('.trace') || name.endsWith('.trace.gz'))
-    .sort()
-    .map((name) => join(path, name))
-    .filter((file) => statSync(file).isFile())
-  if (files.length === 0) throw new CommandError(`${path}: no *.trace or *.trace.gz in this folder`)
-  return files
-}
-
-function readTrace(file: string): Trace {
-  const bytes = readFileSync(file)
-  const gzipped = bytes[0] === 0x1f && bytes[1] === 0x8b
-  return parseTrace(file, gzipped ? gunzip(file, bytes) : bytes.toString())
-}
-
-function gunzip(file: string, bytes: Buffer): string {
-  try {
-    return gunzipSync(bytes).toString()
-  } catch (error) {
-    throw new TraceError(file, 1, `gzip: ${(error as Error).message}`)
-  }
-}
-
 /** A divergence with its place. */
 interface Finding extends Divergence {
   readonly file: string
   readonly backend: 'native' | 'js'
+}
+
+/** What was in a recording, or in a trace of format 2, and what it leaves open. */
+interface RecordingOutcome extends Omit<LiveReplay, 'operations' | 'divergences'> {
+  readonly file: string
+  readonly undecided: readonly Undecided[]
 }
 
 interface Outcome {
@@ -82,8 +62,10 @@ interface Outcome {
   traces: number
   /** Operations executed on each backend. */
   readonly operations: { native?: number; js?: number }
-  /** The first of each trace on each backend. */
+  /** The first of each trace, and of each mapping of a recording, on each backend. */
   readonly divergences: Finding[]
+  /** What the recordings have in them. */
+  readonly recordings: RecordingOutcome[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
   /** Whether some files are left because a signal came. */
   interrupted: boolean
@@ -92,7 +74,14 @@ interface Outcome {
 /** Goes on after a divergence and after a malformed trace, so that one call tells about every file. */
 async function replayAll(files: readonly string[], backends: readonly Backend[]): Promise<Outcome> {
   const interrupted = interruption()
-  const outcome: Outcome = { traces: 0, operations: {}, divergences: [], malformed: [], interrupted: false }
+  const outcome: Outcome = {
+    traces: 0,
+    operations: {},
+    divergences: [],
+    recordings: [],
+    malformed: [],
+    interrupted: false,
+  }
   for (const { backend } of backends) outcome.operations[backend] = 0
   const progress = new Progress('traces', files.length)
   for (const [i, file] of files.entries()) {
@@ -104,7 +93,7 @@ async function replayAll(files: readonly string[], backends: readonly Backend[])
     }
     progress.update(i)
     try {
-      replayOne(readTrace(file), backends, outcome)
+      replayInput(file, readInputFile(file), backends, outcome)
     } catch (error) {
       if (!(error instanceof TraceError)) throw error
       outcome.malformed.push({ file, line: error.line, problem: error.problem })
@@ -112,6 +101,22 @@ async function replayAll(files: readonly string[], backends: readonly Backend[])
   }
   progress.stop()
   return outcome
+}
+
+function replayInput(file: string, input: Input, backends: readonly Backend[], outcome: Outcome): void {
+  if (input.kind === 'trace') {
+    replayOne(input.trace, backends, outcome)
+    return
+  }
+  const { trace, undecided } =
+    input.kind === 'recording' ? convertRecording(input.recording) : { trace: input.trace, undecided: [] }
+  const { operations, divergences, ...counts } = replayTrace2(trace, backends)
+  outcome.traces++
+  outcome.recordings.push({ file, ...counts, undecided })
+  for (const [i, { backend }] of backends.entries()) {
+    outcome.operations[backend] = (outcome.operations[backend] ?? 0) + operations[i]
+    for (const divergence of divergences[i]) outcome.divergences.push({ file, backend, ...divergence })
+  }
 }
 
 function replayOne(trace: Trace, backends: readonly Backend[], outcome: Outcome): void {
@@ -124,10 +129,19 @@ function replayOne(trace: Trace, backends: readonly Backend[], outcome: Outcome)
   }
 }
 
+function printRecording({ file, mappings, passes, folios, concurrent, undecided }: RecordingOutcome): void {
+  console.log(
+    `${file}: ${mappings} mappings, ${passes} passes (${concurrent} concurrent), ${folios} folios returned`,
+  )
+  for (const { what, count, line } of undecided)
+    console.log(`${file}:${line}: undecided: ${what} (${count} times)`)
+}
+
 /** Divergences and counts to stdout, malformed traces to stderr. */
 function print(outcome: Outcome, files: number): void {
-  const { traces, operations, divergences, malformed, interrupted } = outcome
+  const { traces, operations, divergences, recordings, malformed, interrupted } = outcome
   const counts = Object.entries(operations)
+  for (const recording of recordings) printRecording(recording)
   for (const { file, line, expected, got, backend } of divergences) {
     const [e, g] = excerpts(expected, got)
     const where = counts.length > 1 ? ` (${backend})` : ''

@@ -1,0 +1,657 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A recording's events to the steps of a format 2 trace: an order of what happened that explains every return.
+//
+// Events are taken by their clock. An event is recorded where its function was entered or left, and what it tells of took
+// effect a little later or earlier; where the order of the clock cannot be, an event is taken out of turn, as far as its own
+// task allows. Which folios a pass looked at and skipped is not recorded at all: each is looked at as soon as the pass would
+// skip it, and the folio that is returned at the moment of its `clear`.
+
+import { loadBackend } from '../backend.js'
+import type { Action, Control, MappingTrace, Origin, Step, Task } from '../trace/format2.js'
+import { MisplacedOperation } from '../trace/replay.js'
+import type { Folio } from '../types.js'
+import type { EventNamed, FolioFields, LiveEvent } from './recording.js'
+import { type ReplayPass, StepReplayer, wouldSkip } from './replayer.js'
+
+const TAG_WRITEBACK = 1
+const EEXIST = -17
+
+/** What a conversion could not take from the recording, by name. */
+export type Undecided = Map<string, { count: number; line: number }>
+
+export interface Converted {
+  readonly trace: MappingTrace
+  readonly undecided: Undecided
+}
+
+/** One call of writeback_iter, from its entry to its return. */
+interface Call {
+  readonly entry: EventNamed<'call'>
+  readonly pass: PassOfRecording
+  /** null where the recording ends before it. */
+  next: EventNamed<'next'> | null
+  /** The pass's own clears of this call that are still to come, in order, with the lookups among them. */
+  readonly own: (EventNamed<'clear'> | EventNamed<'lookup'> | EventNamed<'tag'>)[]
+}
+
+interface PassOfRecording {
+  readonly name: string
+  /** Began before the recording did, so that its batch is unknown. */
+  readonly cut: boolean
+  /** Folios that the pass returned, by index. */
+  readonly returned: Set<number>
+  /** Folio in hand, locked until it is known to be unlocked. */
+  inHand: number | null
+  /** pages_skipped of the control before the pass, which no event tells; found at the first redirty. */
+  skippedBefore: bigint | null
+}
+
+/** Numbers the tasks of a recording. */
+export class TaskTable {
+  readonly tasks = new Map<number, Task>()
+  readonly #ids = new Map<string, number>()
+
+  id(pid: number, comm: string): number {
+    const key = `${pid} ${comm}`
+    let id = this.#ids.get(key)
+    if (id === undefined) {
+      id = this.#ids.size + 1
+      this.#ids.set(key, id)
+      this.tasks.set(id, { pid, comm })
+    }
+    return id
+  }
+}
+
+/** The last step does not give what the recording says. */
+class Diverged extends Error {}
+
+function flagsOf(event: FolioFields): string {
+  return `${event.locked ? 'l' : ''}${event.writeback ? 'w' : ''}${event.dirty ? 'd' : ''}` || '-'
+}
+
+class Converter {
+  readonly #events: readonly LiveEvent[]
+  readonly #tasks: TaskTable
+  readonly #replayer = new StepReplayer(loadBackend('js'))
+  readonly #steps: Step[] = []
+  readonly #undecided: Undecided = new Map()
+  /** Events that were taken out of turn, or need none. */
+  readonly #done = new Set<LiveEvent>()
+  /** The event of the same task that comes next; interrupts are nobody's. */
+  readonly #following = new Map<LiveEvent, LiveEvent>()
+  readonly #callOf = new Map<LiveEvent, Call>()
+  readonly #running = new Set<Call>()
+  readonly #passOf = new Map<string, PassOfRecording>()
+  readonly #position = new Map<LiveEvent, number>()
+  readonly #splitting = new Map<number, EventNamed<'split'>>()
+  #passes = 0
+
+  constructor(events: readonly LiveEvent[], tasks: TaskTable) {
+    this.#events = events
+    this.#tasks = tasks
+    for (const [i, event] of events.entries()) this.#position.set(event, i)
+    this.#prepare()
+  }
+
+  convert(): Converted {
+    try {
+      this.#initialState()
+      for (const event of this.#events) this.#take(event)
+    } catch (error) {
+      // The replay finds the same; what follows cannot be replayed.
+      if (!(error instanceof Diverged || error instanceof MisplacedOperation)) throw error
+      for (const event of this.#events) {
+        if (!this.#done.has(event)) this.#note('an event after a divergence was not replayed', event)
+      }
+    } finally {
+      this.#replayer.close()
+    }
+    const [first] = this.#events
+    return {
+      trace: { mapping: first.mapping, steps: this.#steps },
+      undecided: this.#undecided,
+    }
+  }
+
+  /** Pairs calls with their returns, names the passes, and finds each task's next event. */
+  #prepare(): void {
+    const lastOf = new Map<number, LiveEvent>()
+    const calls = new Map<number, Call>()
+    const open = new Map<string, PassOfRecording>()
+    for (const event of this.#events) {
+      if (event.name !== 'end') {
+        const last = lastOf.get(event.pid)
+        if (last !== undefined) this.#following.set(last, event)
+        lastOf.set(event.pid, event)
+      }
+      switch (event.name) {
+        case 'call': {
+          const key = `${event.pid} ${event.wbc}`
+          let pass = open.get(key)
+          if (!event.handsBack || pass === undefined) {
+            pass = {
+              name: `P${++this.#passes}`,
+              cut: event.handsBack,
+              returned: new Set(),
+              inHand: null,
+              skippedBefore: null,
+            }
+            open.set(key, pass)
+            if (pass.cut) this.#note('a pass began before the recording', event)
+          }
+          const call: Call = { entry: event, pass, next: null, own: [] }
+          calls.set(event.pid, call)
+          this.#callOf.set(event, call)
+          break
+        }
+        case 'next': {
+          const call = calls.get(event.pid)
+          if (call === undefined || call.entry.wbc !== event.wbc) break
+          call.next = event
+          this.#callOf.set(event, call)
+          calls.delete(event.pid)
+          if (event.folio !== null) call.pass.returned.add(event.folio.index)
+          break
+        }
+        case 'tag':
+        case 'tagged':
+        case 'lookup':
+        case 'clear': {
+          const call = calls.get(event.pid)
+          if (call === undefined || (event.name === 'lookup' && event.tag === TAG_WRITEBACK)) break
+          this.#callOf.set(event, call)
+          if (event.name !== 'tagged') call.own.push(event)
+          break
+        }
+      }
+    }
+  }
+
+  #note(what: string, event: LiveEvent): void {
+    const known = this.#undecided.get(what)
+    if (known === undefined) this.#undecided.set(what, { count: 1, line: event.line })
+    else known.count++
+  }
+
+  #emit(action: Action, event: LiveEvent, result = '', own = true): void {
+    const origin: Origin | null = own
+      ? {
+          time: event.time,
+          task: this.#tasks.id(event.pid, event.comm),
+          caller: event.caller,
+          flags: 'index' in event && 'dirty' in event ? flagsOf(event) : null,
+        }
+      : null
+    this.#steps.push({ line: event.line, action, result, origin })
+    if (this.#replayer.execute(action) !== result) throw new Diverged()
+    this.#skipWhatCanBe(event)
+  }
+
+  // -- what was there before
+
+  /** Folios that are spoken of before they were seen added were in the cache when the recording began. */
+  #initialState(): void {
+    const heads = new Map<number, number>()
+    const covered = (index: number): boolean => {
+      for (let order = 0; order <= 18; order++) {
+        const has = heads.get(index - (index % 2 ** order))
+        if (has !== undefined && has >= order) return true
+      }
+      return false
+    }
+    const initial: { event: LiveEvent; folio: FolioFields; dirty: boolean; writeback: boolean }[] = []
+    const gone = new Set<number>()
+    const splits = new Map<number, EventNamed<'split'>>()
+    for (const event of this.#events) {
+      if (event.name === 'add') {
+        if (event.ret === 0) heads.set(event.index, event.order)
+      } else if (event.name === 'delete') {
+        if (heads.has(event.index)) heads.delete(event.index)
+        else if (!covered(event.index) && !gone.has(event.index)) {
+          initial.push({
+            event,
+            folio: { index: event.index, order: event.order, locked: false, dirty: false, writeback: false },
+            dirty: false,
+            writeback: false,
+          })
+        }
+        gone.add(event.index)
+      } else if (event.name === 'splitret') {
+        const split = splits.get(event.pid)
+        if (event.ret !== 0 || split === undefined) continue
+        for (let page = 0; page < 2 ** split.order; page += 2 ** split.newOrder) {
+          heads.set(split.index + page, split.newOrder)
+        }
+      } else {
+        if (event.name === 'split') splits.set(event.pid, event)
+        const folio = event.name === 'next' ? event.folio : 'index' in event ? event : null
+        if (folio === null || covered(folio.index)) continue
+        heads.set(folio.index, folio.order)
+        if (gone.has(folio.index)) continue
+        const dirty =
+          event.name === 'clear' || event.name === 'next' || event.name === 'cancel'
+            ? event.name !== 'clear' || event.ret
+            : event.name !== 'dirty' && folio.dirty
+        const writeback = event.name === 'end' || (event.name !== 'start' && folio.writeback)
+        initial.push({ event, folio, dirty, writeback })
+      }
+    }
+    for (const { event, folio, dirty, writeback } of initial) {
+      const state = [dirty ? 'dirty' : '', writeback ? 'writeback' : ''].filter((word) => word !== '').join()
+      this.#note('a folio was in the cache before the recording', event)
+      this.#emit(
+        { name: 'folio', index: folio.index, order: folio.order, state: state || 'clean' },
+        event,
+        '',
+        false,
+      )
+    }
+  }
+
+  // -- events in turn
+
+  #take(event: LiveEvent): void {
+    if (this.#done.has(event)) return
+    this.#done.add(event)
+    switch (event.name) {
+      case 'add':
+        this.#add(event)
+        break
+      case 'delete':
+        this.#delete(event)
+        break
+      case 'dirty':
+        this.#dirty(event)
+        break
+      case 'cancel':
+        this.#cancel(event)
+        break
+      case 'clear':
+        this.#clear(event)
+        break
+      case 'redirty':
+        this.#redirty(event)
+        break
+      case 'start':
+        this.#start(event)
+        break
+      case 'end':
+        this.#end(event)
+        break
+      case 'unlock':
+        this.#unlock(event.index, event)
+        break
+      case 'wbwait':
+        this.#emit({ name: 'wait', reason: 'writeback', index: event.index }, event)
+        break
+      case 'lockwait':
+        this.#emit({ name: 'wait', reason: 'lock', index: event.index }, event)
+        break
+      case 'split':
+        this.#splitting.set(event.pid, event)
+        break
+      case 'splitret':
+        if (event.ret === 0) this.#split(event)
+        break
+      case 'tag':
+        this.#tag(event)
+        break
+      case 'tagged':
+        break
+      case 'lookup':
+        this.#lookup(event)
+        break
+      case 'call':
+        this.#call(event)
+        break
+      case 'next':
+        this.#next(event)
+        break
+    }
+  }
+
+  /**
+   * The next event of this name and folio that may be taken now: everything that its task did before it has been taken.
+   */
+  #upcoming<N extends 'clear' | 'cancel' | 'end' | 'dirty' | 'delete' | 'start'>(
+    name: N,
+    index: number,
+    now: LiveEvent,
+  ): EventNamed<N> | null {
+    const from = this.#position.get(now) ?? 0
+    const until = Math.min(this.#events.length, from + 4096)
+    const busy = new Set<number>()
+    for (let i = from + 1; i < until; i++) {
+      const event = this.#events[i]
+      if (this.#done.has(event)) continue
+      if (event.name === name && 'index' in event && event.index === index) {
+        return event.name === 'end' || !busy.has(event.pid) ? (event as EventNamed<N>) : null
+      }
+      busy.add(event.pid)
+    }
+    return null
+  }
+
+  #add(event: EventNamed<'add'>): void {
+    const { index, order, ret } = event
+    if (ret !== 0 && ret !== EEXIST) return
+    const there = this.#replayer.mapping.getFolio(index)
+    if (ret === EEXIST) {
+      if (there !== null) this.#emit({ name: 'add', index, order }, event, 'EEXIST')
+      return
+    }
+    if (there !== null) this.#vacate(there, event)
+    this.#emit({ name: 'add', index, order }, event, 'ok')
+  }
+
+  /** A folio stands where another is added: its removal is recorded later, or was not. */
+  #vacate(folio: Folio, now: LiveEvent): void {
+    const removal = this.#upcoming('delete', folio.index, now)
+    if (removal !== null) {
+      this.#take(removal)
+      return
+    }
+    this.#note('a removal was not recorded', now)
+    this.#release(folio, now)
+    this.#emit({ name: 'remove', index: folio.index }, now, '', false)
+  }
+
+  #delete(event: EventNamed<'delete'>): void {
+    const { index, order } = event
+    const split = this.#splitting.get(event.pid)
+    if (this.#replayer.find(index)?.order !== order && split !== undefined) this.#split(split)
+    const folio = this.#replayer.find(index)
+    if (folio === null) {
+      this.#note('a folio was removed that is not in the cache', event)
+      return
+    }
+    this.#release(folio, event)
+    this.#emit({ name: 'remove', index }, event)
+  }
+
+  /** What is removed, or split, is neither locked by a pass nor under writeback. */
+  #release(folio: Folio, now: LiveEvent): void {
+    if (folio.locked) this.#unlock(folio.index, now, false)
+    if (folio.writeback) this.#notUnderWriteback(folio, now)
+  }
+
+  #notUnderWriteback(folio: Folio, now: LiveEvent): void {
+    const end = this.#upcoming('end', folio.index, now)
+    if (end !== null) {
+      this.#take(end)
+      return
+    }
+    this.#note('the end of writeback was not recorded', now)
+    this.#emit({ name: 'end', index: folio.index }, now, '', false)
+  }
+
+  #split(event: LiveEvent): void {
+    const split = this.#splitting.get(event.pid)
+    if (split === undefined) {
+      this.#note('the beginning of a split was not recorded', event)
+      return
+    }
+    const folio = this.#replayer.mapping.getFolio(split.index)
+    if (folio === null || folio.order <= split.newOrder) return
+    this.#release(folio, event)
+    this.#emit({ name: 'split', index: folio.index, order: split.newOrder }, { ...split, time: event.time })
+  }
+
+  #dirty(event: EventNamed<'dirty'>): void {
+    const { index } = event
+    const folio = this.#known(index, event)
+    if (folio === null) return
+    if (folio.dirty) {
+      const clear = this.#upcoming('clear', index, event) ?? this.#upcoming('cancel', index, event)
+      if (clear !== null) this.#take(clear)
+    }
+    // The dirtying within a redirty is the redirty's.
+    const following = this.#following.get(event)
+    if (following?.name === 'redirty' && following.index === index) {
+      this.#done.add(following)
+      this.#redirty({ ...following, time: event.time })
+      return
+    }
+    const late = this.#tagThatMissed(event)
+    if (late !== null) this.#take(late)
+    this.#emit({ name: 'dirty', index }, event, '1')
+  }
+
+  /**
+   * A pass's tagging that comes while the dirtying is under way, of a pass that did not return the folio, and nobody else
+   * cleaned it for the pass: the mark came after the tagging.
+   */
+  #tagThatMissed(event: EventNamed<'dirty'>): EventNamed<'tag'> | null {
+    const from = this.#position.get(event) ?? 0
+    const until = this.#position.get(this.#following.get(event) ?? event) ?? from
+    for (let i = from + 1; i < until; i++) {
+      const tag = this.#events[i]
+      if (tag.name !== 'tag' || this.#done.has(tag)) continue
+      const call = this.#callOf.get(tag)
+      if (call === undefined || event.index < tag.start || event.index > tag.end) continue
+      if (!call.pass.returned.has(event.index) && !this.#cleanedBeforeEnd(event.index, i, call.pass))
+        return tag
+    }
+    return null
+  }
+
+  /** Whether another clears the folio's flag, or removes it, between an event and the end of a pass. */
+  #cleanedBeforeEnd(index: number, from: number, pass: PassOfRecording): boolean {
+    for (let i = from + 1; i < this.#events.length; i++) {
+      const event = this.#events[i]
+      if (
+        (event.name === 'clear' || event.name === 'cancel' || event.name === 'delete') &&
+        event.index === index
+      )
+        return true
+      if (event.name === 'next' && event.folio === null && this.#callOf.get(event)?.pass === pass)
+        return false
+    }
+    return true
+  }
+
+  #known(index: number, event: LiveEvent): Folio | null {
+    const folio = this.#replayer.find(index)
+    if (folio === null) this.#note(`${event.name} of a folio that is not in the cache`, event)
+    return folio
+  }
+
+  #cancel(event: EventNamed<'cancel'>): void {
+    const folio = this.#known(event.index, event)
+    if (folio === null) return
+    if (folio.writeback) this.#notUnderWriteback(folio, event)
+    this.#emit({ name: 'cancel', index: event.index }, event)
+  }
+
+  #clear(event: EventNamed<'clear'>): void {
+    const { index } = event
+    const folio = this.#known(index, event)
+    if (folio === null) return
+    const call = this.#callOf.get(event)
+    const own = call !== undefined && !call.pass.cut
+    if (event.ret) {
+      if (folio.writeback) this.#notUnderWriteback(folio, event)
+      if (!folio.dirty) {
+        const dirty = this.#upcoming('dirty', index, event)
+        if (dirty !== null) this.#take(dirty)
+      }
+    }
+    if (!own) {
+      this.#emit({ name: 'clear', index }, event, event.ret ? '1' : '0')
+      return
+    }
+    this.#lookUntil(call, index, event)
+    if (folio.locked) this.#unlock(index, event, false)
+    this.#emit({ name: 'look', pass: call.pass.name, index }, event)
+    call.own.splice(call.own.indexOf(event), 1)
+  }
+
+  #redirty(event: EventNamed<'redirty'>): void {
+    const { index } = event
+    if (this.#known(index, event) === null) return
+    const pass = this.#passOf.get(`${event.pid} ${event.wbc}`)
+    const ret = event.ret ? 1 : 0
+    if (pass === undefined || pass.cut) {
+      const pages = this.#replayer.find(index)?.nrPages ?? 0
+      this.#emit({ name: 'redirty', pass: '-', index }, event, `${ret} skipped=${pages}`)
+      return
+    }
+    const before = this.#replayer.pass(pass.name).wbc.pagesSkipped
+    const pages = this.#replayer.find(index)?.nrPages ?? 0
+    pass.skippedBefore ??= BigInt(event.skipped) - BigInt(before + pages)
+    const skipped = BigInt(event.skipped) - pass.skippedBefore
+    this.#emit({ name: 'redirty', pass: pass.name, index }, event, `${ret} skipped=${skipped}`)
+  }
+
+  #start(event: EventNamed<'start'>): void {
+    const folio = this.#known(event.index, event)
+    if (folio === null) return
+    if (folio.writeback) this.#notUnderWriteback(folio, event)
+    this.#emit({ name: 'start', index: event.index, keep: event.keep }, event)
+    // When the folio is unlocked is not recorded, nor does it matter: others look when they can.
+    if (folio.locked) this.#unlock(event.index, event, false)
+  }
+
+  #end(event: EventNamed<'end'>): void {
+    const folio = this.#known(event.index, event)
+    if (folio === null) return
+    if (!folio.writeback) {
+      const start = this.#upcoming('start', event.index, event)
+      if (start !== null) this.#take(start)
+    }
+    this.#emit({ name: 'end', index: event.index }, event)
+  }
+
+  #unlock(index: number, event: LiveEvent, own = true): void {
+    if (this.#replayer.find(index)?.locked !== true) return
+    this.#emit({ name: 'unlock', index }, event, '', own)
+    for (const pass of this.#passOf.values()) if (pass.inHand === index) pass.inHand = null
+  }
+
+  // -- passes
+
+  #call(event: EventNamed<'call'>): void {
+    const call = this.#callOf.get(event)
+    if (call === undefined || call.pass.cut) return
+    const { pass } = call
+    if (pass.inHand !== null) this.#unlock(pass.inHand, event, false)
+    if (BigInt(this.#replayer.mapping.writebackIndex) !== BigInt(event.wbindex)) {
+      this.#emit({ name: 'wbindex', value: event.wbindex }, event, '', false)
+    }
+    if (event.handsBack) {
+      this.#emit({ name: 'call', pass: pass.name, error: event.error, nr: event.nr }, event)
+    } else {
+      this.#passOf.set(`${event.pid} ${event.wbc}`, pass)
+      const control: Control = {
+        syncAll: event.syncAll,
+        tagged: event.tagged,
+        cyclic: event.cyclic,
+        start: event.start,
+        end: event.end,
+        nr: event.nr,
+        forKupdate: event.forKupdate,
+        forBackground: event.forBackground,
+        forSync: event.forSync,
+      }
+      this.#emit({ name: 'begin', pass: pass.name, ...control }, event)
+    }
+    this.#running.add(call)
+  }
+
+  #tag(event: EventNamed<'tag'>): void {
+    const call = this.#callOf.get(event)
+    const pass = call === undefined || call.pass.cut ? '-' : call.pass.name
+    if (call !== undefined) {
+      call.own.splice(call.own.indexOf(event), 1)
+      this.#dirtiedWhileTagging(event, call)
+    }
+    this.#emit({ name: 'tag', pass, start: event.start, end: event.end }, event)
+  }
+
+  /** A folio that was dirtied during the walk was tagged by it if the pass then returned it. */
+  #dirtiedWhileTagging(tag: EventNamed<'tag'>, call: Call): void {
+    const from = this.#position.get(tag) ?? 0
+    for (let i = from + 1; i < this.#events.length; i++) {
+      const event = this.#events[i]
+      if (event.name === 'tagged' && event.pid === tag.pid) return
+      if (event.name === 'dirty' && !this.#done.has(event) && call.pass.returned.has(event.index)) {
+        if (event === this.#upcoming('dirty', event.index, tag)) this.#take(event)
+      }
+    }
+  }
+
+  #lookup(event: EventNamed<'lookup'>): void {
+    const call = this.#callOf.get(event)
+    if (call === undefined || call.pass.cut) return
+    this.#lookUntil(call, null, event)
+    call.own.splice(call.own.indexOf(event), 1)
+    this.#emit({ name: 'lookup', pass: call.pass.name }, event, `${event.found} next=${event.next}`)
+  }
+
+  #next(event: EventNamed<'next'>): void {
+    const call = this.#callOf.get(event)
+    if (call === undefined || call.pass.cut) return
+    const { folio } = event
+    this.#running.delete(call)
+    const returned = folio === null ? `done ${event.error}` : `folio ${folio.index} ${folio.order}`
+    this.#emit(
+      { name: 'next', pass: call.pass.name },
+      event,
+      `${returned} nr=${event.nr} wbindex=${event.wbindex}`,
+    )
+    call.pass.inHand = folio === null ? null : folio.index
+  }
+
+  /** The folio up to which the running call skips what its batch has; null: all of the batch. */
+  #target(call: Call): number | null {
+    const [own] = call.own
+    if (own === undefined) return call.next?.folio?.index ?? null
+    return own.name === 'clear' ? own.index : null
+  }
+
+  #batch(call: Call): readonly Folio[] {
+    return this.#pass(call).batch
+  }
+
+  #pass(call: Call): ReplayPass {
+    return this.#replayer.pass(call.pass.name)
+  }
+
+  /** Each folio before the target is looked at as soon as the pass would skip it. */
+  #skipWhatCanBe(now: LiveEvent): void {
+    for (const call of this.#running) {
+      const target = this.#target(call)
+      for (;;) {
+        const [folio] = this.#batch(call)
+        if (folio === undefined || folio.index === target || this.#batch(call).length === 1) break
+        if (!wouldSkip(this.#pass(call), folio)) break
+        this.#look(call, folio, now)
+      }
+    }
+  }
+
+  #look(call: Call, folio: Folio, now: LiveEvent): void {
+    if (folio.locked) this.#unlock(folio.index, now, false)
+    const action: Action = { name: 'look', pass: call.pass.name, index: folio.index }
+    this.#steps.push({ line: now.line, action, result: '', origin: null })
+    this.#replayer.execute(action)
+  }
+
+  /** By now the pass has looked at every folio before the target, though nothing that was seen lets it skip them. */
+  #lookUntil(call: Call, target: number | null, now: LiveEvent): void {
+    for (;;) {
+      const batch = this.#batch(call)
+      const [folio] = batch
+      if (folio === undefined || folio.index === target) return
+      if (batch.length === 1 && wouldSkip(this.#pass(call), folio)) return
+      this.#look(call, folio, now)
+      if (this.#batch(call).length === batch.length) return
+    }
+  }
+}
+
+/** Converts the events of one mapping. */
+export function convert(events: readonly LiveEvent[], tasks: TaskTable): Converted {
+  return new Converter(events, tasks).convert()
+}
