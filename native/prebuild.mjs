@@ -3,11 +3,12 @@
 // prebuildify places and names the addons as node-gyp-build looks for them; native/prebuild_one.mjs builds each.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { prebuilt, targets } from './targets.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -16,50 +17,16 @@ const prebuildify = promisify(require('prebuildify'))
 /** No symbol of a later glibc: that of RHEL 8 and Debian 10, the oldest that Node.js 20 runs on. */
 const GLIBC = [2, 28]
 
-/**
- * Each target: where it is built, the commands that it takes with the Debian package of each, and the libraries that it may
- * need on its user's machine.
- */
-const targets = {
-  'linux-x64-glibc': {
-    host: 'linux',
-    tools: { 'x86_64-linux-gnu-g++': 'g++' },
-    libraries: ['libc.so.6'],
-  },
-  'linux-x64-musl': {
-    host: 'linux',
-    tools: { 'x86_64-linux-gnu-g++': 'g++', 'musl-gcc': 'musl-tools' },
-    libraries: ['libc.so'],
-  },
-  'linux-arm64-glibc': {
-    host: 'linux',
-    tools: { 'aarch64-linux-gnu-g++': 'g++-aarch64-linux-gnu' },
-    libraries: ['libc.so.6', 'ld-linux-aarch64.so.1'],
-  },
-  'win32-x64': {
-    host: 'linux',
-    tools: { 'x86_64-w64-mingw32-g++-posix': 'g++-mingw-w64-x86-64' },
-    libraries: ['KERNEL32.dll', 'msvcrt.dll'],
-  },
-  'darwin-x64': {
-    host: 'darwin',
-    tools: {},
-    libraries: ['/usr/lib/libc++.1.dylib', '/usr/lib/libSystem.B.dylib'],
-  },
-  'darwin-arm64': {
-    host: 'darwin',
-    tools: {},
-    libraries: ['/usr/lib/libc++.1.dylib', '/usr/lib/libSystem.B.dylib'],
-  },
-}
-
 function fail(message) {
   console.error(`writeback-iter: ${message}`)
   process.exit(1)
 }
 
-function works(command) {
-  return spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined
+/** A command, or a file by its path. */
+function isThere(tool) {
+  return tool.startsWith('/')
+    ? existsSync(tool)
+    : spawnSync(tool, ['--version'], { stdio: 'ignore' }).error === undefined
 }
 
 function checkTools(names) {
@@ -68,32 +35,57 @@ function checkTools(names) {
     ...names.map((name) => targets[name].tools),
   )
   if (process.platform !== 'linux') return
-  const missing = Object.keys(tools).filter((tool) => !works(tool))
+  const missing = Object.keys(tools).filter((tool) => !isThere(tool))
   if (missing.length === 0) return
-  const packages = [...new Set(missing.map((tool) => tools[tool]))]
-  fail(`no ${missing.join(', ')}: apt-get install --no-install-recommends ${packages.join(' ')}`)
+  const packages = [...new Set(missing.map((tool) => tools[tool]))].join(' ')
+  const foreign = packages.includes(':arm64') ? 'dpkg --add-architecture arm64 && apt-get update && ' : ''
+  fail(`no ${missing.join(', ')}: ${foreign}apt-get install --no-install-recommends ${packages}`)
 }
 
-/** The libraries that an addon names, and the versions of glibc's symbols. */
-function dependencies(file) {
-  if (process.platform === 'darwin') {
-    const lines = execFileSync('otool', ['-L', file], { encoding: 'utf8' }).split('\n')
-    return { libraries: lines.slice(1).flatMap((line) => line.match(/^\s+(\S+) \(/)?.[1] ?? []), glibc: [] }
+const say = (command, ...args) => execFileSync(command, args, { encoding: 'utf8' })
+
+/** The libraries that an addon names. */
+function librariesOf(file) {
+  const [text, line] =
+    process.platform === 'darwin'
+      ? [say('otool', '-L', file), /^\s+(\S+) \(/gm]
+      : [say('objdump', '-p', file), /^\s+(?:NEEDED|DLL Name:)\s+(\S+)$/gm]
+  return Array.from(text.matchAll(line), (match) => match[1])
+}
+
+/** The names in the dynamic symbol table: [name, version] each. */
+function symbols(file, which) {
+  return Array.from(
+    say('nm', '-D', which, file).matchAll(/ [A-Z] ([^@\s]+)@?@?(\S*)$/gm),
+    ([, name, version]) => [name, version],
+  )
+}
+
+/** What a Linux addon asks for and will not find: in its libc, of the oldest version that is supported, or in Node-API. */
+function unresolved(name, file) {
+  const asked = symbols(file, '--undefined-only').filter(([symbol]) => !symbol.startsWith('napi_'))
+  const { libc } = targets[name]
+  if (libc !== undefined) {
+    const found = new Set(symbols(libc, '--defined-only').map(([symbol]) => symbol))
+    return asked.map(([symbol]) => symbol).filter((symbol) => !found.has(symbol))
   }
-  const headers = execFileSync('objdump', ['-p', file], { encoding: 'utf8' })
-  return {
-    libraries: [...headers.matchAll(/^\s+(?:NEEDED|DLL Name:)\s+(\S+)$/gm)].map((match) => match[1]),
-    glibc: [...headers.matchAll(/ GLIBC_(\d+)\.(\d+)/g)].map((match) => [Number(match[1]), Number(match[2])]),
-  }
+  return asked.filter(([, version]) => !isOld(version)).map((symbol) => symbol.join('@'))
+}
+
+function isOld(version) {
+  const [, major, minor] = version.match(/^GLIBC_(\d+)\.(\d+)/) ?? []
+  return Number(major) === GLIBC[0] && Number(minor) <= GLIBC[1]
 }
 
 /** An addon that would not load on its users' machines is not shipped. */
 function check(name, file) {
-  const { libraries, glibc } = dependencies(file)
-  const foreign = libraries.filter((library) => !targets[name].libraries.includes(library))
+  // Windows has no command that tells: there it is just loaded, on machines that have no compiler.
+  if (process.platform === 'win32') return
+  const foreign = librariesOf(file).filter((library) => !targets[name].libraries.includes(library))
   if (foreign.length > 0) fail(`${file} needs ${foreign.join(', ')}`)
-  const later = glibc.filter(([major, minor]) => major > GLIBC[0] || (major === GLIBC[0] && minor > GLIBC[1]))
-  if (later.length > 0) fail(`${file} needs glibc ${later.map((version) => version.join('.')).join(', ')}`)
+  if (!name.startsWith('linux')) return
+  const missing = unresolved(name, file)
+  if (missing.length > 0) fail(`${file} needs ${missing.join(', ')}`)
 }
 
 async function build(name) {
@@ -113,10 +105,7 @@ async function build(name) {
     nodeGyp: `"${process.execPath}" "${join(root, 'native', 'prebuild_one.mjs')}" ${name}`,
     shell: true,
   })
-  const folder = join(root, 'prebuilds', `${platform}-${arch}`)
-  for (const file of readdirSync(folder)) {
-    if (libc === undefined || file.includes(libc)) check(name, join(folder, file))
-  }
+  check(name, join(root, prebuilt(name)))
 }
 
 const here = Object.keys(targets).filter((name) => targets[name].host === process.platform)

@@ -24,7 +24,10 @@ const args = [
   '--arch',
   target.split('-')[1],
 ]
-args.push('--CDWB_STANDALONE=ON', `--CDCMAKE_RUNTIME_OUTPUT_DIRECTORY=${join(out, 'Release')}`)
+args.push('--CDWB_STANDALONE=ON')
+// Visual Studio puts the addon there by itself.
+if (process.platform === 'win32') args.push('--toolset', 'ClangCL')
+else args.push(`--CDCMAKE_RUNTIME_OUTPUT_DIRECTORY=${join(out, 'Release')}`)
 if (existsSync(toolchain)) args.push(`--CDCMAKE_TOOLCHAIN_FILE=${toolchain}`)
 const { status, stdout } = spawnSync(process.execPath, [cmakeJs, ...args], {
   stdio: ['ignore', 'pipe', 'inherit'],
