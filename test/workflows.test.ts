@@ -25,7 +25,7 @@ test('package.yml builds the addon of every target, on its host', async () => {
   const { targets } = await import('../native/targets.mjs')
   const { 'package.yml': text } = Object.fromEntries(workflows)
   expect(text).toContain('run: npm run prebuild\n')
-  expect(text).toContain('npm run prebuild -- darwin-${{ matrix.arch }}')
+  expect(text).toMatch(/npm run prebuild -- darwin-\$\{\{ matrix\.arch }}/)
   for (const [name, { host }] of Object.entries(targets)) {
     const [, arch] = name.split('-')
     if (host === 'darwin') expect(text).toContain(`arch: ${arch} }`)
