@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readInput } from '../lib/live/read.js'
+import { InputReader } from '../lib/live/read.js'
 import { type Recording, RecordingReader } from '../lib/live/recording.js'
 import { convertRecording, replayTrace2 } from '../lib/live/replay.js'
 import { toRecording } from '../lib/live/to_recording.js'
@@ -431,7 +431,9 @@ describe('command line', () => {
   test('convert writes format 2, which replays, and which converts back', () => {
     const { stdout } = cli('convert', join(folder, 'err-xfs-shut.txt.gz'))
     writeFileSync(join(temporary, 'two.trace'), stdout)
-    expect(readInput('two', stdout).kind).toBe('trace2')
+    const reader = new InputReader('two')
+    for (const line of linesOf(stdout)) reader.push(line)
+    expect(reader.end().kind).toBe('trace2')
     expect(cli('replay', 'two.trace').stdout).toMatch(/^1 traces, \d+ operations, 0 divergences$/m)
     const back = cli('convert', 'two.trace').stdout
     writeFileSync(join(temporary, 'back.txt'), back)

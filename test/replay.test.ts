@@ -212,6 +212,8 @@ describe('format', () => {
   })
 })
 
+const ESCAPE = '\x1b'
+
 describe('command line', () => {
   const main = join(root, 'dist/cli/main.js')
   let folder: string
@@ -329,10 +331,88 @@ describe('command line', () => {
     expect(status).toBe(2)
   })
 
+  test('CRLF and a byte order mark', () => {
+    writeFileSync(join(folder, 'dos.trace'), `\ufeff${SHORT.replaceAll('\n', '\r\n')}`)
+    expect(cli(['replay', 'dos.trace'])).toMatchObject({
+      status: 0,
+      stdout: '1 traces, 13 operations, 0 divergences\n',
+    })
+  })
+
+  test('a FIFO, a device and a missing file are named, and the others are still replayed', () => {
+    expect(spawnSync('mkfifo', [join(folder, 'fifo.trace')]).status).toBe(0)
+    const { stdout, stderr, status } = cli(['replay', 'fifo.trace', '/dev/zero', 'short.trace'])
+    expect(stderr).toBe(
+      "ENOTSUP: not a regular file, open 'fifo.trace'\nENOTSUP: not a regular file, open '/dev/zero'\n",
+    )
+    expect(stdout).toBe('1 traces, 13 operations, 0 divergences, 2 unreadable\n')
+    expect(status).toBe(2)
+  })
+
+  test('a file of /proc, whose size is 0, is read', () => {
+    const { stderr, status } = cli(['replay', '/proc/version'])
+    expect(stderr).toMatch(
+      /^\/proc\/version:1: first line is "Linux version .*, expected "# writeback-trace 1"\n$/,
+    )
+    expect(status).toBe(2)
+  })
+
+  test('a folder that cannot be read does not keep the others from being replayed', () => {
+    // Longer than PATH_MAX: not even root gets there by an absolute path.
+    const name = 'n'.repeat(250)
+    const [up, down] = [9, 8].map((depth) => Array(depth).fill(name).join('/'))
+    const deep = `mkdir -p ${up} && cd ${up} && mkdir -p ${down}`
+    mkdirSync(join(folder, 'deep'))
+    writeFileSync(join(folder, 'deep/short.trace'), SHORT)
+    expect(spawnSync('sh', ['-c', deep], { cwd: join(folder, 'deep') }).status).toBe(0)
+    try {
+      const { stdout, stderr, status } = cli(['replay', join(folder, 'deep')])
+      expect(stderr).toMatch(/^ENAMETOOLONG: name too long, scandir '[^\n]*'\n$/)
+      expect(stdout).toBe('1 traces, 13 operations, 0 divergences, 1 unreadable\n')
+      expect(status).toBe(2)
+    } finally {
+      spawnSync('rm', ['-rf', join(folder, 'deep')])
+    }
+  })
+
+  test('control characters of names and of traces do not reach the terminal', () => {
+    const name = '\x1b]0;title\x07.trace'
+    writeFileSync(join(folder, name), SHORT.replace('dirty 9 = 1', 'dirty 9 = 0'))
+    expect(cli(['replay', name]).stdout).toMatch(/^\\x1b\]0;title\\x07\.trace:5: expected/)
+    writeFileSync(join(folder, name), `${HEADER}\nadd \x1b[31m\x9b 0 = ok\n`)
+    expect(cli(['replay', name]).stderr).toMatch(/^[ -~]*:2: index is [ -~]*\n$/)
+    expect(cli(['replay', '\x1b[31m']).stderr).toMatch(/^writeback-iter: ENOENT[ -~]*\n$/)
+    expect(cli(['re\x1b[31mply']).stderr).toMatch(/^error: unknown command 're\\x1b\[31mply'\n/)
+  })
+
+  test('a trace longer than the longest string', () => {
+    const comment = `#${'x'.repeat(1022)}\n`.repeat(1024)
+    const member = gzipSync(comment)
+    // Members of a gzip file follow one another: 600 MiB of comments, then one operation that is malformed.
+    const members = Array(600).fill(member)
+    writeFileSync(
+      join(folder, 'long.trace.gz'),
+      Buffer.concat([gzipSync(`${HEADER}\n`), ...members, gzipSync('add x 0 = ok\n')]),
+    )
+    const { stderr, status } = spawnSync(
+      process.execPath,
+      ['--max-old-space-size=64', main, 'replay', 'long.trace.gz'],
+      { cwd: folder, encoding: 'utf8' },
+    )
+    expect(stderr).toBe('long.trace.gz:614402: index is "x", expected a decimal number\n')
+    expect(status).toBe(2)
+  }, 60_000)
+
+  test('a line without an end is refused before it fills the memory', () => {
+    writeFileSync(join(folder, 'endless.trace'), `${HEADER}\n#${'x'.repeat(2 ** 24)}`)
+    const { stderr } = cli(['replay', 'endless.trace'])
+    expect(stderr).toBe('endless.trace:2: line is longer than 16777216 characters\n')
+  })
+
   test('a damaged gzip file', () => {
     writeFileSync(join(folder, 'damaged.trace.gz'), gzipSync(SHORT).subarray(0, -20))
     const { stderr, status } = cli(['replay', 'damaged.trace.gz'])
-    expect(stderr).toBe('damaged.trace.gz:1: gzip: unexpected end of file\n')
+    expect(stderr).toMatch(/^damaged\.trace\.gz:\d+: gzip: unexpected end of file\n$/)
     expect(status).toBe(2)
   })
 
@@ -376,6 +456,7 @@ describe('command line', () => {
         { file: 'some/below/c.trace', backend: 'js', line: 11, expected: '0 skipped=1', got: '1 skipped=1' },
       ],
       malformed: [{ file: 'bad.trace', line: 12, problem: 'index is "nine", expected a decimal number' }],
+      unreadable: [],
       interrupted: false,
     })
     expect(stderr).toBe('')
@@ -429,8 +510,9 @@ describe('command line', () => {
   })
 
   /** What a terminal shows of the command: stdout and stderr, with their control sequences. */
-  function terminal(args: string[]): string {
-    const command = [process.execPath, main, ...args].map((arg) => `'${arg}'`).join(' ')
+  function terminal(args: string[], columns = 80): string {
+    const words = [process.execPath, main, ...args].map((arg) => `'${arg}'`).join(' ')
+    const command = `stty cols ${columns}; ${words}`
     const { error, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
       cwd: folder,
       encoding: 'utf8',
@@ -449,6 +531,17 @@ describe('command line', () => {
       seconds = (performance.now() - start) / 1000
     }
     expect(shown).toMatch(/=+-* \d+% \| \d+\/\d+ traces/)
+    // No line of it wraps where the terminal is narrow.
+    for (const [columns, pattern] of [
+      [60, `[^=]\\d+% \\| \\d+/\\d+ traces${ESCAPE}`],
+      [20, `[^=]\\d+%${ESCAPE}`],
+    ] as const) {
+      const narrow = terminal(['replay', '--backend', 'js', ...Array(copies).fill(traces)], columns)
+      expect(narrow).toMatch(new RegExp(pattern))
+      const sequence = new RegExp(`${ESCAPE}(?:\\[[0-9;?]*[A-Za-z]|[78])`, 'g')
+      const drawn = narrow.slice(0, narrow.lastIndexOf(ESCAPE)).replaceAll(sequence, '\n')
+      expect(Math.max(...drawn.split('\n').map((line) => line.length))).toBeLessThanOrEqual(columns)
+    }
     expect(lastLine(shown)).toMatch(/\d+ traces, \d+ operations, 0 divergences$/)
     expect(terminal(['replay', '--backend', 'js', 'short.trace'])).toBe(
       '1 traces, 13 operations, 0 divergences\r\n',

@@ -5,7 +5,10 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { IologError, parseIolog } from '../lib/cli/iolog.js'
+import { firstDifference } from '../lib/cli/compare_files.js'
+import { IologParser } from '../lib/cli/iolog.js'
+import type { Workload } from '../lib/cli/workload.js'
+import { InputError } from '../lib/input/input_error.js'
 import { builtinWorkload, WriteData } from '../lib/cli/workload.js'
 import { nativeMissing } from './backends.js'
 import { toolMissing } from './tools.js'
@@ -43,6 +46,16 @@ function cli(
     env: { ...inherited, ...env },
     encoding: 'utf8',
   })
+}
+
+/** The workload of a log that is in memory. */
+function parseIolog(name: string, text: string): Workload {
+  const parser = new IologParser(name)
+  const lines = text.split('\n')
+  const rest = lines.pop() as string
+  for (const [i, line] of lines.entries()) parser.line(line, i + 1, true)
+  if (rest !== '') parser.line(rest, lines.length + 1, false)
+  return parser.end()
 }
 
 /** Writes a log of version 2 on one file and returns its name. */
@@ -159,17 +172,95 @@ describe('what a log says', () => {
       name: 'l',
       files,
       operations: [...operations],
+      warnings: [],
     })
   })
 
-  test('names with spaces, CRLF, no newline at the end', () => {
-    const text = 'fio version 3 iolog\r\n1 a b add\r\n2 a b read 1 2\r\n3 a b datasync 0 0'
-    const { files, operations } = parseIolog('l', text)
-    expect(files).toEqual([{ name: 'a b', size: 0 }])
+  test('names with spaces: as many as there are', () => {
+    const text =
+      'fio version 3 iolog\n1 a b add\n1 a  b add\n1  c add\n2 a b read 1 2\n3 a  b datasync 0 0\n4  c sync 0 0\n'
+    const { files, operations, warnings } = parseIolog('l', text)
+    expect(files).toEqual(['a b', 'a  b', ' c'].map((name) => ({ name, size: 0 })))
     expect([...operations]).toEqual([
       { kind: 'read', file: 0, offset: 1, length: 2 },
-      { kind: 'sync', file: 0, offset: 0, length: 0 },
+      { kind: 'sync', file: 1, offset: 0, length: 0 },
+      { kind: 'sync', file: 2, offset: 0, length: 0 },
     ])
+    expect(warnings).toEqual([])
+  })
+
+  test('a last line without a line feed may be cut off: said, with its place', () => {
+    const cut = 'fio version 2 iolog\nf add\nf write 4096 40'
+    expect(parseIolog('l', cut).warnings).toEqual([
+      ':3: no line feed ends the last line: the log may be cut off in it',
+    ])
+    fs.writeFileSync(join(folder, 'cut.log'), cut)
+    expect(cli(['--iolog', 'cut.log', '--backend', 'js'])).toMatchObject({
+      status: 0,
+      stderr: 'cut.log:3: no line feed ends the last line: the log may be cut off in it\n',
+    })
+  })
+
+  test('a log with a byte order mark and CRLF', () => {
+    fs.writeFileSync(join(folder, 'dos.log'), '\ufefffio version 2 iolog\r\nf add\r\nf write 0 10\r\n')
+    expect(cli(['--iolog', 'dos.log', '--backend', 'js'])).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  test.each(['f write 0 4096f write 4096 4096', 'f write 0 40f write 4096 4096', 'f openf write 0 4096'])(
+    'two lines in one, as several jobs tear them: %s',
+    (line) => {
+      expect(() => parseIolog('l', `fio version 2 iolog\nf add\n${line}\n`)).toThrow(
+        /^l:3: .*two lines in one, as where several jobs \(numjobs\) write one log$/,
+      )
+    },
+  )
+
+  test('control characters of a log do not reach the terminal', () => {
+    const name = '\x1b]0;title\x07\x9b31m\u202e'
+    fs.writeFileSync(join(folder, 'evil.log'), `fio version 2 iolog\n${name} write 0 10\n`)
+    expect(cli(['--iolog', 'evil.log']).stderr).toBe(
+      'evil.log:2: file «\\x1b]0;title\\x07\\x9b31m\\u202e» is used before its add action\n',
+    )
+  })
+
+  test('a write far out, and trims: neither reads nor fills the holes', () => {
+    const iolog = log([
+      'f write 0 4096',
+      'f write 300000000000 4096',
+      'f trim 100000000 200000000000',
+      'f trim 299999999000 9999',
+      'f write 5000 10',
+      'f trim 0 8192',
+    ])
+    const start = performance.now()
+    const { status, stdout } = cli(['--iolog', iolog, '--target', 'out'])
+    expect(stdout).toContain('byte for byte')
+    expect(status).toBe(0)
+    expect(performance.now() - start).toBeLessThan(20_000)
+    const { size, blocks } = fs.statSync(join(folder, 'out'))
+    expect(size).toBe(300_000_004_096)
+    expect(blocks * 512).toBeLessThan(2 ** 22)
+    const fd = fs.openSync(join(folder, 'out'), 'r')
+    const bytes = Buffer.alloc(8192)
+    fs.readSync(fd, bytes, 0, 8192, 0)
+    fs.closeSync(fd)
+    expect(bytes.every((byte) => byte === 0)).toBe(true)
+  })
+
+  test('a difference far out in a file that is mostly holes is found', async () => {
+    const [a, b] = ['a', 'b'].map((name) => join(folder, name))
+    for (const path of [a, b]) {
+      fs.writeFileSync(path, '')
+      fs.truncateSync(path, 2 ** 38)
+    }
+    const fd = fs.openSync(b, 'r+')
+    fs.writeSync(fd, 'x', 2 ** 37 + 5)
+    fs.closeSync(fd)
+    const touched = new Set([0, 2 ** 17])
+    expect(await firstDifference(a, b, touched, () => {})).toBe(2 ** 37 + 5)
+    expect(await firstDifference(a, a, touched, () => {})).toBeNull()
+    fs.truncateSync(b, 2 ** 36)
+    expect(await firstDifference(a, b, new Set(), () => {})).toBe(2 ** 36)
   })
 
   test.each([
@@ -210,7 +301,7 @@ describe('what a log says', () => {
     ],
   ])('malformed: %j', (text, line, problem) => {
     const parse = () => parseIolog('dir/l', text)
-    expect(parse).toThrow(IologError)
+    expect(parse).toThrow(InputError)
     expect(parse).toThrow(`dir/l:${line}: `)
     expect(parse).toThrow(problem)
   })

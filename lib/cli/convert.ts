@@ -2,9 +2,9 @@
 
 import { once } from 'node:events'
 import { Command } from 'commander'
+import { printableLine } from '../input/printable.js'
 import { convertRecording } from '../live/replay.js'
 import { toRecording } from '../live/to_recording.js'
-import { TraceError } from '../trace/format.js'
 import { formatTrace2 } from '../trace/format2.js'
 import { CommandError } from './command_error.js'
 import { readInputFile } from './input.js'
@@ -19,14 +19,14 @@ export function convertCommand(): Command {
     )
     .argument('<file>', 'a recording or a trace of format 2, also gzipped')
     .action(async (file: string) => {
-      for (const line of convertFile(file)) {
+      for (const line of await convertFile(file)) {
         if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain')
       }
     })
 }
 
-function convertFile(file: string): Iterable<string> {
-  const input = read(file)
+async function convertFile(file: string): Promise<Iterable<string>> {
+  const input = await readInputFile(file)
   switch (input.kind) {
     case 'trace':
       throw new CommandError(`${file}: format 1 has neither tasks nor times, so it converts to nothing`)
@@ -35,17 +35,8 @@ function convertFile(file: string): Iterable<string> {
     case 'recording': {
       const { trace, undecided } = convertRecording(input.recording)
       for (const { what, count, line } of undecided)
-        console.error(`${file}:${line}: ${what} (${count} times)`)
+        console.error(`${printableLine(file)}:${line}: ${what} (${count} times)`)
       return formatTrace2(trace)
     }
-  }
-}
-
-function read(file: string) {
-  try {
-    return readInputFile(file)
-  } catch (error) {
-    if (error instanceof TraceError) throw new CommandError(error.message, { cause: error })
-    throw error
   }
 }

@@ -1,65 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The traces and recordings that a command line names.
 
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { constants, gunzipSync } from 'node:zlib'
-import { beginsAsRecording, type Input, readInput } from '../live/read.js'
-import { TraceError } from '../trace/format.js'
+import { readLines } from '../input/lines.js'
+import { type Input, InputReader } from '../live/read.js'
+import type { TraceLine } from '../trace/format.js'
 import { CommandError } from './command_error.js'
+import { findFiles, type Unreadable } from './find_files.js'
 
 /** What an argument that takes them says of itself. */
 export const INPUT_ARGUMENT =
   'traces or recordings, also gzipped; of a folder, every *.trace and every recording *.txt below it, and their *.gz'
 
 const TRACE = /\.trace(?:\.gz)?$/
-const TEXT = /\.txt(?:\.gz)?$/
-/** The header of a recording is within its first bytes. */
-const HEAD_BYTES = 4096
+const TRACE_OR_TEXT = /\.(?:trace|txt)(?:\.gz)?$/
 
-function head(file: string): string {
-  const bytes = Buffer.alloc(HEAD_BYTES)
-  const fd = openSync(file, 'r')
-  try {
-    const read = bytes.subarray(0, readSync(fd, bytes))
-    // The rest of the file is missing, which is as well for its beginning.
-    return (isGzipped(read) ? gunzipSync(read, { finishFlush: constants.Z_SYNC_FLUSH }) : read).toString()
-  } finally {
-    closeSync(fd)
+/**
+ * The files that the paths of a command line mean: themselves, or those in the folders, sorted.
+ * @param unreadable - takes what below the folders cannot be read
+ */
+export async function findInputs(paths: readonly string[], unreadable: Unreadable[]): Promise<string[]> {
+  const inputs: string[] = []
+  for (const path of paths) {
+    const before = inputs.length
+    for (const file of findFiles(path, TRACE_OR_TEXT, unreadable)) {
+      if (file === path || TRACE.test(file) || (await isRecording(file))) inputs.push(file)
+    }
+    if (inputs.length === before)
+      throw new CommandError(`${path}: no *.trace, *.trace.gz or recording in this folder`)
   }
+  return inputs
 }
 
-function isGzipped(bytes: Buffer): boolean {
-  return bytes[0] === 0x1f && bytes[1] === 0x8b
-}
+/** Ends the reading of a file as soon as it is known what it is. */
+class Known extends Error {}
 
-/** The files that a path of the command line means: itself, or those in the folder, sorted. */
-export function findInputs(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path]
-  const files = readdirSync(path, { encoding: 'utf8', recursive: true })
-    .sort()
-    .map((name) => join(path, name))
-    .filter((file) => TRACE.test(file) || TEXT.test(file))
-    .filter((file) => statSync(file).isFile())
-    .filter((file) => TRACE.test(file) || beginsAsRecording(head(file)))
-  if (files.length === 0)
-    throw new CommandError(`${path}: no *.trace, *.trace.gz or recording in this folder`)
-  return files
+async function isRecording(file: string): Promise<boolean> {
+  const reader = new InputReader(file)
+  try {
+    await readLines(file, (line) => {
+      reader.push(line)
+      if (reader.kind !== null) throw new Known()
+    })
+  } catch {
+    // Whatever it is that cannot be read: a text that no command line names is passed over.
+  }
+  return reader.kind === 'recording'
 }
 
 /**
  * Reads a trace or a recording.
- * @throws {@link TraceError} if it is neither
+ * @param onTraceLine - takes the lines of a trace of format 1 as they are read, see {@link InputReader}
+ * @throws {@link InputError} if it is neither, and what {@link readLines} throws
  */
-export function readInputFile(file: string): Input {
-  const bytes = readFileSync(file)
-  return readInput(file, isGzipped(bytes) ? gunzip(file, bytes) : bytes.toString())
-}
-
-function gunzip(file: string, bytes: Buffer): string {
-  try {
-    return gunzipSync(bytes).toString()
-  } catch (error) {
-    throw new TraceError(file, 1, `gzip: ${(error as Error).message}`)
-  }
+export async function readInputFile(
+  file: string,
+  onTraceLine: ((line: TraceLine) => void) | null = null,
+  signal?: AbortSignal,
+): Promise<Input> {
+  const reader = new InputReader(file, onTraceLine)
+  await readLines(file, (line) => reader.push(line), signal)
+  return reader.end()
 }

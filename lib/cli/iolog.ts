@@ -2,15 +2,9 @@
 // fio's I/O log, versions 2 and 3 (fio(1), TRACE FILE FORMAT), as --write_iolog writes it: a header, then one action a
 // line. Version 3 has a timestamp before each; waits and timestamps are passed over.
 
+import { InputError } from '../input/input_error.js'
+import { readLines } from '../input/lines.js'
 import { type Operation, Operations, type Workload } from './workload.js'
-
-/** A line that is not of the format; the message begins with `FILE:LINE: `. */
-export class IologError extends Error {
-  constructor(file: string, line: number, problem: string) {
-    super(`${file}:${line}: ${problem}`)
-    this.name = 'IologError'
-  }
-}
 
 /** The most that one read(2) or write(2) transfers on Linux (MAX_RW_COUNT). */
 const MAX_TRANSFER = 2 ** 31 - 4096
@@ -27,45 +21,86 @@ const IO_ACTIONS: ReadonlyMap<string, Operation['kind'] | 'wait'> = new Map([
   ['sync_file_range', 'sync'],
   ['wait', 'wait'],
 ])
-const FILE_ACTIONS: ReadonlySet<string> = new Set(['add', 'open', 'close'])
+
+/** fio puts one space between fields, and quotes nothing: a file name has its spaces as they are. */
+const TIMESTAMP = /^(\S*) (.*)$/
+const FILE_LINE = /^(.*) (add|open|close)$/
+const IO_LINE = /^(.*) (\S+) (\S+) (\S+)$/
+
+/** Two actions in one line: another line begins in the middle of this one. */
+const TORN =
+  / (?:(?:add|open|close)|(?:read|write|trim|sync|datasync|sync_file_range|wait) \d+ \d*).* (?:add|open|close|(?:read|write|trim|sync|datasync|sync_file_range|wait) \d+ \d+)$/
 
 /**
- * The workload in a log.
- * @param name - of the log, for messages
- * @throws {@link IologError}
+ * Reads a log, whatever its size.
+ * @param signal - ends the reading
+ * @throws {@link InputError}, and what {@link readLines} throws
  */
-export function parseIolog(name: string, text: string): Workload {
-  const files: string[] = []
-  const operations = new Operations()
-  const numbers = new Map<string, number>()
-  let version = 0
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = raw.trim()
-    const fail = (problem: string) => new IologError(name, i + 1, problem)
+export async function readIolog(path: string, signal?: AbortSignal): Promise<Workload> {
+  const parser = new IologParser(path)
+  await readLines(path, (text, number, ended) => parser.line(text, number, ended), signal)
+  return parser.end()
+}
+
+/** Reads a log line by line. */
+export class IologParser {
+  readonly #name: string
+  readonly #files: string[] = []
+  readonly #numbers = new Map<string, number>()
+  readonly #operations = new Operations()
+  readonly #warnings: string[] = []
+  #version = 0
+
+  /** @param name - what messages call the log */
+  constructor(name: string) {
+    this.#name = name
+  }
+
+  /**
+   * @param number - the line's number, from 1
+   * @param ended - whether a line feed ends it
+   * @throws {@link InputError}
+   */
+  line(text: string, number: number, ended: boolean): void {
+    const fail = (problem: string) => {
+      const torn = TORN.test(text) ? ': two lines in one, as where several jobs (numjobs) write one log' : ''
+      return new InputError(this.#name, number, `${problem}${torn}`)
+    }
+    // fio ends every line of a log.
+    if (!ended)
+      this.#warnings.push(`:${number}: no line feed ends the last line: the log may be cut off in it`)
     // fio appends to a log that is there already: a header may come again.
-    if (i === 0 || HEADER.test(line)) {
-      version = parseVersion(line, fail)
-      continue
+    if (number === 1 || HEADER.test(text)) this.#version = parseVersion(text, fail)
+    else if (text.trim() !== '') this.#action(text, fail)
+  }
+
+  /** @throws {@link InputError} if there was not even a header */
+  end(): Workload {
+    const fail = (problem: string) => new InputError(this.#name, 1, problem)
+    if (this.#version === 0) parseVersion('', fail)
+    return {
+      name: this.#name,
+      files: this.#files.map((name) => ({ name, size: 0 })),
+      operations: this.#operations,
+      warnings: this.#warnings,
     }
-    if (line === '') continue
-    const fields = line.split(/\s+/)
-    if (version === 3) parseNumber('timestamp', fields.shift(), fail)
-    const last = fields[fields.length - 1]
-    if (fields.length >= 2 && FILE_ACTIONS.has(last)) {
-      // A file name may have spaces in it: fio does not quote them.
-      const file = fields.slice(0, -1).join(' ')
-      if (last !== 'add') fileNumber(file, numbers, fail)
-      else if (!numbers.has(file)) numbers.set(file, files.push(file) - 1)
-      continue
+  }
+
+  #action(line: string, fail: Fail): void {
+    const action = this.#version === 3 ? withoutTimestamp(line, fail) : line
+    const [, named, fileAction] = FILE_LINE.exec(action) ?? []
+    if (fileAction !== undefined) {
+      if (fileAction !== 'add') this.#number(named, fail)
+      else if (!this.#numbers.has(named)) this.#numbers.set(named, this.#files.push(named) - 1)
+      return
     }
-    if (fields.length < 4) {
-      throw fail(
-        `«${line}» is neither "${prefix(version)}FILE ACTION" nor "${prefix(version)}FILE ACTION OFFSET LENGTH"`,
-      )
+    const [, name, kindField, offsetField, lengthField] = IO_LINE.exec(action) ?? []
+    if (name === undefined) {
+      const prefix = this.#version === 3 ? 'TIMESTAMP ' : ''
+      throw fail(`«${line}» is neither "${prefix}FILE ACTION" nor "${prefix}FILE ACTION OFFSET LENGTH"`)
     }
-    const [action, offsetField, lengthField] = fields.splice(-3)
-    const kind = IO_ACTIONS.get(action)
-    if (kind === undefined) throw fail(`unknown action «${action}»`)
+    const kind = IO_ACTIONS.get(kindField)
+    if (kind === undefined) throw fail(`unknown action «${kindField}»`)
     const offset = parseNumber('offset', offsetField, fail)
     const length = parseNumber('length', lengthField, fail)
     if (!Number.isSafeInteger(offset + length))
@@ -73,15 +108,18 @@ export function parseIolog(name: string, text: string): Workload {
     if ((kind === 'read' || kind === 'write') && length > MAX_TRANSFER) {
       throw fail(`length is ${length}, but one ${kind} takes ${MAX_TRANSFER} at most`)
     }
-    const file = fileNumber(fields.join(' '), numbers, fail)
-    if (kind !== 'wait') operations.push({ kind, file, offset, length })
+    const file = this.#number(name, fail)
+    if (kind !== 'wait') this.#operations.push({ kind, file, offset, length })
   }
-  return { name, files: files.map((file) => ({ name: file, size: 0 })), operations }
+
+  #number(name: string, fail: Fail): number {
+    const number = this.#numbers.get(name)
+    if (number === undefined) throw fail(`file «${name}» is used before its add action`)
+    return number
+  }
 }
 
-type Fail = (problem: string) => IologError
-
-const prefix = (version: number) => (version === 3 ? 'TIMESTAMP ' : '')
+type Fail = (problem: string) => InputError
 
 function parseVersion(line: string, fail: Fail): number {
   const version = HEADER.exec(line)?.[1]
@@ -90,15 +128,15 @@ function parseVersion(line: string, fail: Fail): number {
   throw fail(`«${line.slice(0, 80)}» is no header of an fio I/O log, expected «fio version 3 iolog» (or 2)`)
 }
 
-function parseNumber(what: string, field: string | undefined, fail: Fail): number {
-  const value = field !== undefined && /^\d+$/.test(field) ? Number(field) : Number.NaN
-  if (!Number.isSafeInteger(value))
-    throw fail(`${what} is «${field ?? ''}», expected an integer from 0 to 2^53 - 1`)
-  return value
+function withoutTimestamp(line: string, fail: Fail): string {
+  const [, timestamp = line, action = ''] = TIMESTAMP.exec(line) ?? []
+  parseNumber('timestamp', timestamp, fail)
+  return action
 }
 
-function fileNumber(file: string, numbers: ReadonlyMap<string, number>, fail: Fail): number {
-  const number = numbers.get(file)
-  if (number === undefined) throw fail(`file «${file}» is used before its add action`)
-  return number
+function parseNumber(what: string, field: string, fail: Fail): number {
+  const value = /^\d+$/.test(field) ? Number(field) : Number.NaN
+  if (!Number.isSafeInteger(value))
+    throw fail(`${what} is «${field}», expected an integer from 0 to 2^53 - 1`)
+  return value
 }

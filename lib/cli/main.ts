@@ -5,7 +5,10 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { Command, CommanderError } from 'commander'
+import { InputError } from '../input/input_error.js'
+import { printable } from '../input/printable.js'
 import { benchCommand } from './bench.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
@@ -21,8 +24,9 @@ function version(): string {
 function createProgram(): Command {
   const program = new Command('writeback-iter')
     .description("Linux's writeback_iter() for Node.js: run it, replay it, compare the backends.")
-    .version(version())
+    .version(version(), '-v, --version')
     .configureHelp({ styleTitle: colours.bold })
+    .configureOutput({ outputError: (text, write) => write(printable(text)) })
     .showHelpAfterError('(--help tells what there is)')
     .addHelpText(
       'after',
@@ -39,8 +43,12 @@ function createProgram(): Command {
 /** The exit code of what a command threw. What is not the user's doing shows its stack. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
+  if (error instanceof InputError) {
+    console.error(error.message)
+    return 2
+  }
   const explained = error instanceof CommandError || (error instanceof Error && 'syscall' in error)
-  console.error(explained ? `writeback-iter: ${error.message}` : error)
+  console.error(printable(explained ? `writeback-iter: ${error.message}` : inspect(error)))
   return 2
 }
 

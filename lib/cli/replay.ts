@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { Input } from '../live/read.js'
+import { InputError } from '../input/input_error.js'
+import { printableLine } from '../input/printable.js'
 import { convertRecording, type LiveReplay, replayTrace2, type Undecided } from '../live/replay.js'
-import { type Trace, TraceError } from '../trace/format.js'
-import { type Divergence, replay } from '../trace/replay.js'
+import { type Divergence, TraceReplay } from '../trace/replay.js'
 import type { Backend } from '../types.js'
 import { colours } from './colours.js'
-import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
+import type { Unreadable } from './find_files.js'
 import { findInputs, INPUT_ARGUMENT, readInputFile } from './input.js'
+import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { type BackendOption, backendOption, jsonOption, namedBackends, pickedBackend } from './options.js'
 import { Progress } from './progress.js'
 
@@ -24,24 +24,25 @@ export function replayCommand(): Command {
     .description(
       "Replays traces of page-cache operations, and recordings of a live kernel's own, and compares every result with " +
         'the one in the file.\n\n' +
-        'Exit code: 0 all as expected, 1 a divergence, 2 a malformed trace or wrong use, 130 interrupted.',
+        'Exit code: 0 all as expected, 1 a divergence, 2 a malformed or unreadable file or wrong use, 130 interrupted.',
     )
     .argument('<file...>', INPUT_ARGUMENT)
     .addOption(backendOption('what the package picks'))
     .addOption(jsonOption())
     .action(async (paths: string[], options: Options) => {
-      const files = paths.flatMap(findInputs)
+      const unreadable: Unreadable[] = []
+      const files = await findInputs(paths, unreadable)
       const backends = options.backend === undefined ? [pickedBackend()] : namedBackends(options.backend)
-      const outcome = await replayAll(files, backends)
+      const outcome = await replayAll(files, unreadable, backends)
       if (options.json) console.log(JSON.stringify(outcome, null, 2))
       else print(outcome, files.length)
       process.exitCode = exitCode(outcome)
     })
 }
 
-function exitCode({ interrupted, malformed, divergences }: Outcome): number {
+function exitCode({ interrupted, malformed, unreadable, divergences }: Outcome): number {
   if (interrupted) return EXIT_INTERRUPTED
-  if (malformed.length > 0) return 2
+  if (malformed.length > 0 || unreadable.length > 0) return 2
   return divergences.length > 0 ? 1 : 0
 }
 
@@ -67,12 +68,18 @@ interface Outcome {
   /** What the recordings have in them. */
   readonly recordings: RecordingOutcome[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
+  /** Files, and folders below those named, that could not be read. */
+  readonly unreadable: Unreadable[]
   /** Whether some files are left because a signal came. */
   interrupted: boolean
 }
 
-/** Goes on after a divergence and after a malformed trace, so that one call tells about every file. */
-async function replayAll(files: readonly string[], backends: readonly Backend[]): Promise<Outcome> {
+/** Goes on after a divergence, a malformed and an unreadable trace, so that one call tells about every file. */
+async function replayAll(
+  files: readonly string[],
+  unreadable: Unreadable[],
+  backends: readonly Backend[],
+): Promise<Outcome> {
   const interrupted = interruption()
   const outcome: Outcome = {
     traces: 0,
@@ -80,74 +87,93 @@ async function replayAll(files: readonly string[], backends: readonly Backend[])
     divergences: [],
     recordings: [],
     malformed: [],
+    unreadable,
     interrupted: false,
   }
   for (const { backend } of backends) outcome.operations[backend] = 0
   const progress = new Progress('traces', files.length)
   for (const [i, file] of files.entries()) {
-    // Signals have their turn.
-    await setImmediate()
-    if (interrupted.aborted) {
-      outcome.interrupted = true
-      break
-    }
     progress.update(i)
     try {
-      replayInput(file, readInputFile(file), backends, outcome)
+      await replayOne(file, backends, outcome, interrupted)
     } catch (error) {
-      if (!(error instanceof TraceError)) throw error
-      outcome.malformed.push({ file, line: error.line, problem: error.problem })
+      if (interrupted.aborted && error === interrupted.reason) {
+        outcome.interrupted = true
+        break
+      }
+      if (error instanceof InputError)
+        outcome.malformed.push({ file, line: error.line, problem: error.problem })
+      else if (error instanceof Error && 'syscall' in error) unreadable.push({ file, problem: error.message })
+      else throw error
     }
   }
   progress.stop()
   return outcome
 }
 
-function replayInput(file: string, input: Input, backends: readonly Backend[], outcome: Outcome): void {
-  if (input.kind === 'trace') {
-    replayOne(input.trace, backends, outcome)
-    return
-  }
-  const { trace, undecided } =
-    input.kind === 'recording' ? convertRecording(input.recording) : { trace: input.trace, undecided: [] }
-  const { operations, divergences, ...counts } = replayTrace2(trace, backends)
-  outcome.traces++
-  outcome.recordings.push({ file, ...counts, undecided })
-  for (const [i, { backend }] of backends.entries()) {
-    outcome.operations[backend] = (outcome.operations[backend] ?? 0) + operations[i]
-    for (const divergence of divergences[i]) outcome.divergences.push({ file, backend, ...divergence })
-  }
-}
-
-function replayOne(trace: Trace, backends: readonly Backend[], outcome: Outcome): void {
-  const results = backends.map((backend) => replay(trace, backend))
-  outcome.traces++
-  for (const [i, { operations, divergence }] of results.entries()) {
+/**
+ * Replays a file: a trace of format 1 as it is read, whatever its size. It counts only if all of it is of its format.
+ */
+async function replayOne(
+  file: string,
+  backends: readonly Backend[],
+  outcome: Outcome,
+  interrupted: AbortSignal,
+): Promise<void> {
+  const replays = backends.map((backend) => new TraceReplay(file, backend))
+  const add = (i: number, operations: number, divergences: readonly Divergence[]) => {
     const { backend } = backends[i]
     outcome.operations[backend] = (outcome.operations[backend] ?? 0) + operations
-    if (divergence !== null) outcome.divergences.push({ file: trace.file, backend, ...divergence })
+    for (const divergence of divergences) outcome.divergences.push({ file, backend, ...divergence })
+  }
+  try {
+    const input = await readInputFile(
+      file,
+      (line) => {
+        for (const replay of replays) replay.step(line)
+      },
+      interrupted,
+    )
+    outcome.traces++
+    if (input.kind === 'trace') {
+      for (const [i, { operations, divergence }] of replays.entries()) {
+        add(i, operations, divergence === null ? [] : [divergence])
+      }
+      return
+    }
+    const { trace, undecided } =
+      input.kind === 'recording' ? convertRecording(input.recording) : { trace: input.trace, undecided: [] }
+    const { operations, divergences, ...counts } = replayTrace2(trace, backends)
+    outcome.recordings.push({ file, ...counts, undecided })
+    for (const i of backends.keys()) add(i, operations[i], divergences[i])
+  } finally {
+    for (const replay of replays) replay.close()
   }
 }
 
 function printRecording({ file, mappings, passes, folios, concurrent, undecided }: RecordingOutcome): void {
+  const name = printableLine(file)
   console.log(
-    `${file}: ${mappings} mappings, ${passes} passes (${concurrent} concurrent), ${folios} folios returned`,
+    `${name}: ${mappings} mappings, ${passes} passes (${concurrent} concurrent), ${folios} folios returned`,
   )
   for (const { what, count, line } of undecided)
-    console.log(`${file}:${line}: undecided: ${what} (${count} times)`)
+    console.log(`${name}:${line}: undecided: ${what} (${count} times)`)
 }
 
-/** Divergences and counts to stdout, malformed traces to stderr. */
+/** Divergences and counts to stdout, malformed and unreadable traces to stderr. */
 function print(outcome: Outcome, files: number): void {
-  const { traces, operations, divergences, recordings, malformed, interrupted } = outcome
+  const { traces, operations, divergences, recordings, malformed, unreadable, interrupted } = outcome
   const counts = Object.entries(operations)
   for (const recording of recordings) printRecording(recording)
   for (const { file, line, expected, got, backend } of divergences) {
     const [e, g] = excerpts(expected, got)
     const where = counts.length > 1 ? ` (${backend})` : ''
-    console.log(`${file}:${line}: expected «${colours.green(e)}» got «${colours.red(g)}»${where}`)
+    console.log(
+      `${printableLine(file)}:${line}: expected «${colours.green(e)}» got «${colours.red(g)}»${where}`,
+    )
   }
-  for (const { file, line, problem } of malformed) console.error(`${file}:${line}: ${problem}`)
+  for (const { file, line, problem } of malformed) console.error(`${printableLine(file)}:${line}: ${problem}`)
+  for (const { problem } of unreadable) console.error(printableLine(problem))
   if (counts.length > 1) {
     for (const [backend, count] of counts) {
       const found = divergences.filter((finding) => finding.backend === backend).length
@@ -155,12 +181,16 @@ function print(outcome: Outcome, files: number): void {
     }
   }
   const total = counts.reduce((sum, [, count]) => sum + count, 0)
-  const rest = malformed.length > 0 ? `, ${malformed.length} malformed` : ''
+  const rest = [...counted(malformed, 'malformed'), ...counted(unreadable, 'unreadable')].join('')
   console.log(`${traces} traces, ${total} operations, ${divergences.length} divergences${rest}`)
   if (interrupted) console.log(`interrupted after ${traces + malformed.length} of ${files} traces`)
 }
 
-/** So many characters of a longer result are shown, from a little before the first difference. */
+function counted(things: readonly unknown[], what: string): string[] {
+  return things.length > 0 ? [`, ${things.length} ${what}`] : []
+}
+
+/** This many characters of a longer result are shown, from a little before the first difference. */
 const EXCERPT = 200
 
 function excerpts(a: string, b: string): [string, string] {

@@ -7,11 +7,13 @@ import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
 import { WritebackError } from '../errors.js'
 import { CachedFile, type CachedFileStats } from '../file/index.js'
+import { printableLine } from '../input/printable.js'
 import type { Backend } from '../types.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { firstDifference, PIECE } from './compare_files.js'
 import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
-import { IologError, parseIolog } from './iolog.js'
+import { readIolog } from './iolog.js'
 import { allBackends, type BackendOption, backendOption, integer, jsonOption } from './options.js'
 import { Progress } from './progress.js'
 import { builtinWorkload, PlainFile, type Workload, type WorkloadFile, WriteData } from './workload.js'
@@ -28,7 +30,6 @@ interface Options {
 const BACKGROUND_PAGES = 8192
 /** Synchronous work goes on for so many milliseconds before signals and timers have their turn. */
 const SLICE = 50
-const COMPARE_BYTES = 2 ** 20
 
 export function runCommand(): Command {
   return new Command('run')
@@ -49,16 +50,20 @@ export function runCommand(): Command {
     )
     .addOption(jsonOption())
     .action(async (options: Options) => {
+      const interrupted = interruption()
       try {
-        const outcome = await run(options)
+        const outcome = await run(options, interrupted)
         if (options.json) console.log(JSON.stringify(outcome, null, 2))
         else print(outcome)
         process.exitCode = exitCode(outcome)
       } catch (error) {
+        if (interrupted.aborted && error === interrupted.reason) {
+          console.error('interrupted while the log was read')
+          process.exitCode = EXIT_INTERRUPTED
+          return
+        }
         if (error instanceof WritebackError) throw new CommandError(error.message, { cause: error })
-        if (!(error instanceof IologError)) throw error
-        console.error(error.message)
-        process.exitCode = 2
+        throw error
       }
     })
 }
@@ -108,14 +113,14 @@ interface Outcome {
   interrupted: { readonly side: 'plain' | Backend['backend']; readonly operations: number } | null
 }
 
-async function run(options: Options): Promise<Outcome> {
+async function run(options: Options, interrupted: AbortSignal): Promise<Outcome> {
   const { iolog, target, background } = options
-  const workload = iolog === undefined ? builtinWorkload() : parseIolog(iolog, fs.readFileSync(iolog, 'utf8'))
+  const workload = iolog === undefined ? builtinWorkload() : await readIolog(iolog, interrupted)
+  for (const warning of workload.warnings) console.error(`${printableLine(workload.name)}${warning}`)
   if (target !== undefined && workload.files.length !== 1) {
     throw new CommandError(`${iolog} is of ${workload.files.length} files, but --target takes one`)
   }
   const { backends, nativeMissing } = allBackends(options.backend)
-  const interrupted = interruption()
   const { length } = workload.operations
   const progress = new Progress('operations', length * (backends.length + 1))
   const data = new WriteData()
@@ -142,8 +147,9 @@ async function run(options: Options): Promise<Outcome> {
       const plainPaths = workload.files.map((_, i) => join(folder, `plain-${i}`))
       const cachedPaths =
         target !== undefined ? [target] : workload.files.map((_, i) => join(folder, `cached-${i}`))
+      const touched = workload.files.map(() => new Set<number>())
       const plainFiles = plainPaths.map((path) => new PlainFile(path))
-      outcome.plain = await replay(workload, plainFiles, data, () => {}, tick)
+      outcome.plain = await replay(workload, plainFiles, data, touched, () => {}, tick)
       for (const file of plainFiles) file.close()
       for (const { backend } of backends) {
         side = backend
@@ -153,12 +159,13 @@ async function run(options: Options): Promise<Outcome> {
           workload,
           files,
           data,
+          workload.files.map(() => new Set<number>()),
           () => writeBackInBackground(files, background),
           tick,
         )
         const stats = addStats(files)
         for (const file of files) file.close()
-        const difference = await compareAll(workload, cachedPaths, plainPaths, () => tick(length))
+        const difference = await compareAll(workload, cachedPaths, plainPaths, touched, () => tick(length))
         outcome.backends.push({ backend, ...timing, ...stats, difference })
       }
     } catch (error) {
@@ -175,6 +182,7 @@ const RDWR_CREATE_EMPTY = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.consta
 
 /**
  * Runs the workload over its files, all of them synced at the end.
+ * @param touched - of each file, numbers of the pieces (PIECE bytes each) that were written so far; it adds to them
  * @param afterWrite - called after every write and trim
  * @param tick - told several times a second how many operations are done; ends the work if it throws
  */
@@ -182,6 +190,7 @@ async function replay(
   workload: Workload,
   files: readonly WorkloadFile[],
   data: WriteData,
+  touched: readonly Set<number>[],
   afterWrite: () => void,
   tick: (done: number) => void,
 ): Promise<Timing> {
@@ -203,10 +212,12 @@ async function replay(
     switch (kind) {
       case 'write':
         file.write(data.get(writes++, length), offset)
+        for (let at = offset - (offset % PIECE); at < offset + length; at += PIECE)
+          touched[number].add(at / PIECE)
         afterWrite()
         break
       case 'trim':
-        trim(file, offset, length)
+        trim(file, offset, length, touched[number])
         afterWrite()
         break
       case 'read':
@@ -227,13 +238,31 @@ async function replay(
   return { seconds: (performance.now() - start) / 1000, fsyncSeconds: fsyncTime / 1000 }
 }
 
-/** What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size), by means of zeros. */
-function trim(file: WorkloadFile, offset: number, length: number): void {
-  const end = Math.min(offset + length, file.size)
-  const zeros = new Uint8Array(Math.min(COMPARE_BYTES, Math.max(0, end - offset)))
-  for (let at = offset; at < end; at += zeros.length) {
-    file.write(zeros.subarray(0, Math.min(zeros.length, end - at)), at)
+/**
+ * What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size): the tail of the file is cut off and left a
+ * hole, and what was written elsewhere becomes zeros. What was never written is a hole already.
+ */
+function trim(file: WorkloadFile, offset: number, length: number, touched: ReadonlySet<number>): void {
+  const { size } = file
+  if (offset >= size) return
+  if (offset + length >= size) {
+    file.truncate(offset)
+    file.truncate(size)
+    return
   }
+  const end = offset + length
+  for (const piece of piecesBetween(offset, end, touched)) {
+    const from = Math.max(offset, piece * PIECE)
+    file.write(new Uint8Array(Math.min(end, (piece + 1) * PIECE) - from), from)
+  }
+}
+
+/** The touched pieces in a range of bytes; walks whichever is shorter, the range or the set. */
+function piecesBetween(start: number, end: number, touched: ReadonlySet<number>): number[] {
+  const first = Math.floor(start / PIECE)
+  const last = Math.floor((end - 1) / PIECE)
+  if (last - first >= touched.size) return [...touched].filter((piece) => piece >= first && piece <= last)
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i).filter((piece) => touched.has(piece))
 }
 
 /** As the kernel's flusher: once there are too many dirty pages, by chunks until there are not. */
@@ -260,36 +289,14 @@ async function compareAll(
   workload: Workload,
   a: readonly string[],
   b: readonly string[],
+  touched: readonly ReadonlySet<number>[],
   tick: () => void,
 ): Promise<Difference | null> {
   for (const [i, { name }] of workload.files.entries()) {
-    const offset = await firstDifference(a[i], b[i], tick)
+    const offset = await firstDifference(a[i], b[i], touched[i], tick)
     if (offset !== null) return { file: name, offset }
   }
   return null
-}
-
-/** The first byte at which two files differ, null if none does. */
-async function firstDifference(a: string, b: string, tick: () => void): Promise<number | null> {
-  const fds = [a, b].map((path) => fs.openSync(path, 'r'))
-  const buffers = fds.map(() => Buffer.alloc(COMPARE_BYTES))
-  try {
-    for (let position = 0; ; position += COMPARE_BYTES) {
-      const [x, y] = fds.map((fd, i) =>
-        buffers[i].subarray(0, fs.readSync(fd, buffers[i], 0, COMPARE_BYTES, position)),
-      )
-      if (!x.equals(y)) {
-        let same = 0
-        while (same < x.length && same < y.length && x[same] === y[same]) same++
-        return position + same
-      }
-      if (x.length === 0) return null
-      await setImmediate()
-      tick()
-    }
-  } finally {
-    for (const fd of fds) fs.closeSync(fd)
-  }
 }
 
 /** Removes the folder again however the work ends, also where the process exits before that. */
@@ -336,7 +343,7 @@ function print(outcome: Outcome): void {
     `${format(workload.fsyncs)} fsyncs`,
   ].filter((text) => text !== '')
   console.log(
-    `${workload.name}: ${format(workload.writes)} writes, ${format(workload.bytes)} bytes, ${others.join(', ')}; ` +
+    `${printableLine(workload.name)}: ${format(workload.writes)} writes, ${format(workload.bytes)} bytes, ${others.join(', ')}; ` +
       `background write-back above ${format(background)} dirty pages\n`,
   )
   if (outcome.plain !== null) printTable(outcome, outcome.plain)
@@ -382,7 +389,7 @@ function printTable({ workload, backends }: Outcome, plain: Timing): void {
       difference === null
         ? colours.green(`${backend}: byte for byte what plain writes make of it`)
         : colours.red(
-            `${backend}: ${difference.file} differs from what plain writes make of it, first at byte ${difference.offset}`,
+            `${backend}: ${printableLine(difference.file)} differs from what plain writes make of it, first at byte ${difference.offset}`,
           ),
     )
   }

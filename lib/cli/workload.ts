@@ -52,6 +52,8 @@ export interface Workload {
   /** The files and their sizes at the start, all zeros. */
   readonly files: readonly { readonly name: string; readonly size: number }[]
   readonly operations: Operations
+  /** What is suspect about where it came from, each `:LINE: ` and what. */
+  readonly warnings: readonly string[]
 }
 
 /** What a workload needs of a file: a {@link CachedFile} or a {@link PlainFile}. */
@@ -104,7 +106,7 @@ export function builtinWorkload(): Workload {
     else append(65536 * (1 + below(4)))
     if (i % WRITES_PER_SYNC === 0) operations.push({ kind: 'sync', file: 0, offset: 0, length: 0 })
   }
-  return { name: 'built-in workload', files: [{ name: 'file', size: FILE_SIZE }], operations }
+  return { name: 'built-in workload', files: [{ name: 'file', size: FILE_SIZE }], operations, warnings: [] }
 }
 
 const POOL_SIZE = 4 * 2 ** 20

@@ -3,13 +3,8 @@
 // once, so not every program can be said in it: what cannot is left out, and the replay tells whether the rest suffices.
 
 import { MAX_INDEX, MAX_ORDER } from '../arguments.js'
-import {
-  formatLine,
-  HEADER,
-  parseTrace,
-  TraceError,
-  type Operation as TraceOperation,
-} from '../trace/format.js'
+import { InputError } from '../input/input_error.js'
+import { formatLine, HEADER, parseTrace, type Operation as TraceOperation } from '../trace/format.js'
 import { MisplacedOperation, Replayer, replay } from '../trace/replay.js'
 import type {
   AddressSpace,
@@ -258,7 +253,7 @@ function isLine(line: string): boolean {
     parseTrace('', `${HEADER}\n${line}\n`)
     return true
   } catch (error) {
-    if (error instanceof TraceError) return false
+    if (error instanceof InputError) return false
     throw error
   }
 }
@@ -280,7 +275,7 @@ export function diverges(text: string, backend: Backend): boolean {
     return replay(parseTrace('', text), backend).divergence !== null
   } catch (error) {
     // What is left made no sense without the rest.
-    if (error instanceof TraceError) return false
+    if (error instanceof InputError) return false
     throw error
   }
 }

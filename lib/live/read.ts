@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Reads what replay and check take: traces of both formats and recordings, told apart by how they begin.
 
-import { parseTrace, type Trace } from '../trace/format.js'
+import { HEADER, type Trace, type TraceLine, TraceParser } from '../trace/format.js'
 import { HEADER2, type Trace2, Trace2Reader } from '../trace/format2.js'
 import { isRecordingLine, type Recording, RecordingReader } from './recording.js'
 
@@ -10,32 +10,105 @@ export type Input =
   | { readonly kind: 'trace2'; readonly trace: Trace2 }
   | { readonly kind: 'recording'; readonly recording: Recording }
 
-/** Whether a text is a recording: it begins with tracefs's header, the recorder's, or an event. */
-export function beginsAsRecording(text: string): boolean {
-  if (/^# (?:tracer: |record: )/.test(text)) return true
-  return isRecordingLine(/^[^#\n].*/m.exec(text)?.[0] ?? '')
+const RECORDING_HEADER = /^# (?:tracer: |record: )/
+
+/** A recording may begin with comments; this many lines of them are looked at. */
+const MAX_COMMENTS = 1000
+
+/** Reads a file of any of the formats, line by line. */
+export class InputReader {
+  readonly #file: string
+  readonly #onTraceLine: ((line: TraceLine) => void) | null
+  /** The lines before the one that tells what the file is. */
+  #comments: string[] = []
+  #reader: { push(line: string): void; end(): Input } | null = null
+
+  /**
+   * @param file - what messages call it
+   * @param onTraceLine - takes each line of a trace of format 1 at once; the trace that `end` returns has none then
+   */
+  constructor(file: string, onTraceLine: ((line: TraceLine) => void) | null = null) {
+    this.#file = file
+    this.#onTraceLine = onTraceLine
+  }
+
+  /** What the file is, once the lines so far tell: null before. */
+  get kind(): Input['kind'] | null {
+    return this.#reader === null ? null : this.#kind
+  }
+  #kind: Input['kind'] = 'trace'
+
+  /** @throws {@link InputError} for a line that is not of the file's format */
+  push(line: string): void {
+    if (this.#reader !== null) {
+      this.#reader.push(line)
+      return
+    }
+    this.#comments.push(line)
+    const kind = kindOf(line, this.#comments.length)
+    if (kind !== null) this.#begin(kind)
+  }
+
+  /** @throws {@link InputError} for a file that ends too soon */
+  end(): Input {
+    const reader = this.#reader ?? this.#begin('trace')
+    return reader.end()
+  }
+
+  #begin(kind: Input['kind']): { push(line: string): void; end(): Input } {
+    const reader = this.#open(kind)
+    for (const line of this.#comments) reader.push(line)
+    this.#comments = []
+    this.#kind = kind
+    this.#reader = reader
+    return reader
+  }
+
+  #open(kind: Input['kind']): { push(line: string): void; end(): Input } {
+    const file = this.#file
+    switch (kind) {
+      case 'trace':
+        return new WholeTrace(file, this.#onTraceLine)
+      case 'trace2': {
+        const reader = new Trace2Reader(file)
+        return { push: (line) => reader.push(line), end: () => ({ kind, trace: reader.end() }) }
+      }
+      case 'recording': {
+        const reader = new RecordingReader(file)
+        return { push: (line) => reader.push(line), end: () => ({ kind, recording: reader.end() }) }
+      }
+    }
+  }
 }
 
-/**
- * Reads a whole file's text.
- * @param file - what messages call it
- * @throws {@link TraceError} for the first line that is not of its format
- */
-export function readInput(file: string, text: string): Input {
-  const lines = text.split('\n')
-  if (lines.at(-1) === '') lines.pop()
-  if (lines[0] === HEADER2) return { kind: 'trace2', trace: readAll(new Trace2Reader(file), lines) }
-  if (beginsAsRecording(text))
-    return { kind: 'recording', recording: readAll(new RecordingReader(file), lines) }
-  return { kind: 'trace', trace: parseTrace(file, text) }
+/** What the file is by its line `number`, all before it being comments; null: the next line will tell. */
+function kindOf(line: string, number: number): Input['kind'] | null {
+  if (number === 1 && line === HEADER) return 'trace'
+  if (number === 1 && line === HEADER2) return 'trace2'
+  if (RECORDING_HEADER.test(line) || isRecordingLine(line)) return 'recording'
+  return (line === '' || line.startsWith('#')) && number < MAX_COMMENTS ? null : 'trace'
 }
 
-interface Reader<T> {
-  push(line: string): void
-  end(): T
-}
+class WholeTrace {
+  readonly #file: string
+  readonly #parser: TraceParser
+  readonly #lines: TraceLine[] = []
+  readonly #onLine: (line: TraceLine) => void
+  #number = 0
 
-function readAll<T>(reader: Reader<T>, lines: readonly string[]): T {
-  for (const line of lines) reader.push(line)
-  return reader.end()
+  constructor(file: string, onLine: ((line: TraceLine) => void) | null) {
+    this.#file = file
+    this.#parser = new TraceParser(file)
+    this.#onLine = onLine ?? ((line) => this.#lines.push(line))
+  }
+
+  push(text: string): void {
+    const line = this.#parser.line(text, ++this.#number)
+    if (line !== null) this.#onLine(line)
+  }
+
+  end(): Input {
+    this.#parser.end()
+    return { kind: 'trace', trace: { file: this.#file, lines: this.#lines } }
+  }
 }

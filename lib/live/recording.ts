@@ -3,7 +3,7 @@
 
 import { MAX_INDEX } from '../arguments.js'
 import { describe } from '../errors.js'
-import { TraceError } from '../trace/format.js'
+import { InputError } from '../input/input_error.js'
 
 /** A 64-bit number: a bigint only where a double does not hold it. */
 export type Int64 = number | bigint
@@ -321,7 +321,7 @@ export class RecordingReader {
 
   /**
    * Takes the next line, without its line feed.
-   * @throws {@link TraceError} for a line that is not of a recording
+   * @throws {@link InputError} for a line that is not of a recording
    */
   push(text: string): void {
     this.#line++
@@ -338,7 +338,7 @@ export class RecordingReader {
     try {
       this.#event(text)
     } catch (error) {
-      if (error instanceof Malformed) throw new TraceError(this.#file, this.#line, error.message)
+      if (error instanceof Malformed) throw new InputError(this.#file, this.#line, error.message)
       throw error
     }
   }

@@ -3,6 +3,7 @@
 
 import { MAX_INDEX, MAX_OFFSET, MAX_ORDER } from '../arguments.js'
 import { describe } from '../errors.js'
+import { InputError } from '../input/input_error.js'
 import type { SyncMode } from '../types.js'
 
 /** The first line of every trace. */
@@ -38,22 +39,6 @@ export interface Trace {
   /** What messages call the trace: its path as the user named it. */
   readonly file: string
   readonly lines: readonly TraceLine[]
-}
-
-/** A trace that is not one: the message is `FILE:LINE: ` and what is wrong. */
-export class TraceError extends Error {
-  readonly file: string
-  readonly line: number
-  /** What is wrong, without the place. */
-  readonly problem: string
-
-  constructor(file: string, line: number, problem: string) {
-    super(`${file}:${line}: ${problem}`)
-    this.name = 'TraceError'
-    this.file = file
-    this.line = line
-    this.problem = problem
-  }
 }
 
 /** What is wrong with a line; its place is added where it is known. */
@@ -215,28 +200,62 @@ function parseLine(text: string): { operation: Operation; result: string } {
 }
 
 /**
- * Reads a whole trace. Whether each line makes sense where it stands (whether its folio is in the cache, say) shows
- * only in the replay.
- * @param file - what messages call it
- * @throws {@link TraceError} for the first line that is not of the format
+ * Reads a trace line by line. Whether a line makes sense where it stands (whether its folio is in the cache, say) shows only
+ * in the replay.
  */
-export function parseTrace(file: string, text: string): Trace {
-  const texts = text.split('\n')
-  if (texts.at(-1) === '') texts.pop()
-  if (texts[0] !== HEADER) {
-    const found = texts.length === 0 ? 'missing' : describe(texts[0])
-    throw new TraceError(file, 1, `first line is ${found}, expected ${describe(HEADER)}`)
+export class TraceParser {
+  readonly #file: string
+  #begun = false
+
+  /** @param file - what messages call the trace */
+  constructor(file: string) {
+    this.#file = file
   }
-  const lines: TraceLine[] = []
-  for (const [i, text] of texts.entries()) {
-    if (text.startsWith('#')) continue
+
+  /**
+   * @param number - the line's number in the file, from 1
+   * @returns null for the header and for comments
+   * @throws {@link InputError} if the line is not of the format
+   */
+  line(text: string, number: number): TraceLine | null {
+    if (!this.#begun) {
+      if (text !== HEADER) throw this.#noHeader(describe(text))
+      this.#begun = true
+    }
+    if (text.startsWith('#')) return null
     try {
-      lines.push({ line: i + 1, ...parseLine(text) })
+      return { line: number, ...parseLine(text) }
     } catch (error) {
-      if (error instanceof Malformed) throw new TraceError(file, i + 1, error.message)
+      if (error instanceof Malformed) throw new InputError(this.#file, number, error.message)
       throw error
     }
   }
+
+  /** @throws {@link InputError} if there was not even a header */
+  end(): void {
+    if (!this.#begun) throw this.#noHeader('missing')
+  }
+
+  #noHeader(found: string): InputError {
+    return new InputError(this.#file, 1, `first line is ${found}, expected ${describe(HEADER)}`)
+  }
+}
+
+/**
+ * Reads a whole trace.
+ * @param file - what messages call it
+ * @throws {@link InputError} for the first line that is not of the format
+ */
+export function parseTrace(file: string, text: string): Trace {
+  const parser = new TraceParser(file)
+  const texts = text.split('\n')
+  if (texts.at(-1) === '') texts.pop()
+  const lines: TraceLine[] = []
+  for (const [i, text] of texts.entries()) {
+    const line = parser.line(text, i + 1)
+    if (line !== null) lines.push(line)
+  }
+  parser.end()
   return { file, lines }
 }
 

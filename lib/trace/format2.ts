@@ -4,7 +4,7 @@
 
 import { MAX_INDEX, MAX_OFFSET, MAX_ORDER } from '../arguments.js'
 import { describe } from '../errors.js'
-import { TraceError } from './format.js'
+import { InputError } from '../input/input_error.js'
 
 /** The first line of every trace of format 2. */
 export const HEADER2 = '# writeback-trace 2'
@@ -321,14 +321,14 @@ export class Trace2Reader {
 
   /**
    * Takes the next line, without its line feed.
-   * @throws {@link TraceError} for a line that is not of the format
+   * @throws {@link InputError} for a line that is not of the format
    */
   push(text: string): void {
     this.#line++
     try {
       this.#push(text)
     } catch (error) {
-      if (error instanceof Malformed) throw new TraceError(this.#file, this.#line, error.message)
+      if (error instanceof Malformed) throw new InputError(this.#file, this.#line, error.message)
       throw error
     }
   }
@@ -365,7 +365,7 @@ export class Trace2Reader {
 
   end(): Trace2 {
     if (this.#line === 0) {
-      throw new TraceError(this.#file, 1, `first line is missing, expected ${describe(HEADER2)}`)
+      throw new InputError(this.#file, 1, `first line is missing, expected ${describe(HEADER2)}`)
     }
     return { file: this.#file, fields: this.#fields, tasks: this.#tasks, mappings: this.#mappings }
   }

@@ -2,8 +2,9 @@
 // Executes the operations of a trace on a backend and tells each result as a trace does.
 
 import { WritebackError } from '../errors.js'
+import { InputError } from '../input/input_error.js'
 import type { AddressSpace, Backend, Folio, Mark, WaitReason, WritebackControl } from '../types.js'
-import { type Operation, type Trace, TraceError } from './format.js'
+import type { Operation, Trace, TraceLine } from './format.js'
 
 /** An operation that makes no sense where it stands: it names no folio in the cache, or no pass is running. */
 export class MisplacedOperation extends Error {}
@@ -138,36 +139,64 @@ export interface Divergence {
   readonly got: string
 }
 
-export interface ReplayResult {
-  /** Operations executed; the one that diverged is the last. */
-  readonly operations: number
-  readonly divergence: Divergence | null
-}
+/** A trace that is being replayed on a backend, on a mapping of its own, up to the first divergence. */
+export class TraceReplay {
+  readonly #file: string
+  readonly #replayer: Replayer
+  #operations = 0
+  #divergence: Divergence | null = null
 
-/**
- * Replays a trace on a mapping of its own, up to the first divergence.
- * @throws {@link TraceError} for an operation that makes no sense where it stands
- */
-export function replay(trace: Trace, backend: Backend): ReplayResult {
-  const replayer = new Replayer(backend)
-  try {
-    let operations = 0
-    for (const { line, operation, result } of trace.lines) {
-      const got = execute(replayer, operation, trace.file, line)
-      operations++
-      if (got !== result) return { operations, divergence: { line, expected: result, got } }
+  /** @param file - what messages call the trace */
+  constructor(file: string, backend: Backend) {
+    this.#file = file
+    this.#replayer = new Replayer(backend)
+  }
+
+  /** Operations executed; the one that diverged is the last. */
+  get operations(): number {
+    return this.#operations
+  }
+
+  get divergence(): Divergence | null {
+    return this.#divergence
+  }
+
+  /**
+   * Executes the next line and compares its result. Does nothing behind a divergence.
+   * @throws {@link InputError} for an operation that makes no sense where it stands
+   */
+  step({ line, operation, result }: TraceLine): void {
+    if (this.#divergence !== null) return
+    const got = this.#execute(operation, line)
+    this.#operations++
+    if (got !== result) this.#divergence = { line, expected: result, got }
+  }
+
+  close(): void {
+    this.#replayer.close()
+  }
+
+  #execute(operation: Operation, line: number): string {
+    try {
+      return this.#replayer.execute(operation)
+    } catch (error) {
+      if (error instanceof MisplacedOperation) throw new InputError(this.#file, line, error.message)
+      throw error
     }
-    return { operations, divergence: null }
-  } finally {
-    replayer.close()
   }
 }
 
-function execute(replayer: Replayer, operation: Operation, file: string, line: number): string {
+/**
+ * Replays a whole trace, up to the first divergence.
+ * @throws {@link InputError} for an operation that makes no sense where it stands
+ */
+export function replay(trace: Trace, backend: Backend): Pick<TraceReplay, 'operations' | 'divergence'> {
+  const { file, lines } = trace
+  const running = new TraceReplay(file, backend)
   try {
-    return replayer.execute(operation)
-  } catch (error) {
-    if (error instanceof MisplacedOperation) throw new TraceError(file, line, error.message)
-    throw error
+    for (const line of lines) running.step(line)
+    return { operations: running.operations, divergence: running.divergence }
+  } finally {
+    running.close()
   }
 }
