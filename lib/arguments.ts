@@ -2,7 +2,7 @@
 // Argument checks that both backends share, so that the same input gives the same error in both.
 
 import { invalid } from './errors.js'
-import type { Mark, WaitHook } from './types.js'
+import type { AbortSignalLike, AsyncOptions, Mark, WaitHook } from './types.js'
 
 /** The largest page index, 2^51 - 1: the last page of 4 KiB that a byte offset of 63 bits reaches. */
 export const MAX_INDEX = 2 ** 51 - 1
@@ -18,6 +18,8 @@ export const FOLIO_BATCH_SIZE = 31
 /** An extent takes up to so many pages unless `maxPages` says otherwise, and at most MAX_EXTENT_PAGES. */
 export const DEFAULT_EXTENT_PAGES = 256
 export const MAX_EXTENT_PAGES = 1024
+/** So many writes of a pass that awaits are under way unless `concurrency` says otherwise. */
+export const DEFAULT_CONCURRENCY = 16
 
 /** The marks by number, as the core numbers them. PRESENT is internal: it is set for every entry. */
 export const DIRTY = 0
@@ -123,4 +125,30 @@ export function checkMaxPages(value: unknown): number {
     throw invalid('maxPages', value, `an integer from 1 to ${MAX_EXTENT_PAGES}`)
   }
   return value
+}
+
+/** Options of a pass that awaits. */
+export function checkAsyncOptions(options: AsyncOptions | undefined): {
+  concurrency: number
+  signal: AbortSignalLike | undefined
+} {
+  if (options === undefined) return { concurrency: DEFAULT_CONCURRENCY, signal: undefined }
+  if (options === null || typeof options !== 'object') throw invalid('options', options, 'an object')
+  const { concurrency = DEFAULT_CONCURRENCY, signal } = options
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw invalid('concurrency', concurrency, 'a safe integer from 1')
+  }
+  return { concurrency, signal: checkSignal(signal) }
+}
+
+function checkSignal(signal: AbortSignalLike | undefined): AbortSignalLike | undefined {
+  if (signal === undefined) return undefined
+  const isSignal =
+    typeof signal === 'object' &&
+    signal !== null &&
+    typeof signal.aborted === 'boolean' &&
+    typeof signal.addEventListener === 'function' &&
+    typeof signal.removeEventListener === 'function'
+  if (!isSignal) throw invalid('signal', signal, 'an AbortSignal')
+  return signal
 }

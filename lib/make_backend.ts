@@ -4,6 +4,7 @@
 
 import {
   checkAligned,
+  checkAsyncOptions,
   checkCallback,
   checkErrorBox,
   checkIndex,
@@ -16,6 +17,7 @@ import {
   type MarkNumber,
   PRESENT,
 } from './arguments.js'
+import { writeExtentsAsync, writePagesAsync } from './async_pass.js'
 import { detached, invalid, WritebackError } from './errors.js'
 import { FolioBatch, folio_batch_next, folio_batch_release } from './folio_batch.js'
 import type { Mapping, PageCache } from './page_cache.js'
@@ -163,6 +165,29 @@ export function makeBackend(ops: PageCache): api.Backend {
       checkCallback('write', write)
       const onWait = checkOnWait(options)
       return writeExtents(this.#mapping, control, write, checkMaxPages(options?.maxPages), onWait)
+    }
+
+    async writePagesAsync(
+      wbc: api.WritebackControl,
+      writepage: (folio: api.Folio) => api.AsyncResult,
+      options?: api.AsyncOptions,
+    ): Promise<number> {
+      checkOpen(this.#mapping)
+      const control = controlState(wbc)
+      checkCallback('writepage', writepage)
+      return writePagesAsync(this.#mapping, control, writepage, checkAsyncOptions(options))
+    }
+
+    async writeExtentsAsync(
+      wbc: api.WritebackControl,
+      write: (extent: api.Extent) => api.AsyncResult,
+      options?: api.AsyncExtentOptions,
+    ): Promise<number> {
+      checkOpen(this.#mapping)
+      const control = controlState(wbc)
+      checkCallback('write', write)
+      const limits = checkAsyncOptions(options)
+      return writeExtentsAsync(this.#mapping, control, write, checkMaxPages(options?.maxPages), limits)
     }
 
     close(): void {

@@ -51,6 +51,38 @@ export interface ExtentOptions extends WaitOptions {
   maxPages?: number | undefined
 }
 
+/** An `AbortSignal`, as far as a pass needs one. */
+export interface AbortSignalLike {
+  /** Whether it was aborted: a pass that is given such a signal does not begin. */
+  readonly aborted: boolean
+  /** What the pass rejects with. */
+  readonly reason?: unknown
+  /** The pass listens from its call on. */
+  addEventListener(type: 'abort', listener: () => void): void
+  /** The pass stops listening when its promise settles. */
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
+/** Options of {@link AddressSpace.writePagesAsync}. */
+export interface AsyncOptions {
+  /** The most writes under way at once, a safe integer from 1, default 16. `EINVAL` for anything else. */
+  concurrency?: number | undefined
+  /**
+   * Ends the pass: nothing more is started, what is under way is awaited, the rest stays dirty, and the promise rejects with
+   * the signal's reason. `EINVAL` for anything but an `AbortSignal`.
+   */
+  signal?: AbortSignalLike | undefined
+}
+
+/** Options of {@link AddressSpace.writeExtentsAsync}. */
+export interface AsyncExtentOptions extends AsyncOptions {
+  /** As for {@link ExtentOptions.maxPages}. */
+  maxPages?: number | undefined
+}
+
+/** What the callback of a pass that awaits returns: a promise of 0, nothing or a negative errno, or one of these. */
+export type AsyncResult = number | void | PromiseLike<number | void>
+
 /** Options of a new {@link AddressSpace}. */
 export interface AddressSpaceOptions {
   /**
@@ -135,7 +167,8 @@ export interface Folio {
 
 /**
  * A contiguous run of folios, all locked and cleared for I/O, that one write can take: what a file system gathers into a
- * bio or an ioend around writeback_iter. Valid during its callback; after it, `folios` is empty.
+ * bio or an ioend around writeback_iter. Valid during its callback, and until the promise that the callback returned settles;
+ * after that, `folios` is empty.
  */
 export interface Extent {
   /** Index of the first page, 0 to 2^51 - 1. */
@@ -318,6 +351,46 @@ export interface AddressSpace extends Disposable {
     write: (extent: Extent) => number | void,
     options?: ExtentOptions,
   ): number
+  /**
+   * `writePages` for writes that are promises. The pass starts with the folios of lowest index and calls `writepage` for one
+   * after the other, while at most `concurrency` writes are under way. They may be over in any order.
+   *
+   * - `writepage` is called with the folio locked and cleared for I/O, and may copy its contents. When it returns, the folio is
+   *   put under writeback and unlocked: it may be dirtied again from there on, which is written once more by a later pass.
+   *   When the promise settles, writeback ends. Another pass that needs the folio meanwhile waits for that.
+   * - The promise is of 0 or nothing: the folio is written. A folio that `writepage` unlocked or removed itself is the callback's
+   *   own business, as in `writePages`.
+   * - It is of a negative errno: the folio is dirty again. `all` goes on to the end. `none` starts nothing more. The result is
+   *   the errno of the write that was started first of those that failed.
+   * - It rejects, or is of anything else (`EINVAL`), or `writepage` throws: the folio is dirty again, nothing more is started,
+   *   what is under way is awaited, and the error goes on to the caller. So it is where the signal aborts. The first of
+   *   several is the one.
+   *
+   * Where the pass would have to wait, for a lock or for writeback, it waits by promise. A callback whose promise never settles
+   * leaves its folio under writeback.
+   *
+   * @param writepage - called with each folio, never before `writePagesAsync` returned
+   * @returns a promise of 0, or of the negative errno of the pass; it rejects for wrong arguments, too
+   * @throws `EBADF`, also if the mapping was closed before the last write was over; `EINVAL`, also if another pass was started
+   * on the control before the last write was started
+   */
+  writePagesAsync(
+    wbc: WritebackControl,
+    writepage: (folio: Folio) => AsyncResult,
+    options?: AsyncOptions,
+  ): Promise<number>
+  /**
+   * `writeExtents` for writes that are promises, one per contiguous run of folios; the rules of `writePagesAsync` hold for every
+   * folio of the run. The extent has its folios until its promise settles.
+   * @param write - called with each extent, never before `writeExtentsAsync` returned
+   * @returns as `writePagesAsync`
+   * @throws as `writePagesAsync`
+   */
+  writeExtentsAsync(
+    wbc: WritebackControl,
+    write: (extent: Extent) => AsyncResult,
+    options?: AsyncExtentOptions,
+  ): Promise<number>
   /**
    * Drops the cache, dirty folios included, and releases its memory, as evicting an inode does; waits for nothing. A second
    * call does nothing. What is left of the mapping and its folios answers, and refuses every change with `EBADF`.

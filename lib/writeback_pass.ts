@@ -18,7 +18,7 @@ export function checkOpen(mapping: Mapping): void {
 }
 
 /** After the user's code: throws unless the pass still is the control's. */
-function checkCurrent(wbc: Pass): void {
+export function checkCurrent(wbc: Pass): void {
   checkOpen(wbc.mapping)
   if (wbc.control.pass !== wbc) {
     throw new WritebackError('EINVAL', 'another pass was started on this control')

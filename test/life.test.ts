@@ -40,6 +40,8 @@ describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
     ['the modules loaded several times', 'loadTwice'],
     ['several contexts', 'contexts'],
     ['a full stack', 'overflowStack'],
+    ['garbage collection in a pass that awaits', 'collectInAsyncPass'],
+    ['passes that await and end early', 'endAsyncPasses'],
   ])('%s', (_, program) => {
     expect(run(program, backend)).toEqual(FINE)
   })
@@ -47,6 +49,19 @@ describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
   test(`${Number(ITERATIONS).toExponential()} iterations, flat memory`, () => {
     expect(run('iterateForLong', backend, ITERATIONS)).toEqual(FINE)
   }, 1_200_000)
+
+  test(`${Number(ITERATIONS).toExponential()} writes of passes that await, flat memory`, () => {
+    expect(run('awaitForLong', backend, ITERATIONS)).toEqual(FINE)
+  }, 1_200_000)
+
+  test('process exit while writes are under way', () => {
+    expect(run('exitInAsyncPass', backend)).toEqual({ ...FINE, status: 7 })
+  })
+
+  // Node.js itself prints a line where the stack ends while a promise is rejected.
+  test('passes that await, begun near the end of the stack', () => {
+    expect(run('overflowStackAsync', backend)).toMatchObject({ status: 0, signal: null })
+  })
 
   test.each(WAYS)('process exit in mid-pass, with open mappings: %s', (way) => {
     expect(run('exitInPass', backend, way)).toEqual({ ...FINE, status: 7 })

@@ -372,7 +372,136 @@ const programs = {
       }
     }
   },
+
+  /** Garbage is collected in the middle of a pass that awaits, and nothing but the writes under way holds it. */
+  async collectInAsyncPass() {
+    for (const method of asyncWays) {
+      let written = 0
+      const mapping = dirtyMapping(200)
+      const wbc = new WritebackControl({ syncMode: 'all' })
+      // As a promise of the event loop: nothing of the program's own refers to the pass.
+      const write = async () => {
+        await nextTurn()
+        if (written++ % 50 === 0) gc()
+      }
+      const result = await mapping[method](wbc, write, { concurrency: 7, maxPages: 1 })
+      assert.deepEqual(
+        [result, written, mapping.tagged('dirty'), mapping.tagged('writeback')],
+        [0, 200, false, false],
+      )
+    }
+  },
+
+  /** As many writes as the argument says, of passes that await, in memory that stays flat. */
+  async awaitForLong() {
+    const FOLIOS = 10_000
+    const mapping = dirtyMapping(FOLIOS)
+    const { signal } = new AbortController()
+    let turn = 0
+    let writes = 0
+    const round = async () => {
+      for (const folio of mapping.folios()) folio.markDirty()
+      const write = async () => {
+        writes++
+      }
+      const wbc = new WritebackControl({ syncMode: 'all' })
+      await mapping[asyncWays[turn++ % 2]](wbc, write, { signal, maxPages: 1 })
+    }
+    const rounds = Number(argument) / FOLIOS
+    const warmUp = Math.round(rounds / 3)
+    await assertFlat('writes', round, { warmUp, rounds: rounds - warmUp, limit: 8 })
+    assert.equal(writes, Number(argument))
+  },
+
+  /** Passes that end early, in every way, leave nothing behind: not with a folio that is never unlocked, nor a signal. */
+  async endAsyncPasses() {
+    const mapping = dirtyMapping(3)
+    const folios = [...mapping.folios()]
+    folios[2].tryLock()
+    const failing = [
+      async () => -5,
+      async () => Promise.reject(new Error('mine')),
+      () => {
+        throw new Error('mine')
+      },
+    ]
+    // Node.js frees its own signals late.
+    const listeners = new Set()
+    const signal = {
+      aborted: false,
+      reason: 'aborted',
+      addEventListener: (_, listener) => listeners.add(listener),
+      removeEventListener: (_, listener) => listeners.delete(listener),
+    }
+    const round = async () => {
+      for (let i = 0; i < 2000; i++) {
+        const pass = (init) =>
+          mapping[asyncWays[i % 2]](new WritebackControl(init), failing[i % 3], { signal })
+        await pass({ rangeEnd: 4096 }).catch(() => 0)
+        // Blocked on the locked folio, until it is aborted.
+        const blocked = pass({ syncMode: 'all', rangeStart: 2 * 4096 })
+        await undefined
+        for (const abort of listeners) abort()
+        await assert.rejects(blocked, (reason) => reason === 'aborted')
+        assert.equal(listeners.size, 0)
+      }
+      assert.deepEqual(
+        folios.map(({ dirty }) => dirty),
+        [true, true, true],
+      )
+    }
+    await assertFlat('passes that end early', round, { warmUp: 3, rounds: 10, limit: 8 })
+  },
+
+  /** A process that ends while writes are under way. */
+  async exitInAsyncPass() {
+    process.on('exit', () => assert.equal(process.exitCode, 7))
+    for (const method of asyncWays) {
+      void dirtyMapping(100)[method](new WritebackControl(), () => sleep(100_000), { maxPages: 1 })
+    }
+    await nextTurn()
+    process.exit(7)
+  },
+
+  /** Passes that begin near the end of the stack: each is whole, or did nothing. */
+  async overflowStackAsync() {
+    process.removeAllListeners('unhandledRejection')
+    process.on('unhandledRejection', () => {})
+    for (const method of asyncWays) {
+      for (let frame = 1; frame < 40; frame += 3) {
+        const mapping = dirtyMapping(5)
+        const promises = []
+        const dive = (...values) => {
+          try {
+            dive(...values)
+          } catch {
+            if (promises.length < 20) promises.push(mapping[method](new WritebackControl(), async () => {}))
+            throw new RangeError('up')
+          }
+        }
+        assert.throws(() => dive(...new Array(frame).fill(0)), RangeError)
+        for (const { reason } of await Promise.allSettled(promises))
+          assert(reason === undefined || reason instanceof RangeError)
+        const states = Array.from(mapping.folios(), ({ dirty, locked, writeback }) => [
+          dirty,
+          locked,
+          writeback,
+        ])
+        for (const state of states) assert.deepEqual(state, states[0])
+        assert.deepEqual(states[0].slice(1), [false, false])
+        assert.equal(mapping.tagged('dirty'), states[0][0])
+        assert.equal(await mapping[method](new WritebackControl({ syncMode: 'all' }), async () => {}), 0)
+        assert.deepEqual(
+          [mapping.tagged('dirty'), mapping.tagged('writeback'), mapping.tagged('towrite')],
+          [false, false, false],
+        )
+      }
+    }
+  },
 }
+
+/** The passes that await. */
+const asyncWays = ['writePagesAsync', 'writeExtentsAsync']
 
 /** Copies of the modules work side by side, in turns, and take each other's objects for foreign ones. */
 async function checkCopies(copies) {
