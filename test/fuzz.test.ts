@@ -316,7 +316,7 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
     expect(run(file)).toMatchObject({ stdout: `${file}: no difference\n`, status: 0 })
     writeFileSync(file, 'add mapping=0\n')
     expect(run(file)).toMatchObject({
-      stderr: `writeback-iter: ${file}:1: 1 arguments, expected add mapping handle index order\n`,
+      stderr: `${file}:1: 1 arguments, expected add mapping handle index order\n`,
       status: 2,
     })
   })
@@ -327,6 +327,7 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
     [['--seed', '4294967296'], 'Expected an integer from 0 to 4294967295.'],
     [['--ops', '100001'], 'Expected an integer from 1 to 100000.'],
     [['no-such-file'], 'ENOENT'],
+    [['/dev/zero'], 'ENOTSUP: not a regular file'],
   ])('wrong use: %j', (args, message) => {
     const { stderr, status } = run(...args)
     expect(stderr).toContain(message)

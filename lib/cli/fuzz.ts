@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 import { randomInt } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { ProgramError, parseProgram } from '../fuzz/operation.js'
 import { type Finding, type Outcome, supervise } from '../fuzz/supervise.js'
+import { InputError } from '../input/input_error.js'
+import { readLines } from '../input/lines.js'
+import { printableLine } from '../input/printable.js'
 import { colours } from './colours.js'
-import { CommandError } from './command_error.js'
 import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { integer, jsonOption, namedBackends } from './options.js'
 import { Progress } from './progress.js'
@@ -92,17 +94,25 @@ function result({ finding, interrupted }: Outcome): string {
 }
 
 async function runFile(file: string, options: Options): Promise<Outcome> {
-  const program = readFileSync(file, 'utf8')
+  const interrupted = interruption()
+  let program = ''
+  await readLines(
+    file,
+    (line) => {
+      program += `${line}\n`
+    },
+    interrupted,
+  )
   try {
     parseProgram(program)
   } catch (error) {
-    if (error instanceof ProgramError) throw new CommandError(`${file}:${error.line}: ${error.message}`)
+    if (error instanceof ProgramError) throw new InputError(file, error.line, error.message)
     throw error
   }
-  const outcome = await supervise({ program }, () => {}, interruption())
-  const { finding, interrupted } = outcome
-  if (options.json) console.log(JSON.stringify({ finding, interrupted }, null, 2))
-  else if (finding === null) console.log(`${file}: ${result(outcome)}`)
+  const outcome = await supervise({ program }, () => {}, interrupted)
+  const { finding } = outcome
+  if (options.json) console.log(JSON.stringify({ finding, interrupted: outcome.interrupted }, null, 2))
+  else if (finding === null) console.log(`${printableLine(file)}: ${result(outcome)}`)
   else print(finding, [file])
   return outcome
 }
@@ -123,8 +133,9 @@ function print({ kind, program, logs }: Finding, [file, trace]: string[]): void 
   process.stdout.write(program)
   if (logs !== null) console.log(`native: ${logs[0]}\njs:     ${logs[1]}`)
   else console.log(`a ${kind}`)
-  console.log(`to run it again: writeback-iter fuzz ${file}`)
-  if (trace !== undefined) console.log(`as a trace:      writeback-iter replay --backend native ${trace}`)
+  console.log(`to run it again: writeback-iter fuzz ${printableLine(file)}`)
+  if (trace !== undefined)
+    console.log(`as a trace:      writeback-iter replay --backend native ${printableLine(trace)}`)
 }
 
 function count(n: number): string {
