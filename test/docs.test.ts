@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as js from '../lib/js/index.js'
 import { CachedFile } from '../lib/file/index.js'
 import { backends, nativeMissing } from './backends.js'
+import { type Block, blocks, type Program, programs } from './samples.js'
 
 const root = join(__dirname, '..')
 const main = join(root, 'dist/cli/main.js')
@@ -25,55 +26,6 @@ const pages = [
   ...fs.readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? `docs/${name}` : [])),
 ]
 const SHOWN = ['c', 'mermaid', 'text']
-
-interface Block {
-  readonly language: string
-  /** What stands behind the language. */
-  readonly name: string
-  readonly text: string
-  /** Line number of its first line. */
-  readonly line: number
-}
-
-/** The fenced blocks of a page; the empty block stands for anything else between two of them. */
-function blocks(page: string): Block[] {
-  const found: Block[] = []
-  let open: { language: string; name: string; text: string[]; line: number } | null = null
-  for (const [i, line] of fs.readFileSync(join(root, page), 'utf8').split('\n').entries()) {
-    const fence = /^```(\w*) ?(.*)$/.exec(line)
-    if (open !== null && fence === null) open.text.push(line)
-    else if (open !== null) {
-      found.push({ ...open, text: `${open.text.join('\n')}\n` })
-      open = null
-    } else if (fence !== null) open = { language: fence[1], name: fence[2], text: [], line: i + 2 }
-    else if (line.trim() !== '') found.push({ language: '', name: '', text: line, line: i + 1 })
-  }
-  expect(open, `${page}: a block is not closed`).toBeNull()
-  return found
-}
-
-interface Program {
-  readonly page: string
-  readonly line: number
-  readonly language: 'ts' | 'js'
-  text: string
-  output: string | null
-}
-
-function programs(page: string): Program[] {
-  const found: Program[] = []
-  let before = ''
-  for (const { language, text, line } of blocks(page)) {
-    if (language === 'ts' || language === 'js') {
-      if (/^import |\brequire\(/m.test(text)) found.push({ page, line, language, text, output: null })
-      else found[found.length - 1].text += text
-    } else if (language === 'text' && (before === 'ts' || before === 'js')) {
-      found[found.length - 1].output = text
-    }
-    before = language
-  }
-  return found
-}
 
 interface Command {
   readonly command: string

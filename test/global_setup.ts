@@ -2,6 +2,7 @@
 // Says once a run, not once a file, what is left out.
 
 import { nativeMissing } from './backends.js'
+import { missingServers } from './servers.js'
 import { missingTools } from './tools.js'
 
 export default function setup(): void {
@@ -9,4 +10,6 @@ export default function setup(): void {
     console.warn(`Tests run on the TypeScript backend only: ${nativeMissing}`)
   }
   for (const missing of missingTools()) console.warn(`Tests are left out: ${missing}`)
+  const servers = missingServers()
+  if (servers.length > 0) console.warn(`Tests are left out: apt-get install ${servers.join(' ')}`)
 }

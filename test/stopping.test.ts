@@ -59,6 +59,13 @@ describe.each(backends)('stopping early, $backend', (backend) => {
     writeExtents: (mapping, wbc, body) =>
       mapping.writeExtents(wbc, ({ folios }) => body(folios[0], wbc), { maxPages: 1 }),
     writeCachePages: (mapping, wbc, body) => backend.writeCachePages(mapping, wbc, body),
+    writePagesAsync: (mapping, wbc, body) =>
+      mapping.writePagesAsync(wbc, async (folio) => body(folio, wbc), { concurrency: 1 }),
+    writeExtentsAsync: (mapping, wbc, body) =>
+      mapping.writeExtentsAsync(wbc, async ({ folios }) => body(folios[0], wbc), {
+        concurrency: 1,
+        maxPages: 1,
+      }),
   }
   const modes: SyncMode[] = ['none', 'all']
   const everywhere = Object.keys(forms).flatMap((form) => modes.map((mode) => [form, mode] as const))
@@ -145,7 +152,7 @@ describe.each(backends)('stopping early, $backend', (backend) => {
         throw BREAK
       })
       if (isBreak && form !== 'writebackIter') await outcome()
-      else if (form === 'for await') await expect(outcome()).rejects.toBe(BREAK)
+      else if (form === 'for await' || form.endsWith('Async')) await expect(outcome()).rejects.toBe(BREAK)
       else expect(thrown(outcome)).toBe(BREAK)
 
       expect(flags(folios[STOP]).replaceAll(' ', ', ') || 'none').toBe(cell)
