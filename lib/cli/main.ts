@@ -12,6 +12,7 @@ import { printable } from '../input/printable.js'
 import { benchCommand } from './bench.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
+import { checkCommand } from './check.js'
 import { convertCommand } from './convert.js'
 import { fuzzCommand } from './fuzz.js'
 import { replayCommand } from './replay.js'
@@ -34,7 +35,14 @@ function createProgram(): Command {
         'NO_COLOR and FORCE_COLOR are respected, WRITEBACK_ITER_BACKEND=native|js too.',
     )
     .exitOverride()
-  for (const command of [runCommand(), replayCommand(), convertCommand(), fuzzCommand(), benchCommand()]) {
+  for (const command of [
+    runCommand(),
+    replayCommand(),
+    checkCommand(),
+    convertCommand(),
+    fuzzCommand(),
+    benchCommand(),
+  ]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

@@ -10,10 +10,13 @@ import { loadBackend } from '../backend.js'
 import type { Action, Control, MappingTrace, Origin, Step, Task } from '../trace/format2.js'
 import { MisplacedOperation } from '../trace/replay.js'
 import type { Folio } from '../types.js'
+import { Forecast, isMarking, type Marking } from './forecast.js'
 import type { EventNamed, FolioFields, LiveEvent } from './recording.js'
 import { type ReplayPass, StepReplayer, wouldSkip } from './replayer.js'
 
 const TAG_WRITEBACK = 1
+/** A lookup takes no longer than this many events of others. */
+const LONGEST_LOOKUP = 512
 const EEXIST = -17
 
 /** What a conversion could not take from the recording, by name. */
@@ -74,16 +77,26 @@ class Converter {
   readonly #events: readonly LiveEvent[]
   readonly #tasks: TaskTable
   readonly #replayer = new StepReplayer(loadBackend('js'))
+  readonly #forecast: Forecast
   readonly #steps: Step[] = []
   readonly #undecided: Undecided = new Map()
   /** Events that were taken out of turn, or need none. */
   readonly #done = new Set<LiveEvent>()
   /** The event of the same task that comes next; interrupts are nobody's. */
   readonly #following = new Map<LiveEvent, LiveEvent>()
+  readonly #preceding = new Map<LiveEvent, LiveEvent>()
+  /** The folios that a pass returned of the batch that a lookup found. */
+  readonly #returned = new Map<LiveEvent, Set<number>>()
+  /** Positions of the passes' own lookups. */
+  readonly #lookups: number[] = []
   readonly #callOf = new Map<LiveEvent, Call>()
   readonly #running = new Set<Call>()
   readonly #passOf = new Map<string, PassOfRecording>()
   readonly #position = new Map<LiveEvent, number>()
+  /** What is put off until this tagging, or lookup, which has not seen it. */
+  readonly #late = new Map<LiveEvent, Marking[]>()
+  /** The event that a task's last one is put off until. */
+  readonly #waitingFor = new Map<number, LiveEvent>()
   readonly #splitting = new Map<number, EventNamed<'split'>>()
   #passes = 0
 
@@ -91,6 +104,7 @@ class Converter {
     this.#events = events
     this.#tasks = tasks
     for (const [i, event] of events.entries()) this.#position.set(event, i)
+    this.#forecast = new Forecast(events, this.#position, this.#done, this.#following, this.#returned, this.#replayer)
     this.#prepare()
   }
 
@@ -119,10 +133,14 @@ class Converter {
     const lastOf = new Map<number, LiveEvent>()
     const calls = new Map<number, Call>()
     const open = new Map<string, PassOfRecording>()
+    const batches = new Map<PassOfRecording, Set<number>>()
     for (const event of this.#events) {
       if (event.name !== 'end') {
         const last = lastOf.get(event.pid)
-        if (last !== undefined) this.#following.set(last, event)
+        if (last !== undefined) {
+          this.#following.set(last, event)
+          this.#preceding.set(event, last)
+        }
         lastOf.set(event.pid, event)
       }
       switch (event.name) {
@@ -162,6 +180,13 @@ class Converter {
           if (call === undefined || (event.name === 'lookup' && event.tag === TAG_WRITEBACK)) break
           this.#callOf.set(event, call)
           if (event.name !== 'tagged') call.own.push(event)
+          if (event.name === 'lookup') {
+            this.#lookups.push(this.#position.get(event) ?? 0)
+            batches.set(call.pass, new Set())
+            this.#returned.set(event, batches.get(call.pass) as Set<number>)
+          } else if (event.name === 'clear' && event.ret) {
+            batches.get(call.pass)?.add(event.index)
+          }
           break
         }
       }
@@ -185,7 +210,6 @@ class Converter {
       : null
     this.#steps.push({ line: event.line, action, result, origin })
     if (this.#replayer.execute(action) !== result) throw new Diverged()
-    this.#skipWhatCanBe(event)
   }
 
   // -- what was there before
@@ -253,7 +277,19 @@ class Converter {
 
   #take(event: LiveEvent): void {
     if (this.#done.has(event)) return
+    const missed = event.name === 'end' ? undefined : this.#waitingFor.get(event.pid)
+    if (missed !== undefined && missed !== event) {
+      // The task goes on, so that its last event has taken effect, and who missed it has been there before.
+      this.#waitingFor.delete(event.pid)
+      this.#take(missed)
+    }
     this.#done.add(event)
+    this.#apply(event)
+    this.#skipWhatCanBe(event)
+  }
+
+  #apply(event: LiveEvent): void {
+    if ('index' in event && event.name !== 'wbwait' && event.name !== 'lockwait') this.#land(event.index)
     switch (event.name) {
       case 'add':
         this.#add(event)
@@ -366,6 +402,7 @@ class Converter {
       this.#note('a folio was removed that is not in the cache', event)
       return
     }
+    if (this.#isLate(event, this.#lookupThatMissed(event))) return
     this.#release(folio, event)
     this.#emit({ name: 'remove', index }, event)
   }
@@ -413,9 +450,49 @@ class Converter {
       this.#redirty({ ...following, time: event.time })
       return
     }
-    const late = this.#tagThatMissed(event)
-    if (late !== null) this.#take(late)
-    this.#emit({ name: 'dirty', index }, event, '1')
+    if (!this.#isLate(event, this.#tagThatMissed(event) ?? this.#lookupThatMissed(event))) {
+      this.#emit({ name: 'dirty', index }, event, '1')
+    }
+  }
+
+  /** Puts an event off until another task has not seen what it does: that is recorded on entry, and comes later. */
+  #isLate(event: Marking, missed: LiveEvent | null): boolean {
+    if (missed === null) return false
+    this.#waitingFor.set(event.pid, missed)
+    const late = this.#late.get(missed)
+    if (late === undefined) this.#late.set(missed, [event])
+    else late.push(event)
+    return true
+  }
+
+  /** Takes what was put off of a folio, of which the next event is at hand. */
+  #land(index: number): void {
+    for (const [missed, events] of this.#late) {
+      const late = events.filter((event) => event.index === index)
+      if (late.length === 0) continue
+      const rest = events.filter((event) => event.index !== index)
+      this.#late.set(missed, rest)
+      for (const event of late) {
+        this.#waitingFor.delete(event.pid)
+        this.#takeMarking(event)
+      }
+    }
+  }
+
+  #takeMarking(event: Marking): void {
+    if (event.name === 'dirty') this.#dirty(event)
+    else if (event.name === 'start') this.#start(event)
+    else this.#delete(event)
+  }
+
+  /** Takes what was put off until this event. */
+  #takeLate(event: LiveEvent): void {
+    const late = this.#late.get(event) ?? []
+    this.#late.delete(event)
+    for (const marking of late) {
+      this.#waitingFor.delete(marking.pid)
+      this.#takeMarking(marking)
+    }
   }
 
   /**
@@ -430,10 +507,70 @@ class Converter {
       if (tag.name !== 'tag' || this.#done.has(tag)) continue
       const call = this.#callOf.get(tag)
       if (call === undefined || event.index < tag.start || event.index > tag.end) continue
-      if (!call.pass.returned.has(event.index) && !this.#cleanedBeforeEnd(event.index, i, call.pass))
+      if (!call.pass.returned.has(event.index) && !this.#cleanedBeforeEnd(event.index, from, call.pass))
         return tag
     }
     return null
+  }
+
+  /**
+   * A lookup of another task that is under way together with an event, and that finds what the recording says only if the marks
+   * change after it.
+   */
+  #lookupThatMissed(event: Marking): EventNamed<'lookup'> | null {
+    const following = this.#following.get(event)
+    if (following === undefined) return null
+    const from = this.#position.get(event) ?? 0
+    const until = this.#position.get(following) ?? from
+    const seenBy = this.#nextOfFolio(event, until + LONGEST_LOOKUP)
+    const seen = new Set<Call>()
+    for (let k = firstAfter(this.#lookups, from); k < this.#lookups.length; k++) {
+      const at = this.#lookups[k]
+      if (at > Math.min(until + LONGEST_LOOKUP, seenBy)) break
+      const lookup = this.#events[at]
+      const call = this.#callOf.get(lookup)
+      if (lookup.name !== 'lookup' || call === undefined || call.pass.cut) continue
+      if (this.#done.has(lookup) || seen.has(call)) continue
+      seen.add(call) // what it finds later depends on what it finds now
+      const preceding = this.#preceding.get(lookup)
+      if (lookup.pid === event.pid || (this.#position.get(preceding ?? lookup) ?? 0) > until) continue
+      const begun = this.#passOf.get(`${call.entry.pid} ${call.entry.wbc}`) === call.pass
+      if (begun && at > until && !this.#couldLookUp(call)) continue
+      const position = begun ? this.#pass(call).position : null
+      const others = this.#inFlight(event, Math.min(at, until))
+      const verdict = this.#forecast.verdict(event, others, lookup, call.entry, position)
+      if (verdict === 'missed') return lookup
+      if (verdict === 'seen') return null
+    }
+    return null
+  }
+
+  /** Whether a pass could be at its next lookup now: it skips all that is left of its batch. */
+  #couldLookUp(call: Call): boolean {
+    const pass = this.#pass(call)
+    return pass.batch.every((folio) => wouldSkip(pass, folio))
+  }
+
+  /** The position of the next event of the same folio, by which the marks have changed; or the limit. */
+  #nextOfFolio(event: Marking, limit: number): number {
+    const last = Math.min(limit, this.#events.length - 1)
+    for (let i = (this.#position.get(event) ?? 0) + 1; i <= last; i++) {
+      const next = this.#events[i]
+      if (!('index' in next) || next.index !== event.index) continue
+      if (next.name !== 'wbwait' && next.name !== 'lockwait') return i
+    }
+    return limit
+  }
+
+  /** Other events than this one, recorded from it on to a position, of which the task has not gone on by then. */
+  #inFlight(event: Marking, until: number): Marking[] {
+    const found: Marking[] = []
+    for (let i = (this.#position.get(event) ?? 0) + 1; i < until; i++) {
+      const other = this.#events[i]
+      if (!isMarking(other) || this.#done.has(other)) continue
+      if ((this.#position.get(this.#following.get(other) ?? other) ?? 0) > until) found.push(other)
+    }
+    return found.slice(-3)
   }
 
   /** Whether another clears the folio's flag, or removes it, between an event and the end of a pass. */
@@ -508,6 +645,7 @@ class Converter {
     const folio = this.#known(event.index, event)
     if (folio === null) return
     if (folio.writeback) this.#notUnderWriteback(folio, event)
+    if (this.#isLate(event, this.#lookupThatMissed(event))) return
     this.#emit({ name: 'start', index: event.index, keep: event.keep }, event)
     // When the folio is unlocked is not recorded, nor does it matter: others look when they can.
     if (folio.locked) this.#unlock(event.index, event, false)
@@ -567,17 +705,30 @@ class Converter {
       this.#dirtiedWhileTagging(event, call)
     }
     this.#emit({ name: 'tag', pass, start: event.start, end: event.end }, event)
+    this.#takeLate(event)
   }
 
-  /** A folio that was dirtied during the walk was tagged by it if the pass then returned it. */
+  /**
+   * A folio that was dirtied during the walk was tagged by it, or not: as the lookup behind it tells, and else as the pass
+   * returned it.
+   */
   #dirtiedWhileTagging(tag: EventNamed<'tag'>, call: Call): void {
-    const from = this.#position.get(tag) ?? 0
-    for (let i = from + 1; i < this.#events.length; i++) {
+    const dirtied: EventNamed<'dirty'>[] = []
+    let over = false
+    for (let i = (this.#position.get(tag) ?? 0) + 1; i < this.#events.length; i++) {
       const event = this.#events[i]
-      if (event.name === 'tagged' && event.pid === tag.pid) return
-      if (event.name === 'dirty' && !this.#done.has(event) && call.pass.returned.has(event.index)) {
-        if (event === this.#upcoming('dirty', event.index, tag)) this.#take(event)
+      if (this.#done.has(event)) continue
+      if (event.name === 'tagged' && event.pid === tag.pid) over = true
+      if (event.pid === tag.pid && event.name === 'lookup') {
+        const near = dirtied.slice(0, 6)
+        const returned = dirtied.filter(({ index }) => call.pass.returned.has(index))
+        for (const dirty of this.#forecast.tagged(tag, near, event, call.entry) ?? returned) {
+          if (dirty === this.#upcoming('dirty', dirty.index, tag)) this.#take(dirty)
+        }
+        return
       }
+      if (event.name === 'dirty' && !over) dirtied.push(event)
+      if (event.name === 'next' && event.pid === tag.pid) return
     }
   }
 
@@ -587,12 +738,19 @@ class Converter {
     this.#lookUntil(call, null, event)
     call.own.splice(call.own.indexOf(event), 1)
     this.#emit({ name: 'lookup', pass: call.pass.name }, event, `${event.found} next=${event.next}`)
+    this.#takeLate(event)
   }
 
   #next(event: EventNamed<'next'>): void {
     const call = this.#callOf.get(event)
     if (call === undefined || call.pass.cut) return
     const { folio } = event
+    if (folio !== null && this.#pass(call).returned === undefined) {
+      // Its clear was not recorded.
+      this.#lookUntil(call, folio.index, event)
+      const [next] = this.#batch(call)
+      if (next !== undefined) this.#look(call, next, event)
+    }
     this.#running.delete(call)
     const returned = folio === null ? `done ${event.error}` : `folio ${folio.index} ${folio.order}`
     this.#emit(
@@ -621,6 +779,7 @@ class Converter {
   /** Each folio before the target is looked at as soon as the pass would skip it. */
   #skipWhatCanBe(now: LiveEvent): void {
     for (const call of this.#running) {
+      if (this.#pass(call).returned !== undefined) continue // the rest is the next call's to look at
       const target = this.#target(call)
       for (;;) {
         const [folio] = this.#batch(call)
@@ -649,6 +808,18 @@ class Converter {
       if (this.#batch(call).length === batch.length) return
     }
   }
+}
+
+/** The index of the first number in a sorted list that is greater. */
+function firstAfter(sorted: readonly number[], value: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle] > value) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 /** Converts the events of one mapping. */

@@ -65,7 +65,8 @@ export type Details =
   | OfFolio<'start', { readonly keep: boolean }>
   | OfFolio<'split', { readonly newOrder: number }>
   | { readonly name: 'splitret'; readonly index: number; readonly ret: number }
-  | { readonly name: 'delete'; readonly index: number; readonly order: number }
+  /** `writeback` is null where the recording has the kernel's own tracepoint, which does not tell. */
+  | { readonly name: 'delete'; readonly index: number; readonly order: number; readonly writeback: boolean | null }
   | { readonly name: 'tag'; readonly start: number; readonly end: number }
   | { readonly name: 'tagged' }
   | {
@@ -97,6 +98,8 @@ export interface RecordingHeader {
   readonly fields: ReadonlyMap<string, string>
   /** Events that the ring buffer lost, as far as the recording says; null if it says nothing of it. */
   readonly lost: number | null
+  /** Whether the recorder waited for writeback in flight, so that what has not ended by then does not. */
+  readonly drained: boolean
 }
 
 export interface Recording {
@@ -119,6 +122,7 @@ const LOST = /^CPU:\d+ \[LOST (\d+) EVENTS\]$|^CPU:\d+ \[EVENTS DROPPED\]$/
 /** `(SITE)` of an entry, `(SITE <- FUNCTION)` of a return, where SITE is in the caller. */
 const PLACE = /^\(([^\s)]+)(?: \[\w+\])?( <- [^)]*)?\) */
 
+const MARKER = 'tracing_mark_write'
 const DELETE = 'mm_filemap_delete_from_page_cache'
 const PG_LOCKED = 1
 const PG_WRITEBACK = 2
@@ -254,13 +258,13 @@ function details(name: string, fields: Fields): Details | null {
     case 'delete': {
       const flags = fields.low('flags')
       const order = (flags & PG_HEAD) !== 0 ? fields.low('f1') & 0xff : 0
-      return { name, index: pageIndex(fields, 'index'), order }
+      return { name, index: pageIndex(fields, 'index'), order, writeback: (flags & PG_WRITEBACK) !== 0 }
     }
     case DELETE: {
       const offset = fields.int64('ofs')
       const index = BigInt(offset) >> 12n
       if (index > BigInt(MAX_INDEX)) throw new BeyondFiles()
-      return { name: 'delete', index: Number(index), order: fields.number('order') }
+      return { name: 'delete', index: Number(index), order: fields.number('order'), writeback: null }
     }
     case 'tag':
       return { name, start: pageIndex(fields, 'start'), end: lastPage(fields, 'end') }
@@ -312,6 +316,8 @@ export class RecordingReader {
   readonly #mappings = new Map<string, LiveEvent[]>()
   #line = 0
   #lost: number | null = null
+  /** When the recorder stopped and recorded nothing but ends of writeback from then on. */
+  #drain: number | null = null
   #events = 0
   #beyond = 0
 
@@ -321,10 +327,11 @@ export class RecordingReader {
 
   /**
    * Takes the next line, without its line feed.
+   * @param line - its number, if it is not the next
    * @throws {@link InputError} for a line that is not of a recording
    */
-  push(text: string): void {
-    this.#line++
+  push(text: string, line = this.#line + 1): void {
+    this.#line = line
     if (text === '' || text.startsWith('#')) {
       this.#comment(text)
       return
@@ -359,6 +366,8 @@ export class RecordingReader {
     if (match === null)
       throw new Malformed(`line is ${describe(text)}, expected TASK-PID [CPU] TIME: EVENT: FIELDS`)
     const [, comm, pid, cpu, seconds, fraction, name, rest] = match
+    const time = Number(fraction === undefined ? seconds : seconds + fraction)
+    if (name === MARKER && rest.trim() === 'drain') this.#drain = time
     const place = PLACE.exec(rest)
     const fields = new Fields(place === null ? rest : rest.slice(place[0].length))
     let found: Details | null
@@ -371,7 +380,6 @@ export class RecordingReader {
     }
     if (found === null) return // an event of somebody else's: trace-cmd records what it is asked for
     const mapping = mappingOf(fields, rest)
-    const time = Number(fraction === undefined ? seconds : seconds + fraction)
     const event: LiveEvent = {
       ...found,
       line: this.#line,
@@ -389,15 +397,33 @@ export class RecordingReader {
   }
 
   end(): Recording {
-    for (const events of this.#mappings.values()) events.sort((a, b) => a.time - b.time) // stable
+    const mappings = new Map<string, LiveEvent[]>()
+    for (const [mapping, events] of this.#mappings) {
+      events.sort((a, b) => a.time - b.time) // stable
+      mappings.set(mapping, this.#drain === null ? events : drained(events, this.#drain))
+    }
     return {
       file: this.#file,
-      header: { fields: this.#fields, lost: this.#lost },
-      mappings: this.#mappings,
+      header: {
+        fields: this.#fields,
+        lost: this.#lost,
+        drained: this.#drain !== null || this.#fields.get('drained') === 'yes',
+      },
+      mappings,
       events: this.#events,
       beyond: this.#beyond,
     }
   }
+}
+
+/** The events without the ends of writeback that was started after the recording had stopped. */
+function drained(events: readonly LiveEvent[], drain: number): LiveEvent[] {
+  const started = new Set<number>()
+  return events.filter((event) => {
+    if (event.name === 'start') started.add(event.index)
+    if (event.name !== 'end') return true
+    return started.delete(event.index) || event.time < drain
+  })
 }
 
 /** Whether a file's first line that is no comment is of a recording, and not of a trace. */

@@ -47,13 +47,13 @@ export function convertRecording(recording: Recording): ConvertedRecording {
       undecided.set(what, { count: (known?.count ?? 0) + count, line: Math.min(known?.line ?? line, line) })
     }
   }
-  const { lost, fields } = recording.header
+  const { lost, fields, drained } = recording.header
   if (lost !== null && lost > 0) undecided.set('an event was lost', { count: lost, line: 1 })
   if (recording.beyond > 0) {
     undecided.set('an event of a page beyond 2^51', { count: recording.beyond, line: 1 })
   }
   return {
-    trace: { file: recording.file, fields, tasks: tasks.tasks, mappings },
+    trace: { file: recording.file, fields: drained ? new Map([...fields, ['drained', 'yes']]) : fields, tasks: tasks.tasks, mappings },
     undecided: [...undecided].map(([what, where]) => ({ what, ...where })),
   }
 }

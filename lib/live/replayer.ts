@@ -41,8 +41,6 @@ export class ReplayPass {
   readonly endless: boolean
   /** Whether the first call is still to come to its lookup. */
   fresh = true
-  /** Whether the tagging, and with it the first lookup, has been done ahead of the lookup's own moment. */
-  lookedUp = false
   /** What the running call returned; undefined while it has not. */
   returned: Folio | null | undefined = undefined
   /** Whether a `next` has ended the pass. */
@@ -157,8 +155,7 @@ export class StepReplayer {
       case 'redirty':
         return this.#redirty(action)
       case 'tag':
-        if (action.pass === '-') return this.mapping.tagPagesForWriteback(action.start, action.end)
-        return this.#tag(this.pass(action.pass))
+        return this.mapping.tagPagesForWriteback(action.start, action.end)
       case 'begin':
         this.#passes.set(action.pass, new ReplayPass(this.#backend, action, this.mapping.writebackIndex))
         return
@@ -237,22 +234,6 @@ export class StepReplayer {
     return `${bit(this.#folio(index).redirtyForWritepage(wbc))} skipped=${wbc.pagesSkipped}`
   }
 
-  /** The pass tags and, since the backend does both in one call, looks its first batch up. */
-  #tag(pass: ReplayPass): void {
-    const marked = new Set<Folio>()
-    for (const mark of ['dirty', 'towrite'] as const) {
-      for (const folio of this.mapping.folios(mark, pass.position, pass.end)) {
-        if (marked.add(folio).size >= 2 * FOLIO_BATCH_SIZE) break
-      }
-    }
-    const found = [...marked].sort((a, b) => a.index - b.index).slice(0, FOLIO_BATCH_SIZE)
-    pass.batch = found
-    pass.found = found.length
-    pass.position = this.#behind(pass)
-    pass.lookedUp = true
-    this.#run(pass, found[0])
-  }
-
   #call(pass: ReplayPass, { error, nr }: Of<'call'>): void {
     if (pass.done) throw new MisplacedOperation('call after the end of the pass, expected a begin first')
     if (pass.nr !== BigInt(nr)) pass.setNr(nr)
@@ -263,17 +244,37 @@ export class StepReplayer {
   }
 
   #lookup(pass: ReplayPass): string {
-    if (pass.fresh && pass.lookedUp) {
-      pass.fresh = false
-    } else {
-      pass.fresh = false
-      pass.batch = this.#upcoming(pass)
-      pass.found = pass.batch.length
-      pass.position = this.#behind(pass)
-      this.#run(pass, pass.batch[0])
-    }
+    // The first call tags, too, in the backend; the pass has done that before.
+    const hidden = pass.fresh && pass.byTowrite ? this.#untagged(pass).map((folio) => this.#hide(folio)) : []
+    pass.fresh = false
+    pass.batch = this.#upcoming(pass)
+    pass.found = pass.batch.length
+    pass.position = this.#behind(pass)
+    this.#run(pass, pass.batch[0])
+    for (const show of hidden) show()
     const past = pass.endless && pass.position > pass.end ? ULONG_MAX : pass.position
     return `${pass.found} next=${past}`
+  }
+
+  /** The folios in the pass's range that have DIRTY and not TOWRITE: they were dirtied after the pass had tagged. */
+  #untagged({ position, end }: ReplayPass): Folio[] {
+    const tagged = new Set(this.mapping.folios('towrite', position, end))
+    return [...this.mapping.folios('dirty', position, end)].filter((folio) => !tagged.has(folio))
+  }
+
+  /** Takes a folio's DIRTY mark away. The function that it returns gives the folio back what it had. */
+  #hide(folio: Folio): () => void {
+    const { locked, dirty, writeback } = folio
+    if (writeback) folio.endWriteback()
+    this.#clearDirtyForIo(folio)
+    this.#start(folio, true)
+    folio.endWriteback()
+    return () => {
+      if (writeback) this.#start(folio, true)
+      folio.markDirty()
+      if (!dirty) this.#clearDirtyForIo(folio)
+      if (locked && !folio.locked) folio.tryLock()
+    }
   }
 
   /** What a lookup would find now. */

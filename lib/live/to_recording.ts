@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A format 2 trace as a recording: the lines that tracefs would have had for it.
 
-import type { Action, MappingTrace, Origin, Step, Trace2 } from '../trace/format2.js'
+import type { Action, Origin, Step, Trace2 } from '../trace/format2.js'
 
 const PG_HEAD = 64
 const hex = (value: number | bigint) => `0x${value.toString(16)}`
@@ -13,7 +13,6 @@ class MappingWriter {
   /** Orders of the folios in the cache. */
   readonly #orders = new Map<number, number>()
   readonly #begun = new Map<string, Extract<Action, { name: 'begin' }>>()
-  /** The folio that a pass returned last: its next call hands it back. */
   #wbindex = '0'
 
   constructor(mapping: string) {
@@ -172,20 +171,30 @@ class MappingWriter {
   }
 }
 
-function* linesOf({ mapping, steps }: MappingTrace, tasks: Trace2['tasks']): Generator<string> {
-  const writer = new MappingWriter(mapping)
-  for (const step of steps) {
-    for (const [name, place, fields] of writer.events(step)) {
-      const { time, task } = step.origin as Origin
-      const { pid, comm } = tasks.get(task) ?? { pid: 0, comm: 'unknown' }
-      yield `${`${comm}-${pid}`.padStart(24)} [000] ${String(time).padStart(12)}: ${name}: ${place} ${fields}`
+/** A line of a recording, and the line of the trace that it is of. */
+export interface RecordingLine {
+  readonly text: string
+  readonly line: number
+}
+
+/** The lines of a recording, mapping by mapping; a reader sorts each mapping's by their time. */
+export function* recordingLines(trace: Omit<Trace2, 'file'>): Generator<RecordingLine> {
+  yield { text: '# tracer: nop', line: 1 }
+  for (const [key, value] of trace.fields) yield { text: `# record: ${key} ${value}`, line: 1 }
+  for (const { mapping, steps } of trace.mappings) {
+    const writer = new MappingWriter(mapping)
+    for (const step of steps) {
+      for (const [name, place, fields] of writer.events(step)) {
+        const { time, task } = step.origin as Origin
+        const { pid, comm } = trace.tasks.get(task) ?? { pid: 0, comm: 'unknown' }
+        const who = `${comm}-${pid}`.padStart(24)
+        yield { text: `${who} [000] ${String(time).padStart(12)}: ${name}: ${place} ${fields}`, line: step.line }
+      }
     }
   }
 }
 
-/** The lines of a recording, mapping by mapping; a reader sorts each mapping's by their time. */
+/** {@link recordingLines}, the text alone. */
 export function* toRecording(trace: Omit<Trace2, 'file'>): Generator<string> {
-  yield '# tracer: nop'
-  for (const [key, value] of trace.fields) yield `# record: ${key} ${value}`
-  for (const mapping of trace.mappings) yield* linesOf(mapping, trace.tasks)
+  for (const { text } of recordingLines(trace)) yield text
 }
