@@ -348,9 +348,12 @@ describe('bench', () => {
   })
 })
 
-test.each(['run', 'replay', 'fuzz', 'bench'])('%s takes --json and tells its exit codes', (command) => {
-  const { stdout, status } = cli([command, '--help'])
-  expect(status).toBe(0)
-  expect(stdout).toContain('--json')
-  expect(stdout).toMatch(/Exit code: 0 [\s\S]*130 interrupted\./)
-})
+test.each(['run', 'replay', 'check', 'fuzz', 'bench'])(
+  '%s takes --json and tells its exit codes',
+  (command) => {
+    const { stdout, status } = cli([command, '--help'])
+    expect(status).toBe(0)
+    expect(stdout).toContain('--json')
+    expect(stdout).toMatch(/Exit code: 0 [\s\S]*130 interrupted\./)
+  },
+)

@@ -107,7 +107,7 @@ function printFinding({
 }: Outcome['findings'][number]): void {
   const where = folio === null ? mapping : `folio ${folio} of ${mapping}`
   const place = `${printableLine(file)}:${broke}`
-  console.log(`${place}: ${colours.red(rule)}: ${where}: ${printableLine(what)} (since line ${began})`)
+  console.log(`${place}: ${colours.red(rule)}: ${where}: ${printableLine(what)} (began at line ${began})`)
   if (pass !== null) {
     const caller = printableLine(pass.caller ?? 'an unknown function')
     console.log(`    pass: ${printableLine(pass.comm)} (pid ${pass.pid}), called by ${caller}`)
