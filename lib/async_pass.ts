@@ -217,7 +217,8 @@ class AsyncExtents extends AsyncPass<Extent> {
     return extent.folios
   }
   protected handedOut(): void {
-    this.wbc.writeback_end_extent(0)
+    // All its folios are unlocked: this lets go of them. The callback may have closed the mapping.
+    if (!this.mapping.closed) this.wbc.writeback_end_extent(0)
   }
   protected written(extent: Extent): void {
     endExtent(extent)

@@ -591,6 +591,8 @@ describe.each(backends)('passes that await, $backend', (backend) => {
             message: 'EBADF: the mapping is closed',
           })
           expect(folios[0].mapping).toBe(mapping)
+          // As it was when the mapping was closed.
+          expect(flags(folios[1])).toBe(byCallback ? 'locked' : 'writeback')
         }
       })
 

@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { loadBackend } from '../lib/backend.js'
@@ -37,12 +38,13 @@ import {
   RIGHT,
   withBody,
 } from '../lib/fuzz/operation.js'
+import { Log } from '../lib/fuzz/log.js'
 import { diverges, toTraces } from '../lib/fuzz/trace.js'
 import { RESULTS, World } from '../lib/fuzz/world.js'
 import { wrongUses } from '../lib/fuzz/wrong_uses.js'
-import type { Backend } from '../lib/types.js'
+import type { AsyncOptions, AsyncResult, Backend, Folio, WritebackControl } from '../lib/types.js'
 import { nativeMissing } from './backends.js'
-import { EIO } from './helpers.js'
+import { EIO, write } from './helpers.js'
 
 const js = loadBackend('js')
 const root = join(__dirname, '..')
@@ -70,9 +72,9 @@ async function find(backends: Backends): Promise<Program> {
   const failure = await campaign(backends, { seed: 1, runs: 2000, seconds: 60, operations: 300 }, () => {})
   if (failure === null) throw new Error('no difference was found')
   let smallest = failure.program
-  minimize(
+  await minimize(
     failure.program,
-    (program) => compare(program, backends) !== null,
+    async (program) => (await compare(program, backends)) !== null,
     (program) => {
       smallest = program
     },
@@ -127,14 +129,40 @@ describe('programs', () => {
 describe.skipIf(nativeMissing !== null)('native against js', () => {
   const native = nativeMissing === null ? loadBackend('native') : js
 
-  test('random programs', () => {
+  test('random programs', async () => {
     const tally = { operations: 0 }
     for (let i = 0; i < 600; i++) {
       const program = programOf(20, i, 500)
-      const difference = compare(program, [native, js], tally)
+      const difference = await compare(program, [native, js], tally)
       expect(difference, `program ${i} of seed 20`).toBeNull()
     }
     expect(tally.operations).toBeGreaterThan(200_000)
+  })
+
+  test('random programs have passes that await, which are settled, aborted and end in every way', async () => {
+    const seen: Record<string, number> = {}
+    for (let i = 0; i < 100; i++) {
+      const program = programOf(22, i, 500)
+      if (!program.some(({ kind }) => kind === Kind.writePagesAsync)) continue
+      const world = new World(js, foreignOf(native), true)
+      for (const op of program) {
+        world.log.clear()
+        const before = world.awaiting
+        world.run(op)
+        if (world.awaiting > 0) await nextTurn()
+        if (before > world.awaiting) {
+          const [how] =
+            /thrown|EBADF|another pass|error=-?\d+/.exec(world.log.differenceTo(new Log(true), 1000)) ?? []
+          seen[how ?? 'other'] = (seen[how ?? 'other'] ?? 0) + 1
+        }
+      }
+      await world.drain()
+      expect(world.awaiting).toBe(0)
+      world.close()
+    }
+    expect(Object.keys(seen)).toEqual(
+      expect.arrayContaining(['error=0', 'error=-5', 'thrown', 'another pass']),
+    )
   })
 
   test("what traces can say of random programs replays on native as js's results", () => {
@@ -148,14 +176,14 @@ describe.skipIf(nativeMissing !== null)('native against js', () => {
     expect(lines).toBeGreaterThan(40_000)
   })
 
-  test('fast-check, model-based: the model is js', () => {
-    fc.assert(
-      fc.property(fc.commands([commands], { maxCommands: 60 }), (commands) => {
+  test('fast-check, model-based: the model is js', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.commands([commands], { maxCommands: 60 }), async (commands) => {
         const worlds = () => ({
           model: new World(js, foreignOf(native), true),
           real: new World(native, foreignOf(js), true),
         })
-        fc.modelRun(worlds, commands)
+        await fc.asyncModelRun(worlds, commands)
       }),
       { numRuns: 400 },
     )
@@ -163,7 +191,7 @@ describe.skipIf(nativeMissing !== null)('native against js', () => {
 })
 
 /** An operation on the model and the real thing. */
-class Command implements fc.Command<World, World> {
+class Command implements fc.AsyncCommand<World, World> {
   readonly #op: Operation
 
   constructor(op: Operation) {
@@ -174,12 +202,13 @@ class Command implements fc.Command<World, World> {
     return true
   }
 
-  run(model: World, real: World): void {
+  async run(model: World, real: World): Promise<void> {
     for (const world of [model, real]) {
       world.log.clear()
       world.run(this.#op)
-      world.check()
     }
+    if (model.awaiting > 0) await nextTurn()
+    for (const world of [model, real]) world.check()
     expect(real.log.differenceTo(model.log, 20)).toBe(model.log.differenceTo(real.log, 20))
   }
 
@@ -219,6 +248,7 @@ const ARGUMENTS: Record<string, fc.Arbitrary<number>> = {
   action: fc.nat(3),
   nth: fc.nat(5),
   result: fc.nat(RESULTS.length - 1),
+  concurrency: fc.constantFrom(1, 2, 16, 0),
 }
 /** Of those that have no entry: flags, and pages that may be left out. */
 const OTHERS: Record<string, fc.Arbitrary<number>> = {
@@ -231,7 +261,7 @@ const FLAG = fc.nat(1)
 /** Operations of this kind; with a body where it takes one. */
 function ofKind(kind: Kind, body: fc.Arbitrary<Operation[]>): fc.Arbitrary<Operation> {
   const args = FORMS[kind].slice(1).map((name) => ARGUMENTS[name] ?? OTHERS[name] ?? FLAG)
-  const hasBody = kind === Kind.list || (kind >= Kind.iter && kind <= Kind.writeCachePages)
+  const hasBody = kind === Kind.list || (kind >= Kind.iter && kind <= Kind.writeExtentsAsync)
   return fc
     .tuple(fc.tuple(...args), hasBody ? body : fc.constant([]))
     .map(([values, body]) => withBody(operation(kind, ...values), body))
@@ -244,7 +274,7 @@ const { operations } = fc.letrec<{ operations: Operation[] }>((tie) => ({
   ),
 }))
 
-const commands: fc.Arbitrary<fc.Command<World, World>> = fc
+const commands: fc.Arbitrary<fc.AsyncCommand<World, World>> = fc
   .oneof(...FORMS.map((_, kind) => ofKind(kind, operations)))
   .map((op) => new Command(op))
 
@@ -274,7 +304,8 @@ describe('a broken backend is found', () => {
     const program = await find([broken, js])
     expect(countOperations(program)).toBeLessThan(5)
     expect(toTraces(program, js).map((trace) => diverges(trace, broken))).toContain(true)
-    expect(compare(program, [broken, js], undefined, true)?.logs.join()).toMatch(/towrite/)
+    const difference = await compare(program, [broken, js], undefined, true)
+    expect(difference?.logs.join()).toMatch(/towrite/)
   })
 
   test('that throws what is no WritebackError', async () => {
@@ -285,9 +316,29 @@ describe('a broken backend is found', () => {
       }
     }
     const broken: Backend = { ...js, AddressSpace }
-    expect(compare(await find([broken, js]), [broken, js], undefined, true)?.logs[0]).toMatch(
-      /TypeError: undefined/,
-    )
+    const difference = await compare(await find([broken, js]), [broken, js], undefined, true)
+    expect(difference?.logs[0]).toMatch(/TypeError: undefined/)
+  })
+
+  test('that ends writeback of a pass that awaits too early', async () => {
+    class AddressSpace extends js.AddressSpace {
+      override writePagesAsync(
+        wbc: WritebackControl,
+        writepage: (folio: Folio) => AsyncResult,
+        options?: AsyncOptions,
+      ): Promise<number> {
+        const endEarly = (folio: Folio) => {
+          const written = writepage(folio)
+          if (folio.index % 8 === 7 && folio.locked) write(folio)
+          return written
+        }
+        return super.writePagesAsync(wbc, endEarly, options)
+      }
+    }
+    const broken: Backend = { ...js, AddressSpace }
+    const program = await find([broken, js])
+    expect(countOperations(program)).toBeLessThan(12)
+    expect(formatProgram(program)).toContain('writePagesAsync')
   })
 })
 

@@ -30,9 +30,12 @@ const SHRINK_TIME = 20_000
 /** After so many runs what is collected is given free, which Node.js does between turns of its loop only. */
 const RUNS_A_TURN = 256
 
+/** One run in so many has passes that await. */
+const AWAITING_RUNS = 8
+
 /** The program of a run. */
 export function programOf(seed: number, run: number, operations: number): Program {
-  return generate(new Random(seed, run), operations)
+  return generate(new Random(seed, run), operations, run % AWAITING_RUNS === AWAITING_RUNS - 1)
 }
 
 /**
@@ -52,7 +55,7 @@ export async function campaign(
     if (run % RUNS_A_TURN === 0) await nextTurn()
     begin(run, tally)
     const program = programOf(seed, run, operations)
-    if (compare(program, backends, tally) !== null) return { run, program }
+    if ((await compare(program, backends, tally)) !== null) return { run, program }
   }
   begin(run, tally)
   return null
@@ -63,11 +66,11 @@ export async function campaign(
  * @param fails - whether a program fails too
  * @param found - told each smaller program that does
  */
-export function minimize(
+export async function minimize(
   program: Program,
-  fails: (program: Program) => boolean,
+  fails: (program: Program) => boolean | Promise<boolean>,
   found: (program: Program) => void,
-) {
+): Promise<void> {
   const end = performance.now() + SHRINK_TIME
-  shrink(program, (candidate) => performance.now() < end && fails(candidate), found)
+  await shrink(program, async (candidate) => performance.now() < end && fails(candidate), found)
 }

@@ -43,11 +43,11 @@ async function runCampaign(backends: Backends, options: CampaignOptions): Promis
     send({ type: 'difference', run, program: formatProgram(program) })
   }
   found(failure.program)
-  const fails = (program: Program) => {
+  const fails = async (program: Program) => {
     send({ type: 'run', run, operations })
-    return compare(program, backends) !== null
+    return (await compare(program, backends)) !== null
   }
-  minimize(failure.program, fails, found)
+  await minimize(failure.program, fails, found)
   return smallest
 }
 
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   }
   const program =
     'campaign' in task ? await runCampaign([native, js], task.campaign) : parseProgram(task.program)
-  const difference = program === null ? null : compare(program, [native, js], undefined, true)
+  const difference = program === null ? null : await compare(program, [native, js], undefined, true)
   if (program === null || difference === null) {
     send({ type: 'done', logs: null, trace: null })
     return

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Backend } from '../types.js'
 import { Kind, operation, type Program } from './operation.js'
 import { type Foreign, World } from './world.js'
@@ -39,16 +40,17 @@ export interface Tally {
 }
 
 /**
- * Runs a program on both backends, and compares after each operation what they answered, and in the end everything.
+ * Runs a program on both backends, and compares after each operation what they answered, and in the end everything. Passes that
+ * await go on between two operations, as far as they can.
  * @param readable - whether somebody will read the difference
  * @returns the first difference, or null
  */
-export function compare(
+export async function compare(
   program: Program,
   [first, second]: Backends,
   tally: Tally = { operations: 0 },
   readable = false,
-): Difference | null {
+): Promise<Difference | null> {
   // Errors are many here and nobody looks at their stacks, which are most of their cost.
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = readable ? stackTraceLimit : 0
@@ -59,8 +61,13 @@ export function compare(
       const op = i < program.length ? program[i] : CHECK
       a.log.clear()
       b.log.clear()
+      if (i === program.length) {
+        await a.drain()
+        await b.drain()
+      }
       a.run(op)
       b.run(op)
+      if (a.awaiting > 0 || b.awaiting > 0) await nextTurn()
       if (!a.log.equals(b.log)) {
         const logs = [a.log.differenceTo(b.log, SHOWN), b.log.differenceTo(a.log, SHOWN)] as const
         return { operations: i + 1, logs }

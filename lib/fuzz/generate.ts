@@ -62,6 +62,16 @@ const WEIGHTS: readonly (readonly [Kind, number, number])[] = [
   [Kind.extent, 2, 16],
 ]
 
+/**
+ * Of passes that await, in the programs that have any: where one is under way, each operation takes a turn of the event loop.
+ */
+const ASYNC_WEIGHTS: typeof WEIGHTS = [
+  [Kind.writePagesAsync, 16, 2],
+  [Kind.writeExtentsAsync, 16, 2],
+  [Kind.settle, 160, 16],
+  [Kind.abort, 2, 1],
+]
+
 const FACTORS = [0, 1, 1, 1, 2, 4]
 const ORDERS: readonly (readonly number[])[] = [
   [0],
@@ -75,6 +85,7 @@ const STRIDES = [1, 1, 1, 1, 2, 8, 64, 4096, 2 ** 18, 2 ** 24]
 const SPANS = [8, 40, 100, 300]
 const ERRORS = [-5, -5, -28, -5, -28, 1]
 const MAX_PAGES = [1, 2, 3, 8, 64, 256, 1024]
+const CONCURRENCIES = [1, 2, 3, 16, 16, 1000]
 const SHIFTS = [12, 12, 12, 9, 16, 30]
 /**
  * A whole check comes once in so many operations: where there are few folios often, as it costs little then, but seldom
@@ -100,7 +111,7 @@ class Generator {
   readonly #mappings: number
   #left: number
 
-  constructor(random: Random, operations: number) {
+  constructor(random: Random, operations: number, awaiting: boolean) {
     this.#random = random
     this.#left = operations
     this.#span = random.pick(SPANS)
@@ -112,7 +123,8 @@ class Generator {
     // Once in a while more folios than a batch holds, than one list of deferred marks, than one chunk.
     this.#fillMax = random.oneIn(100) ? 1500 : random.oneIn(16) ? 300 : random.pick([2, 6, 20, 40])
     this.#checkEvery = random.pick(this.#fillMax <= 6 ? CHECKS_OF_FEW : CHECKS)
-    for (const [kind, weight, bodyWeight] of WEIGHTS) {
+    const weights = awaiting ? [...WEIGHTS, ...ASYNC_WEIGHTS] : WEIGHTS
+    for (const [kind, weight, bodyWeight] of weights) {
       const factor = random.pick(FACTORS)
       for (let n = weight * factor; n > 0; n--) this.#lots[0].push(kind)
       for (let n = bodyWeight * factor; n > 0; n--) this.#lots[1].push(kind)
@@ -240,6 +252,17 @@ class Generator {
         const op = operation(kind, this.#mapping(), this.#wbc(), this.#hook(), maxPages)
         return withBody(op, this.#body(depth))
       }
+      case Kind.writePagesAsync:
+      case Kind.writeExtentsAsync: {
+        const maxPages = kind === Kind.writeExtentsAsync ? random.pick(MAX_PAGES) : 0
+        const op = operation(kind, this.#mapping(), this.#wbc(), random.pick(CONCURRENCIES), maxPages)
+        return withBody(op, this.#body(depth))
+      }
+      case Kind.settle: {
+        const most = random.oneIn(16) ? RESULTS.length + 1 : random.oneIn(3) ? 4 : 2
+        return operation(kind, this.#place(), random.below(most))
+      }
+      case Kind.abort:
       case Kind.extent:
         return operation(kind, this.#place())
       default:
@@ -335,7 +358,10 @@ class Generator {
   }
 }
 
-/** A program of about so many operations. */
-export function generate(random: Random, operations: number): Program {
-  return new Generator(random, operations).program()
+/**
+ * A program of about so many operations.
+ * @param awaiting - whether it has passes that await
+ */
+export function generate(random: Random, operations: number, awaiting: boolean): Program {
+  return new Generator(random, operations, awaiting).program()
 }

@@ -41,6 +41,10 @@ export const enum Kind {
   writePages,
   writeExtents,
   writeCachePages,
+  writePagesAsync,
+  writeExtentsAsync,
+  settle,
+  abort,
   extent,
   give,
   throw,
@@ -82,6 +86,10 @@ export const FORMS: readonly (readonly [name: string, ...parameters: string[]])[
   ['writePages', 'mapping', 'control', 'hook'],
   ['writeExtents', 'mapping', 'control', 'hook', 'maxPages'],
   ['writeCachePages', 'mapping', 'control', 'hook'],
+  ['writePagesAsync', 'mapping', 'control', 'concurrency'],
+  ['writeExtentsAsync', 'mapping', 'control', 'concurrency', 'maxPages'],
+  ['settle', 'nth', 'result'],
+  ['abort', 'nth'],
   ['extent', 'nth'],
   ['give', 'result'],
   ['throw'],
@@ -141,7 +149,8 @@ export interface Operation {
   readonly f: number
   /**
    * What callbacks, hooks and loops do: each turn takes operations from here up to the next that ends a turn (give,
-   * throw, break), or all that are left. Turns behind the last do the usual: write the folio, release what is waited for.
+   * throw, break), or all that are left. Turns behind the last do the usual: write the folio, release what is waited for, leave
+   * the write of a pass that awaits under way.
    */
   readonly body: readonly Operation[]
 }

@@ -3,14 +3,14 @@
 import { type Operation, operation, operationArguments, type Program, withBody } from './operation.js'
 
 /** Whether a program still fails. */
-type Test = (program: Program) => boolean
+type Test = (program: Program) => Promise<boolean>
 
 /** Leaves out ever smaller runs of operations as long as the rest fails (delta debugging). */
-function removeRuns(program: Program, fails: Test): Program {
+async function removeRuns(program: Program, fails: Test): Promise<Program> {
   for (let size = Math.ceil(program.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let end = program.length; end > 0; end -= size) {
       const rest = [...program.slice(0, Math.max(0, end - size)), ...program.slice(end)]
-      if (fails(rest)) program = rest
+      if (await fails(rest)) program = rest
     }
   }
   return program
@@ -27,35 +27,41 @@ function simpler(value: number): number[] {
   return values
 }
 
-function simplifyArguments(op: Operation, fails: (op: Operation) => boolean): Operation {
+async function simplifyArguments(
+  op: Operation,
+  fails: (op: Operation) => Promise<boolean>,
+): Promise<Operation> {
   for (let i = 0; i < operationArguments(op).length; i++) {
-    for (let improved = true; improved; ) {
-      improved = simpler(operationArguments(op)[i]).some((value) => {
-        const args = operationArguments(op).with(i, value)
-        const candidate = withBody(operation(op.kind, ...args), op.body)
-        if (!fails(candidate)) return false
+    let values = simpler(operationArguments(op)[i])
+    while (values.length > 0) {
+      const [value, ...others] = values
+      const args = operationArguments(op).with(i, value)
+      const candidate = withBody(operation(op.kind, ...args), op.body)
+      if (await fails(candidate)) {
         op = candidate
-        return true
-      })
+        values = simpler(value)
+      } else {
+        values = others
+      }
     }
   }
   return op
 }
 
-function shrinkOnce(program: Program, fails: Test): Program {
-  program = removeRuns(program, fails)
+async function shrinkOnce(program: Program, fails: Test): Promise<Program> {
+  program = await removeRuns(program, fails)
   for (let i = 0; i < program.length; i++) {
     const replaced = (...ops: Operation[]) => [...program.slice(0, i), ...ops, ...program.slice(i + 1)]
     if (program[i].body.length > 0) {
       const { body } = program[i]
-      if (fails(replaced(...body))) {
+      if (await fails(replaced(...body))) {
         program = replaced(...body)
         continue
       }
-      const smaller = shrinkOnce(body, (body) => fails(replaced(withBody(program[i], body))))
+      const smaller = await shrinkOnce(body, (body) => fails(replaced(withBody(program[i], body))))
       program = replaced(withBody(program[i], smaller))
     }
-    program = replaced(simplifyArguments(program[i], (op) => fails(replaced(op))))
+    program = replaced(await simplifyArguments(program[i], (op) => fails(replaced(op))))
   }
   return program
 }
@@ -65,14 +71,18 @@ function shrinkOnce(program: Program, fails: Test): Program {
  * @param fails - whether a program fails; throws to have enough
  * @param found - told of each program on the way that fails
  */
-export function shrink(program: Program, fails: Test, found: (program: Program) => void): void {
-  const test = (candidate: Program) => {
-    if (!fails(candidate)) return false
+export async function shrink(
+  program: Program,
+  fails: Test,
+  found: (program: Program) => void,
+): Promise<void> {
+  const test = async (candidate: Program) => {
+    if (!(await fails(candidate))) return false
     found(candidate)
     return true
   }
   for (let before = ''; before !== JSON.stringify(program); ) {
     before = JSON.stringify(program)
-    program = shrinkOnce(program, test)
+    program = await shrinkOnce(program, test)
   }
 }

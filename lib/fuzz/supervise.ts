@@ -63,7 +63,7 @@ function crash(task: Task): NodeJS.Signals | null {
  * Makes the program of a crash small, as far as it comes before it is interrupted; what is left of it depends on no run
  * before.
  */
-function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Program): Finding {
+async function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Program): Promise<Finding> {
   let smallest = program
   let interrupted = false
   const crashes = (task: Task) => {
@@ -73,7 +73,7 @@ function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Progr
   }
   const fails = (program: Program) => crashes({ program: formatProgram(program) })
   if (run !== null && fails(program)) {
-    minimize(program, fails, (found) => {
+    await minimize(program, fails, (found) => {
       smallest = found
     })
   }
@@ -151,7 +151,7 @@ export async function supervise(
     const finding = report.difference === null ? null : foundDifference(report.difference, report.done)
     return { runs, operations, finding, interrupted: true }
   }
-  const finding = find(task, report, end)
+  const finding = await find(task, report, end)
   // That may have taken a while without an ear for signals.
   await setImmediate()
   return { runs, operations, finding, interrupted: interruption.aborted }
@@ -162,11 +162,11 @@ function foundDifference({ run, program }: NonNullable<Report['difference']>, do
   return { kind: 'difference', run, program, logs: done?.logs ?? null, trace: done?.trace ?? null }
 }
 
-function find(
+async function find(
   task: { readonly campaign: CampaignOptions } | { readonly program: string },
   { runs, difference, done }: Report,
   { code, signal, hung }: End,
-): Finding | null {
+): Promise<Finding | null> {
   const run = 'campaign' in task ? runs : null
   // Where the process did not come to its end, it crashed over an even smaller program.
   if (difference !== null) return foundDifference(difference, done)

@@ -77,6 +77,12 @@ class Translator {
       case Kind.next:
         this.#next(op)
         break
+      // A trace knows no time between its lines.
+      case Kind.writePagesAsync:
+      case Kind.writeExtentsAsync:
+      case Kind.settle:
+      case Kind.abort:
+        return
       case Kind.forOf:
       case Kind.writePages:
       case Kind.writeExtents:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A backend under the fuzzer: executes operations, and logs all that they answer and change.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { WritebackError } from '../errors.js'
 import type {
   AddressSpace,
+  AsyncResult,
   Backend,
   Extent,
   Folio,
@@ -45,6 +47,12 @@ export interface Foreign {
   readonly folio: Folio
 }
 
+/** A write under way, of a pass that awaits. */
+interface Awaited {
+  resolve(result: number | void): void
+  reject(reason: unknown): void
+}
+
 /** How far the turns of a body have come. */
 interface Turns {
   readonly body: readonly Operation[]
@@ -76,7 +84,12 @@ export class World {
    * without those that had no folio to act on.
    */
   operations = 0
+  /** Passes that await and are not over: while there are any, something may happen between two operations. */
+  awaiting = 0
   #extent: Extent | null = null
+  /** Writes under way, in the order of their starts, and how to abort each pass that is not over. */
+  readonly #writes: Awaited[] = []
+  readonly #aborts: (() => void)[] = []
 
   /** @param readable - whether somebody will read the log */
   constructor(api: Backend, foreign: Foreign, readable: boolean) {
@@ -114,11 +127,15 @@ export class World {
     try {
       this.#apply(op)
     } catch (error) {
-      if (error === THROWN) this.log.put('thrown', 1)
-      else if (error instanceof WritebackError) this.log.text(error.message)
-      // Nothing else is ever to be thrown: the name of the backend makes it a difference.
-      else this.log.text(`${this.api.backend}: ${error instanceof Error ? error.stack : String(error)}`)
+      this.#logError(error)
     }
+  }
+
+  #logError(error: unknown): void {
+    if (error === THROWN) this.log.put('thrown', 1)
+    else if (error instanceof WritebackError) this.log.text(error.message)
+    // Nothing else is ever to be thrown: the name of the backend makes it a difference.
+    else this.log.text(`${this.api.backend}: ${error instanceof Error ? error.stack : String(error)}`)
   }
 
   #apply(op: Operation): void {
@@ -198,6 +215,16 @@ export class World {
       case Kind.writeExtents:
       case Kind.writeCachePages:
         this.#wholePass(op)
+        break
+      case Kind.writePagesAsync:
+      case Kind.writeExtentsAsync:
+        this.#await(op)
+        break
+      case Kind.settle:
+        this.#settle(op.a, op.b)
+        break
+      case Kind.abort:
+        this.#aborts[Math.abs(op.a) % this.#aborts.length]?.()
         break
       case Kind.extent:
         this.#seeExtent(op.a)
@@ -461,6 +488,84 @@ export class World {
     this.log.put('extent', extent.index)
     this.log.put('nrPages', extent.nrPages)
     return this.#result(this.#turn(turns))
+  }
+
+  /** Begins a pass that awaits. Its writes are under way until they are settled. */
+  #await({ kind, a, b, c, d, body }: Operation): void {
+    const mapping = this.mapping(a)
+    const wbc = this.controls[b]
+    const turns = { body, next: 0 }
+    const listeners = new Set<() => void>()
+    const signal = {
+      aborted: false,
+      reason: THROWN,
+      addEventListener: (_: 'abort', listener: () => void) => void listeners.add(listener),
+      removeEventListener: (_: 'abort', listener: () => void) => void listeners.delete(listener),
+    }
+    const abort = () => {
+      signal.aborted = true
+      for (const listener of listeners) listener()
+    }
+    const options = { concurrency: c, signal }
+    this.awaiting++
+    this.#aborts.push(abort)
+    const pass =
+      kind === Kind.writePagesAsync
+        ? mapping.writePagesAsync(wbc, (folio) => this.#submitPage(folio, turns), options)
+        : mapping.writeExtentsAsync(wbc, (extent) => this.#submitExtent(extent, turns), {
+            ...options,
+            maxPages: d,
+          })
+    void pass
+      .then(
+        (result) => this.log.put('error', result),
+        (error) => this.#logError(error),
+      )
+      .then(() => {
+        this.awaiting--
+        this.#aborts.splice(this.#aborts.indexOf(abort), 1)
+        this.log.put('listeners', listeners.size)
+        this.#seeControl(wbc)
+      })
+  }
+
+  #submitPage(folio: Folio, turns: Turns): AsyncResult {
+    this.hand = folio
+    this.#see(folio)
+    return this.#submit(this.#turn(turns))
+  }
+
+  #submitExtent(extent: Extent, turns: Turns): AsyncResult {
+    this.#extent = extent
+    this.log.put('extent', extent.index)
+    this.log.put('nrPages', extent.nrPages)
+    return this.#submit(this.#turn(turns))
+  }
+
+  #submit(end: Operation | null): AsyncResult {
+    if (end !== null && end.kind !== Kind.break) return this.#result(end)
+    return new Promise((resolve, reject) => this.#writes.push({ resolve, reject }))
+  }
+
+  /** A write under way is over, whichever it is: with a result of RESULTS, or by a rejection. */
+  #settle(nth: number, result: number): void {
+    const writes = this.#writes
+    if (writes.length === 0) return
+    const [write] = writes.splice(Math.abs(nth) % writes.length, 1)
+    if (result < RESULTS.length) write.resolve(RESULTS[result] as number)
+    else write.reject(THROWN)
+  }
+
+  /** All passes that await come to their end: by their writes, and those that wait for a folio by their signals. */
+  async drain(): Promise<void> {
+    for (let turn = 0; this.awaiting > 0; turn++) {
+      while (this.#writes.length > 0) this.#settle(0, 0)
+      await nextTurn()
+      if (this.#writes.length === 0) for (const abort of [...this.#aborts]) abort()
+      // Every pass was aborted, and none has a write under way.
+      if (turn === 100) this.log.text(`${this.api.backend}: a pass does not end`)
+      if (turn === 100) return
+    }
   }
 
   #result(end: Operation | null): number | void {
