@@ -104,7 +104,14 @@ class Converter {
     this.#events = events
     this.#tasks = tasks
     for (const [i, event] of events.entries()) this.#position.set(event, i)
-    this.#forecast = new Forecast(events, this.#position, this.#done, this.#following, this.#returned, this.#replayer)
+    this.#forecast = new Forecast(
+      events,
+      this.#position,
+      this.#done,
+      this.#following,
+      this.#returned,
+      this.#replayer,
+    )
     this.#prepare()
   }
 

@@ -66,7 +66,12 @@ export type Details =
   | OfFolio<'split', { readonly newOrder: number }>
   | { readonly name: 'splitret'; readonly index: number; readonly ret: number }
   /** `writeback` is null where the recording has the kernel's own tracepoint, which does not tell. */
-  | { readonly name: 'delete'; readonly index: number; readonly order: number; readonly writeback: boolean | null }
+  | {
+      readonly name: 'delete'
+      readonly index: number
+      readonly order: number
+      readonly writeback: boolean | null
+    }
   | { readonly name: 'tag'; readonly start: number; readonly end: number }
   | { readonly name: 'tagged' }
   | {

@@ -53,7 +53,12 @@ export function convertRecording(recording: Recording): ConvertedRecording {
     undecided.set('an event of a page beyond 2^51', { count: recording.beyond, line: 1 })
   }
   return {
-    trace: { file: recording.file, fields: drained ? new Map([...fields, ['drained', 'yes']]) : fields, tasks: tasks.tasks, mappings },
+    trace: {
+      file: recording.file,
+      fields: drained ? new Map([...fields, ['drained', 'yes']]) : fields,
+      tasks: tasks.tasks,
+      mappings,
+    },
     undecided: [...undecided].map(([what, where]) => ({ what, ...where })),
   }
 }

@@ -188,7 +188,10 @@ export function* recordingLines(trace: Omit<Trace2, 'file'>): Generator<Recordin
         const { time, task } = step.origin as Origin
         const { pid, comm } = trace.tasks.get(task) ?? { pid: 0, comm: 'unknown' }
         const who = `${comm}-${pid}`.padStart(24)
-        yield { text: `${who} [000] ${String(time).padStart(12)}: ${name}: ${place} ${fields}`, line: step.line }
+        yield {
+          text: `${who} [000] ${String(time).padStart(12)}: ${name}: ${place} ${fields}`,
+          line: step.line,
+        }
       }
     }
   }
