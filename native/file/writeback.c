@@ -1,0 +1,1003 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Write-back. After fs/fs-writeback.c and mm/page-writeback.c.
+ *
+ * A pass takes folios from writeback_iter(), starts writeback of each, unlocks it, and gathers
+ * neighbours into one write. Writers, a few threads, put writes to the device and end writeback.
+ * The thread that waits for a pass is a writer itself meanwhile.
+ */
+#include "writeback.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "page_frame.h"
+
+/* Pages of one write: 1 MiB. */
+#define WRITE_PAGES 256U
+/* Pages that the flusher writes of one inode before it goes on to the next: 4 MiB. */
+#define MAX_WRITEBACK_PAGES 1024
+/* Writes under way and gathered, at most. */
+#define NR_WRITES 32U
+#define MAX_WRITERS 16U
+/* Direct I/O waits for the device, each time: so only writes of this size go there if nobody asked.
+ */
+#define DIRECT_MIN (16U << PAGE_SHIFT)
+/* How long memory that no page needs stays the engine's, at least. */
+#define TRIM_MS 5000
+/* How often a thread that waits sees the flusher without a write that succeeds, or without one to
+ * do, a ms apart. */
+#define GIVE_UP_STUCK 2
+#define GIVE_UP_UNHELPED 1000
+/* How long the flusher leaves a file alone on which a write failed, where it looks at no interval.
+ */
+#define RETRY_MS 1000
+
+/**
+ * struct pass - writes that one thread waits for
+ * @nr_writes: those under way
+ * @nr_pages: pages written
+ * @error: the first error
+ *
+ * The lock of write-back protects all of it.
+ */
+struct pass {
+	uint32_t nr_writes;
+	uint64_t nr_pages;
+	int error;
+};
+
+/**
+ * struct write - neighbouring pages under writeback
+ * @inode: whose, with a reference
+ * @pass: the pass
+ * @index: the first page
+ * @nr: how many
+ * @folios: the folios, with references
+ * @frames: the frames that are written, with references: folios may go on in others
+ * @next: in the queue, or the list of unused ones
+ */
+struct write {
+	struct inode *inode;
+	struct pass *pass;
+	pgoff_t index;
+	uint32_t nr;
+	struct folio *folios[WRITE_PAGES];
+	frame_t frames[WRITE_PAGES];
+	struct write *next;
+};
+
+/**
+ * struct bdi - the write-back of the process
+ * @lock: protects what follows, up to @nr_dirty
+ * @work: writers wait for @queue
+ * @flush: the flusher waits for something to do
+ * @populate: the populator waits for frames to be wanted
+ * @progress: any thread waits for a write to end or for a frame to be freed
+ * @queue: writes for writers
+ * @unused: writes
+ * @nr_allocated: writes that exist
+ * @dirty: the dirty inodes, a ring; the flusher's next one is first
+ * @kicked: the flusher is to look
+ * @frames_wanted: threads that wait for a frame
+ * @nr_progress: counts what @progress says
+ * @nr_stuck: counts how often the flusher could write nothing because writes had failed since it
+ * last said so
+ * @nr_unhelped: counts how often it had nothing to write, though threads waited for frames
+ * @failed: a write failed since @nr_stuck was counted up
+ * @last_error: of a write, or of an fsync of the flusher's
+ * @nr_dirty: dirty pages of all inodes
+ * @nr_writeback: pages under writeback
+ */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	pthread_cond_t flush;
+	pthread_cond_t populate;
+	pthread_cond_t progress;
+	struct write *queue;
+	struct write **queue_end;
+	struct write *unused;
+	uint32_t nr_allocated;
+	uint32_t nr_idle_writers;
+	uint32_t nr_writers;
+	bool flusher_started;
+	bool populator_started;
+	bool populate_wanted;
+	struct inode *dirty;
+	uint32_t nr_waiting;
+	uint64_t nr_progress;
+	uint64_t nr_stuck;
+	uint64_t nr_unhelped;
+	bool failed;
+	int last_error;
+	_Atomic bool kicked;
+	_Atomic uint32_t frames_wanted;
+	_Atomic uint64_t nr_dirty;
+	_Atomic uint64_t nr_writeback;
+	_Atomic uint64_t background_pages;
+	_Atomic uint64_t dirty_pages;
+	_Atomic uint32_t dirty_expire;
+	_Atomic uint32_t interval;
+	_Atomic uint32_t max_writers;
+} bdi = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.work = PTHREAD_COND_INITIALIZER,
+	.flush = PTHREAD_COND_INITIALIZER,
+	.populate = PTHREAD_COND_INITIALIZER,
+	.progress = PTHREAD_COND_INITIALIZER,
+	.queue_end = &bdi.queue,
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The lock is held. */
+static void note_progress(void)
+{
+	bdi.nr_progress++;
+	if (bdi.nr_waiting > 0)
+		pthread_cond_broadcast(&bdi.progress);
+}
+
+/* The lock is held, and released meanwhile. */
+static void wait_for_progress(void)
+{
+	uint64_t seen = bdi.nr_progress;
+
+	bdi.nr_waiting++;
+	while (bdi.nr_progress == seen)
+		pthread_cond_wait(&bdi.progress, &bdi.lock);
+	bdi.nr_waiting--;
+}
+
+static void kick_flusher(void)
+{
+	if (atomic_exchange(&bdi.kicked, true))
+		return;
+	pthread_mutex_lock(&bdi.lock);
+	pthread_cond_signal(&bdi.flush);
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+static bool over_background(void)
+{
+	return atomic_load_explicit(&bdi.nr_dirty, memory_order_relaxed) >
+	       atomic_load_explicit(&bdi.background_pages, memory_order_relaxed);
+}
+
+bool writeback_over_limit(void)
+{
+	return atomic_load_explicit(&bdi.nr_dirty, memory_order_relaxed) +
+		       atomic_load_explicit(&bdi.nr_writeback, memory_order_relaxed) >
+	       atomic_load_explicit(&bdi.dirty_pages, memory_order_relaxed);
+}
+
+/* The list of dirty inodes is a ring. The lock is held. */
+static void list_inode(struct inode *inode)
+{
+	if (atomic_load(&inode->on_dirty_list))
+		return;
+	atomic_store(&inode->on_dirty_list, true);
+	inode->dirtied_when = now_ms();
+	if (bdi.dirty == NULL) {
+		inode->dirty_next = inode->dirty_prev = inode;
+		bdi.dirty = inode;
+	} else {
+		inode->dirty_next = bdi.dirty;
+		inode->dirty_prev = bdi.dirty->dirty_prev;
+		inode->dirty_prev->dirty_next = inode;
+		bdi.dirty->dirty_prev = inode;
+	}
+}
+
+static void unlist_inode(struct inode *inode)
+{
+	if (!atomic_load(&inode->on_dirty_list))
+		return;
+	atomic_store(&inode->on_dirty_list, false);
+	if (inode->dirty_next == inode) {
+		bdi.dirty = NULL;
+	} else {
+		inode->dirty_next->dirty_prev = inode->dirty_prev;
+		inode->dirty_prev->dirty_next = inode->dirty_next;
+		if (bdi.dirty == inode)
+			bdi.dirty = inode->dirty_next;
+	}
+}
+
+/* A pass is over: an inode without a dirty page leaves the list, another one's time starts anew. */
+static void requeue_inode(struct inode *inode)
+{
+	pthread_mutex_lock(&bdi.lock);
+	if (atomic_load(&inode->on_dirty_list)) {
+		/* A page that is dirtied from here on finds the inode not listed. */
+		unlist_inode(inode);
+		if (atomic_load(&inode->nr_dirty) != 0)
+			list_inode(inode);
+	}
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+/* The inode is about to go; it has no dirty page. */
+void inode_forget(struct inode *inode)
+{
+	pthread_mutex_lock(&bdi.lock);
+	unlist_inode(inode);
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+/* A page of the inode has become dirty. */
+void writeback_account_dirtied(struct inode *inode)
+{
+	atomic_fetch_add(&inode->nr_dirty, 1);
+	atomic_fetch_add_explicit(&bdi.nr_dirty, 1, memory_order_relaxed);
+	if (!atomic_load(&inode->on_dirty_list)) {
+		pthread_mutex_lock(&bdi.lock);
+		list_inode(inode);
+		pthread_mutex_unlock(&bdi.lock);
+	}
+	if (over_background() && !atomic_load_explicit(&bdi.kicked, memory_order_relaxed))
+		kick_flusher();
+}
+
+/* A page of the inode is dirty no more. */
+void writeback_account_cleaned(struct inode *inode)
+{
+	atomic_fetch_sub(&inode->nr_dirty, 1);
+	atomic_fetch_sub_explicit(&bdi.nr_dirty, 1, memory_order_relaxed);
+}
+
+/* pwritev(2), all of it. Returns how many bytes are in the file; *error says why not all. */
+static size_t write_fully(struct inode *inode, int fd, struct iovec *iov, int nr, int64_t position,
+			  int *error)
+{
+	size_t done = 0;
+
+	*error = 0;
+	while (nr > 0) {
+		ssize_t n = pwritev(fd, iov, nr, position + (int64_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			/* A regular file takes something or gives an error; asking for ever would
+			 * hang. */
+			*error = n < 0 ? -errno : -EIO;
+			break;
+		}
+		atomic_fetch_add_explicit(&inode->stats.device_writes, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&inode->stats.bytes_written, (uint64_t)n,
+					  memory_order_relaxed);
+		done += (size_t)n;
+		while (nr > 0 && (size_t)n >= iov->iov_len) {
+			n -= (ssize_t)iov->iov_len;
+			iov++;
+			nr--;
+		}
+		if (nr > 0) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (size_t)n;
+		}
+	}
+	return done;
+}
+
+/* The bytes of frames, @length together; frames that follow one another in memory are one piece. */
+static int fill_iov(struct iovec *iov, const frame_t *frames, size_t length)
+{
+	int nr = 0;
+
+	for (; length > 0; frames++) {
+		size_t n = length < PAGE_SIZE ? length : PAGE_SIZE;
+		char *bytes = frame_bytes(*frames);
+
+		if (nr > 0 && (char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len == bytes)
+			iov[nr - 1].iov_len += n;
+		else
+			iov[nr++] = (struct iovec){bytes, n};
+		length -= n;
+	}
+	return nr;
+}
+
+/* Puts the pages into the file. Returns how many of their bytes are there. */
+static size_t put_to_file(struct inode *inode, const struct write *write, int *error)
+{
+	struct iovec iov[WRITE_PAGES];
+	int64_t position = (int64_t)(write->index << PAGE_SHIFT);
+	int64_t size = atomic_load(&inode->size);
+	size_t length = (size_t)write->nr << PAGE_SHIFT;
+	size_t whole, done = 0;
+	int fd = -1;
+
+	/* The file has no byte of these pages any more: truncation waits for the writeback to end.
+	 */
+	if (position >= size)
+		return length;
+	if ((int64_t)length > size - position)
+		length = (size_t)(size - position);
+	*error = inode_extend_disk_size(inode, position + (int64_t)length);
+	if (*error != 0)
+		return 0;
+	whole = length & ~(size_t)(PAGE_SIZE - 1);
+	if (whole > 0 && (whole >= DIRECT_MIN || inode->direct == DIRECT_ALWAYS))
+		fd = inode_direct_fd(inode);
+	if (fd >= 0) {
+		done = write_fully(inode, fd, iov, fill_iov(iov, write->frames, whole), position,
+				   error);
+		/* What was short by less than a page is written again: the rest has to be aligned.
+		 */
+		done &= ~(size_t)(PAGE_SIZE - 1);
+		if (*error != 0 && *error != -EINVAL)
+			return done;
+		/* EINVAL: short writes left the rest unaligned, or the file system changed its
+		 * mind. */
+		*error = 0;
+	}
+	if (done < length)
+		done += write_fully(
+			inode, inode->fd, iov,
+			fill_iov(iov, write->frames + (done >> PAGE_SHIFT), length - done),
+			position + (int64_t)done, error);
+	return *error == 0 ? (size_t)write->nr << PAGE_SHIFT : done;
+}
+
+/* The flusher leaves the inode alone for a while. The lock is held. */
+static void note_failure(struct inode *inode, int error)
+{
+	uint32_t interval = atomic_load(&bdi.interval);
+
+	inode->retry_at = now_ms() + (interval != 0 ? interval : RETRY_MS);
+	bdi.last_error = error;
+	bdi.failed = true;
+}
+
+/* Does a write, and ends writeback of its pages. */
+static void do_write(struct write *write)
+{
+	struct inode *inode = write->inode;
+	struct address_space *mapping = &inode->mapping;
+	int error = 0;
+	uint32_t written = (uint32_t)(put_to_file(inode, write, &error) >> PAGE_SHIFT);
+	uint32_t epoch = atomic_load(&inode->sync_epoch);
+	struct pass *pass = write->pass;
+	uint32_t nr = write->nr;
+
+	if (error != 0)
+		errseq_set(&inode->wb_err, error);
+	for (uint32_t i = 0; i < nr; i++) {
+		struct folio *folio = write->folios[i];
+
+		if (i < written)
+			atomic_store_explicit(&page_frame(write->frames[i])->epoch, epoch,
+					      memory_order_relaxed);
+		else if (folio_mark_dirty(mapping, folio))
+			writeback_account_dirtied(inode);
+		folio_end_writeback(mapping, folio);
+		folio_put(mapping, folio);
+		frame_put(write->frames[i]);
+	}
+	atomic_fetch_add_explicit(&inode->nr_unsynced, written, memory_order_relaxed);
+	atomic_fetch_add_explicit(&inode->stats.folios_written, written, memory_order_relaxed);
+	atomic_fetch_sub(&inode->nr_writeback, nr);
+	atomic_fetch_sub(&bdi.nr_writeback, nr);
+
+	pthread_mutex_lock(&bdi.lock);
+	pass->nr_pages += written;
+	if (error != 0) {
+		if (pass->error == 0)
+			pass->error = error;
+		note_failure(inode, error);
+	}
+	pass->nr_writes--;
+	write->next = bdi.unused;
+	bdi.unused = write;
+	note_progress();
+	pthread_mutex_unlock(&bdi.lock);
+	inode_put(inode);
+}
+
+/* Takes a write from the queue. The lock is held. */
+static struct write *dequeue_write(void)
+{
+	struct write *write = bdi.queue;
+
+	if (write != NULL) {
+		bdi.queue = write->next;
+		if (bdi.queue == NULL)
+			bdi.queue_end = &bdi.queue;
+	}
+	return write;
+}
+
+static void *writer_thread(void *unused)
+{
+	struct write *write;
+
+	(void)unused;
+	pthread_mutex_lock(&bdi.lock);
+	while (bdi.nr_writers <= atomic_load(&bdi.max_writers)) {
+		write = dequeue_write();
+		if (write == NULL) {
+			bdi.nr_idle_writers++;
+			pthread_cond_wait(&bdi.work, &bdi.lock);
+			bdi.nr_idle_writers--;
+			continue;
+		}
+		pthread_mutex_unlock(&bdi.lock);
+		do_write(write);
+		pthread_mutex_lock(&bdi.lock);
+	}
+	bdi.nr_writers--;
+	pthread_mutex_unlock(&bdi.lock);
+	return NULL;
+}
+
+/* Starts a thread of the engine's. No signal handler of the program's runs there. */
+int start_engine_thread(void *(*function)(void *))
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	if (pthread_attr_init(&attributes) != 0)
+		return -ENOMEM;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, &attributes, function, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attributes);
+	return -err;
+}
+
+/* A write that nobody uses; while there is none, the caller does one of those that are queued. */
+static struct write *get_write(void)
+{
+	struct write *write, *queued;
+
+	pthread_mutex_lock(&bdi.lock);
+	for (;;) {
+		write = bdi.unused;
+		if (write != NULL) {
+			bdi.unused = write->next;
+			break;
+		}
+		if (bdi.nr_allocated < NR_WRITES) {
+			write = page_cache_alloc(sizeof(*write));
+			if (write != NULL) {
+				bdi.nr_allocated++;
+				break;
+			}
+		}
+		queued = dequeue_write();
+		if (queued == NULL) {
+			wait_for_progress();
+			continue;
+		}
+		pthread_mutex_unlock(&bdi.lock);
+		do_write(queued);
+		pthread_mutex_lock(&bdi.lock);
+	}
+	pthread_mutex_unlock(&bdi.lock);
+	write->nr = 0;
+	return write;
+}
+
+static void put_write(struct write *write)
+{
+	pthread_mutex_lock(&bdi.lock);
+	write->next = bdi.unused;
+	bdi.unused = write;
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+static void queue_write(struct write *write)
+{
+	pthread_mutex_lock(&bdi.lock);
+	write->next = NULL;
+	*bdi.queue_end = write;
+	bdi.queue_end = &write->next;
+	if (bdi.nr_idle_writers > 0) {
+		pthread_cond_signal(&bdi.work);
+	} else if (bdi.nr_writers < atomic_load(&bdi.max_writers)) {
+		/* Without a thread, those that wait for passes are the writers. */
+		if (start_engine_thread(writer_thread) == 0)
+			bdi.nr_writers++;
+	}
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+static bool write_takes(const struct write *write, pgoff_t index)
+{
+	return write->nr > 0 && write->nr < WRITE_PAGES && write->index + write->nr == index;
+}
+
+/* Adds a folio, which is under writeback, with references to both. */
+static void write_add(struct write *write, struct pass *pass, struct inode *inode,
+		      struct folio *folio, frame_t frame)
+{
+	if (write->nr == 0) {
+		inode_get(inode);
+		write->inode = inode;
+		write->pass = pass;
+		write->index = folio_index(folio);
+		pthread_mutex_lock(&bdi.lock);
+		pass->nr_writes++;
+		pthread_mutex_unlock(&bdi.lock);
+	}
+	write->folios[write->nr] = folio;
+	write->frames[write->nr++] = frame;
+}
+
+static int pass_error(struct pass *pass)
+{
+	int error;
+
+	pthread_mutex_lock(&bdi.lock);
+	error = pass->error;
+	pthread_mutex_unlock(&bdi.lock);
+	return error;
+}
+
+/* Waits for the writes of a pass, and does those that no writer has taken. */
+static void wait_for_pass(struct pass *pass)
+{
+	pthread_mutex_lock(&bdi.lock);
+	while (pass->nr_writes > 0) {
+		struct write *write = dequeue_write();
+
+		if (write == NULL) {
+			wait_for_progress();
+			continue;
+		}
+		pthread_mutex_unlock(&bdi.lock);
+		do_write(write);
+		pthread_mutex_lock(&bdi.lock);
+	}
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+/*
+ * One pass of writeback_iter(), to the end of its writes. The last write is the caller's own: a
+ * pass of one write needs no other thread.
+ */
+static void do_writepages(struct inode *inode, struct writeback_control *wbc, struct pass *pass)
+{
+	struct address_space *mapping = &inode->mapping;
+	struct write *write = get_write();
+	struct folio *folio = NULL;
+	int error = 0;
+
+	atomic_fetch_add_explicit(&inode->stats.passes, 1, memory_order_relaxed);
+	while ((folio = writeback_iter(mapping, wbc, folio, &error)) != NULL) {
+		frame_t frame = *folio_frame(folio);
+
+		folio_get(folio);
+		frame_get(frame);
+		atomic_fetch_add(&inode->nr_writeback, 1);
+		atomic_fetch_add(&bdi.nr_writeback, 1);
+		folio_start_writeback(mapping, folio, false);
+		writeback_account_cleaned(inode);
+		folio_unlock(mapping, folio);
+		if (write->nr > 0 && !write_takes(write, folio_index(folio))) {
+			queue_write(write);
+			write = get_write();
+			if (wbc->sync_mode == WB_SYNC_NONE)
+				error = pass_error(pass);
+		}
+		write_add(write, pass, inode, folio, frame);
+	}
+	if (write->nr > 0)
+		do_write(write);
+	else
+		put_write(write);
+	wait_for_pass(pass);
+	requeue_inode(inode);
+}
+
+/* Waits for the writeback of others: filemap_fdatawait_range(). */
+static void wait_for_writeback(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct folio_batch fbatch;
+
+	folio_batch_init(&fbatch);
+	while (start <= end && filemap_get_folios_tag(&inode->mapping, &start, end,
+						      PAGECACHE_TAG_WRITEBACK, &fbatch) != 0) {
+		for (uint32_t i = 0; i < fbatch.nr; i++) {
+			int err = folio_wait_writeback(&inode->mapping, fbatch.folios[i]);
+
+			assert(err == 0);
+			(void)err;
+		}
+		folio_batch_release(&inode->mapping, &fbatch);
+	}
+}
+
+/* Writes every page of the bytes from @start to @end that is dirty now. */
+int inode_write_and_wait(struct inode *inode, int64_t start, int64_t end)
+{
+	struct pass pass = {0};
+	struct writeback_control wbc = {
+		.nr_to_write = INT64_MAX,
+		.range_start = start,
+		.range_end = end,
+		.sync_mode = WB_SYNC_ALL,
+	};
+
+	if (atomic_load(&inode->nr_dirty) != 0)
+		do_writepages(inode, &wbc, &pass);
+	if (atomic_load(&inode->nr_writeback) != 0)
+		wait_for_writeback(inode, (pgoff_t)start >> PAGE_SHIFT, (pgoff_t)end >> PAGE_SHIFT);
+	/* The page that made the file longer may be gone since: deallocated, and its hole is
+	 * written, too. */
+	if (pass.error == 0 && atomic_load(&inode->disk_size) < atomic_load(&inode->size))
+		pass.error = inode_extend_disk_size(inode, atomic_load(&inode->size));
+	return pass.error;
+}
+
+/* About @nr_to_write pages, from where the last pass stopped on. */
+int64_t inode_writeback(struct inode *inode, int64_t nr_to_write)
+{
+	struct pass pass = {0};
+	struct writeback_control wbc = {
+		.nr_to_write = nr_to_write,
+		.sync_mode = WB_SYNC_NONE,
+		.range_cyclic = true,
+	};
+
+	do_writepages(inode, &wbc, &pass);
+	/* A pass does not wrap: what is dirty before its start takes a second one. */
+	if (pass.error == 0 && wbc.nr_to_write > 0 && atomic_load(&inode->nr_dirty) != 0)
+		do_writepages(inode, &wbc, &pass);
+	return pass.error != 0 ? pass.error : (int64_t)pass.nr_pages;
+}
+
+/* The device refused: what it took since the last good fsync may be lost, so it is to be written
+ * again. */
+static void redirty_unsynced(struct inode *inode)
+{
+	struct address_space *mapping = &inode->mapping;
+	uint32_t stable = atomic_load(&inode->stable_epoch);
+	struct frame_use uses[32];
+	frame_t from = 0;
+	uint32_t nr;
+
+	while ((nr = frames_of(inode, &from, uses, 32)) != 0) {
+		for (uint32_t i = 0; i < nr; i++) {
+			struct folio *folio = filemap_get_folio(mapping, uses[i].index);
+			int err;
+
+			if (folio == NULL)
+				continue;
+			err = folio_lock(mapping, folio);
+			assert(err == 0);
+			(void)err;
+			if (folio_test_cached(folio) && *folio_frame(folio) == uses[i].frame &&
+			    atomic_load(&page_frame(uses[i].frame)->epoch) >= stable &&
+			    folio_mark_dirty(mapping, folio))
+				writeback_account_dirtied(inode);
+			folio_unlock(mapping, folio);
+			folio_put(mapping, folio);
+		}
+	}
+}
+
+/* Has the device keep what was written. */
+static int sync_device(struct inode *inode, bool data_only)
+{
+	uint64_t unsynced = atomic_load(&inode->nr_unsynced);
+	/* Writes that end from here on note a later epoch. */
+	uint32_t epoch = atomic_fetch_add(&inode->sync_epoch, 1) + 1;
+	uint32_t stable = atomic_load(&inode->stable_epoch);
+	int err;
+
+	do
+		err = (data_only ? fdatasync(inode->fd) : fsync(inode->fd)) == 0 ? 0 : -errno;
+	while (err == -EINTR);
+	if (err != 0) {
+		errseq_set(&inode->wb_err, err);
+		redirty_unsynced(inode);
+		return err;
+	}
+	while (stable < epoch &&
+	       !atomic_compare_exchange_weak(&inode->stable_epoch, &stable, epoch))
+		;
+	atomic_fetch_sub(&inode->nr_unsynced, unsynced);
+	pthread_mutex_lock(&bdi.lock);
+	note_progress();
+	pthread_mutex_unlock(&bdi.lock);
+	return 0;
+}
+
+/* vfs_fsync_range(): the error of this write-back; the file's error sequence has it, too. */
+int inode_fsync(struct inode *inode, int64_t start, int64_t end, bool data_only)
+{
+	int err = inode_write_and_wait(inode, start, end);
+
+	return err != 0 ? err : sync_device(inode, data_only);
+}
+
+/* The next inode that the flusher has to write, with a reference. The lock is held. */
+static struct inode *next_dirty(int64_t now, bool background, int64_t *wake_at)
+{
+	uint32_t expire = atomic_load(&bdi.dirty_expire);
+	struct inode *inode = bdi.dirty;
+
+	if (inode == NULL)
+		return NULL;
+	do {
+		int64_t due = background ? now : inode->dirtied_when + expire;
+
+		if (due < inode->retry_at)
+			due = inode->retry_at;
+		if (due <= now) {
+			bdi.dirty = inode->dirty_next;
+			inode_get(inode);
+			return inode;
+		}
+		if (due < *wake_at)
+			*wake_at = due;
+		inode = inode->dirty_next;
+	} while (inode != bdi.dirty);
+	return NULL;
+}
+
+/* Pages that were written and not synced cannot be reclaimed. */
+static void sync_unsynced(struct inode *inode, void *at_least)
+{
+	int err;
+
+	if (atomic_load(&inode->nr_unsynced) < *(const uint64_t *)at_least)
+		return;
+	err = sync_device(inode, true);
+	if (err != 0) {
+		pthread_mutex_lock(&bdi.lock);
+		note_failure(inode, err);
+		pthread_mutex_unlock(&bdi.lock);
+	}
+}
+
+/* Syncs the inodes that have written so many pages since they were synced last. */
+static void sync_inodes(uint64_t at_least)
+{
+	inode_for_each(sync_unsynced, &at_least);
+}
+
+static void wait_for_work(int64_t wake_at)
+{
+	struct timespec until = {wake_at / 1000, wake_at % 1000 * 1000000};
+
+	pthread_cond_timedwait(&bdi.flush, &bdi.lock, &until);
+}
+
+/* Writes some pages of the inode; all of them if not for the background limit. */
+static void flush_inode(struct inode *inode, bool background)
+{
+	struct pass pass = {0};
+	struct writeback_control wbc = {
+		.nr_to_write = background ? MAX_WRITEBACK_PAGES : INT64_MAX,
+		.sync_mode = WB_SYNC_NONE,
+		.range_cyclic = background,
+		.range_end = INT64_MAX,
+		.tagged_writepages = !background,
+	};
+
+	do_writepages(inode, &wbc, &pass);
+	if (frames_are_short())
+		sync_inodes(frames_limit() / 16);
+}
+
+/*
+ * Threads wait, but there is nothing that the flusher could write now. They look again, and give up
+ * if writes keep failing, or if others keep all frames. The lock is held.
+ */
+static void note_no_progress(void)
+{
+	if (atomic_load(&bdi.nr_writeback) == 0) {
+		if (bdi.failed)
+			bdi.nr_stuck++;
+		else if (bdi.dirty == NULL)
+			bdi.nr_unhelped++;
+		bdi.failed = false;
+	}
+	note_progress();
+}
+
+static void *flusher_thread(void *unused)
+{
+	int64_t trim_at = 0;
+
+	(void)unused;
+	pthread_mutex_lock(&bdi.lock);
+	for (;;) {
+		uint32_t interval = atomic_load(&bdi.interval);
+		int64_t now = now_ms();
+		int64_t wake_at = now + (interval != 0 ? interval : TRIM_MS);
+		bool background, wanted;
+		struct inode *inode = NULL;
+
+		/* A kick that comes after this finds the flusher asleep, or the lock taken. */
+		atomic_store(&bdi.kicked, false);
+		wanted = atomic_load(&bdi.frames_wanted) != 0 || writeback_over_limit();
+		background = wanted || over_background();
+		if (background || interval != 0)
+			inode = next_dirty(now, background, &wake_at);
+		if (inode != NULL) {
+			pthread_mutex_unlock(&bdi.lock);
+			flush_inode(inode, background);
+			inode_put(inode);
+			pthread_mutex_lock(&bdi.lock);
+			continue;
+		}
+		if (wanted) {
+			pthread_mutex_unlock(&bdi.lock);
+			sync_inodes(1);
+			pthread_mutex_lock(&bdi.lock);
+			note_no_progress();
+			wake_at = now + 1;
+		}
+		/* Those that wait kick again at once; what they wait for takes longer. */
+		if (wanted || !atomic_load(&bdi.kicked))
+			wait_for_work(wake_at);
+		if (now >= trim_at) {
+			pthread_mutex_unlock(&bdi.lock);
+			frames_trim();
+			pthread_mutex_lock(&bdi.lock);
+			trim_at = now + TRIM_MS;
+		}
+	}
+	return NULL;
+}
+
+static void *populator_thread(void *unused)
+{
+	(void)unused;
+	pthread_mutex_lock(&bdi.lock);
+	for (;;) {
+		while (!bdi.populate_wanted)
+			pthread_cond_wait(&bdi.populate, &bdi.lock);
+		bdi.populate_wanted = false;
+		pthread_mutex_unlock(&bdi.lock);
+		frames_populate();
+		pthread_mutex_lock(&bdi.lock);
+	}
+	return NULL;
+}
+
+void writeback_wake_populator(void)
+{
+	pthread_mutex_lock(&bdi.lock);
+	bdi.populate_wanted = true;
+	pthread_cond_signal(&bdi.populate);
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+void writeback_frame_freed(void)
+{
+	if (atomic_load(&bdi.frames_wanted) == 0)
+		return;
+	pthread_mutex_lock(&bdi.lock);
+	note_progress();
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+/**
+ * writeback_wait_for_frame - a frame, once write-back has cleaned a page
+ * @owner: whose page
+ * @index: which page
+ * @error: set if there will be none: the error of writes that fail
+ */
+frame_t writeback_wait_for_frame(struct inode *owner, pgoff_t index, int *error)
+{
+	uint64_t seen, stuck, unhelped;
+	frame_t frame;
+
+	atomic_fetch_add(&bdi.frames_wanted, 1);
+	pthread_mutex_lock(&bdi.lock);
+	stuck = bdi.nr_stuck + GIVE_UP_STUCK;
+	unhelped = bdi.nr_unhelped + GIVE_UP_UNHELPED;
+	for (;;) {
+		bool failing = bdi.nr_stuck >= stuck;
+		bool last = failing || bdi.nr_unhelped >= unhelped;
+
+		seen = bdi.nr_progress;
+		pthread_mutex_unlock(&bdi.lock);
+		frame = frame_take(owner, index);
+		if (frame == 0)
+			frame = reclaim_frame(owner, index);
+		if (frame == 0)
+			kick_flusher();
+		pthread_mutex_lock(&bdi.lock);
+		if (frame != 0)
+			break;
+		if (last) {
+			*error = failing ? bdi.last_error : -ENOMEM;
+			break;
+		}
+		if (bdi.nr_progress == seen)
+			wait_for_progress();
+	}
+	pthread_mutex_unlock(&bdi.lock);
+	atomic_fetch_sub(&bdi.frames_wanted, 1);
+	return frame;
+}
+
+/* Holds a writer back while too much is dirty; not where no write succeeds. */
+void balance_dirty_pages(void)
+{
+	uint64_t stuck;
+
+	if (!writeback_over_limit())
+		return;
+	pthread_mutex_lock(&bdi.lock);
+	stuck = bdi.nr_stuck + GIVE_UP_STUCK;
+	while (writeback_over_limit() && bdi.nr_stuck < stuck) {
+		uint64_t seen = bdi.nr_progress;
+
+		pthread_mutex_unlock(&bdi.lock);
+		kick_flusher();
+		pthread_mutex_lock(&bdi.lock);
+		if (bdi.nr_progress == seen && writeback_over_limit())
+			wait_for_progress();
+	}
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+void writeback_set_limits(const struct file_limits *limits)
+{
+	atomic_store(&bdi.background_pages, limits->dirty_background >> PAGE_SHIFT);
+	atomic_store(&bdi.dirty_pages, limits->dirty >> PAGE_SHIFT);
+	atomic_store(&bdi.dirty_expire, limits->dirty_expire);
+	atomic_store(&bdi.interval, limits->writeback_interval);
+	pthread_mutex_lock(&bdi.lock);
+	atomic_store(&bdi.max_writers,
+		     limits->writers < MAX_WRITERS ? limits->writers : MAX_WRITERS);
+	pthread_cond_broadcast(&bdi.work);
+	pthread_cond_signal(&bdi.flush);
+	pthread_mutex_unlock(&bdi.lock);
+}
+
+/* Starts the flusher and the populator, once; what failed is tried again by the next call. */
+int writeback_start(void)
+{
+	pthread_condattr_t monotonic;
+	int err = 0;
+
+	pthread_mutex_lock(&bdi.lock);
+	if (bdi.nr_allocated == 0) {
+		/* So that get_write() always has one to wait for. */
+		bdi.unused = page_cache_alloc(sizeof(*bdi.unused));
+		if (bdi.unused == NULL) {
+			err = -ENOMEM;
+		} else {
+			bdi.nr_allocated = 1;
+			pthread_condattr_init(&monotonic);
+			pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+			pthread_cond_init(&bdi.flush, &monotonic);
+			pthread_condattr_destroy(&monotonic);
+		}
+	}
+	if (err == 0 && !bdi.flusher_started) {
+		err = start_engine_thread(flusher_thread);
+		bdi.flusher_started = err == 0;
+	}
+	if (err == 0 && !bdi.populator_started) {
+		err = start_engine_thread(populator_thread);
+		bdi.populator_started = err == 0;
+	}
+	pthread_mutex_unlock(&bdi.lock);
+	return err;
+}

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the engine does by itself: the flusher, limits, reclaim, readahead, direct I/O, locks, the
+ * order of calls, and the end of a process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "system.h"
+
+#define PAGE 4096
+#define MIB (1 << 20)
+
+static char bytes[8 * MIB], buffer[8 * MIB];
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static uint64_t dirty_pages(struct file *file)
+{
+	struct file_stats stats;
+
+	file_stat(file, &stats);
+	return stats.dirty_pages;
+}
+
+static void wait_until_clean(struct file *file)
+{
+	for (int i = 0; dirty_pages(file) != 0; i++) {
+		CHECK(i < 5000);
+		sleep_ms(2);
+	}
+}
+
+static void fill(char byte)
+{
+	memset(bytes, byte, sizeof(bytes));
+}
+
+/* Nobody asks for it: pages that are old are written. */
+static void test_expiry(void)
+{
+	const char *path = test_path("expiry");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 150, 20);
+	fill('e');
+	CHECK(file_write(file, bytes, 3 * PAGE + 100, 0) == 3 * PAGE + 100);
+	sleep_ms(40);
+	CHECK(dirty_pages(file) == 4 && test_contents(path, buffer, MIB) == 0);
+	wait_until_clean(file);
+	CHECK(test_contents(path, buffer, MIB) == 3 * PAGE + 100);
+	CHECK(memcmp(buffer, bytes, 3 * PAGE + 100) == 0);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* Above the background limit the flusher writes; it stops below it. */
+static void test_background(void)
+{
+	const char *path = test_path("background");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+
+	test_limits(64 * MIB, 1 * MIB, 48 * MIB, 1000000, 0);
+	fill('b');
+	CHECK(file_write(file, bytes, MIB, 0) == MIB);
+	sleep_ms(30);
+	CHECK(dirty_pages(file) == 256);
+	CHECK(file_write(file, bytes, 7 * MIB, MIB) == 7 * MIB);
+	for (int i = 0; dirty_pages(file) > 256; i++) {
+		CHECK(i < 5000);
+		sleep_ms(2);
+	}
+	CHECK(file_close(file, false) == 0);
+	CHECK(test_contents(path, buffer, sizeof(buffer)) == 8 * MIB);
+	CHECK(memcmp(buffer, bytes, 8 * MIB) == 0);
+	unlink(path);
+}
+
+/* A writer above the dirty limit is held back, and so many pages are dirty, however fast it is. */
+static void test_throttle(void)
+{
+	const char *path = test_path("throttle");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	bool throttle;
+
+	test_limits(64 * MIB, 1 * MIB, 2 * MIB, 1000000, 20);
+	fill('t');
+	for (int64_t at = 0; at < 8 * MIB; at += 64 * 1024) {
+		CHECK(file_write(file, bytes + at, 64 * 1024, at) == 64 * 1024);
+		CHECK(dirty_pages(file) <= 2 * MIB / PAGE);
+	}
+	CHECK(file_fsync(file, 0, INT64_MAX, false) == 0);
+	CHECK(file_write_nowait(file, bytes, PAGE, 0, &throttle) == PAGE && !throttle);
+	CHECK(file_write_nowait(file, bytes, 4 * MIB, 0, &throttle) == 4 * MIB && throttle);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* Both bounds of memory, by what is cached; clean pages go, and are read again. */
+static void test_reclaim(void)
+{
+	const char *path = test_path("reclaim");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	struct file_stats stats;
+
+	test_limits(2 * MIB, MIB / 2, MIB, 1000000, 20);
+	for (int64_t at = 0; at < 8 * MIB; at += PAGE) {
+		memset(bytes + at, (int)(1 + at / PAGE % 251), PAGE);
+		CHECK(file_write(file, bytes + at, PAGE, at) == PAGE);
+		file_stat(file, &stats);
+		CHECK(stats.cached_pages <= 2 * MIB / PAGE);
+	}
+	CHECK(file_read(file, buffer, 8 * MIB, 0) == 8 * MIB);
+	CHECK(memcmp(buffer, bytes, 8 * MIB) == 0);
+	file_stat(file, &stats);
+	CHECK(stats.cached_pages <= 2 * MIB / PAGE && stats.cached_pages > MIB / PAGE);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* A page that is used again and again stays, however much else is read once. */
+static void test_second_chance(void)
+{
+	const char *path = test_path("chance");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	int before;
+
+	test_limits(2 * MIB, MIB / 2, MIB, 1000000, 20);
+	fill('c');
+	CHECK(file_write(file, bytes, 8 * MIB, 0) == 8 * MIB);
+	CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
+	CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
+	for (int64_t at = MIB; at < 8 * MIB; at += PAGE) {
+		CHECK(file_read(file, buffer, PAGE, at) == PAGE);
+		before = system_nr_reads;
+		CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
+		CHECK(system_nr_reads == before);
+	}
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* A sequential reader asks the system for much at a time, another one for what it reads. */
+static void test_readahead(void)
+{
+	const char *path = test_path("readahead");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	int before;
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('r');
+	CHECK(file_write(file, bytes, 8 * MIB, 0) == 8 * MIB);
+	CHECK(file_close(file, false) == 0);
+	file = test_open(path, O_RDONLY);
+	before = system_nr_reads;
+	for (int64_t at = 0; at < 8 * MIB; at += PAGE)
+		CHECK(file_read(file, buffer, PAGE, at) == PAGE);
+	CHECK(system_nr_reads - before < 20);
+	CHECK(file_close(file, false) == 0);
+	file = test_open(path, O_RDONLY);
+	before = system_nr_reads;
+	for (int64_t at = 7 * MIB; at >= MIB; at -= MIB)
+		CHECK(file_read(file, buffer, PAGE, at) == PAGE);
+	CHECK(system_nr_reads - before == 7);
+	CHECK(file_read_nowait(file, buffer, PAGE, 7 * MIB) == PAGE);
+	CHECK(file_read_nowait(file, buffer, PAGE, 7 * MIB + PAGE) == -EAGAIN);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* Large writes go past the system's cache; the last page, in part, never beyond the end of the
+ * file. */
+static void test_direct(void)
+{
+	const char *path = test_path("direct");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	struct stat stat;
+	int before = system_nr_direct;
+	int fd = open(path, O_RDWR | O_DIRECT);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('d');
+	CHECK(file_write(file, bytes, MIB + 10, 0) == MIB + 10);
+	CHECK(file_fsync(file, 0, INT64_MAX, false) == 0);
+	if (fd >= 0) {
+		CHECK(system_nr_direct > before);
+		close(fd);
+	}
+	CHECK(fstat(file_fd(file), &stat) == 0 && stat.st_size == MIB + 10);
+	CHECK(test_contents(path, buffer, 8 * MIB) == MIB + 10);
+	CHECK(memcmp(buffer, bytes, MIB + 10) == 0);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* A failed write leaves its page dirty, and each handle learns of it once. */
+static void test_errors_by_handle(void)
+{
+	const char *path = test_path("errors");
+	struct file *first = test_open(path, O_RDWR | O_CREAT);
+	struct file *second = test_open(path, O_RDWR);
+	struct file *late;
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('f');
+	CHECK(file_write(first, bytes, PAGE, 0) == PAGE);
+	system_write_error = EIO;
+	CHECK(file_writeback(first, 1) == -EIO);
+	CHECK(dirty_pages(first) == 1);
+	/* Nobody has seen it: it is news to a later handle, too. */
+	late = test_open(path, O_RDWR);
+	system_write_error = 0;
+	CHECK(file_fsync(second, 0, INT64_MAX, true) == -EIO);
+	CHECK(file_fsync(second, 0, INT64_MAX, true) == 0);
+	CHECK(file_close(late, false) == -EIO && file_close(late, false) == 0);
+	late = test_open(path, O_RDWR);
+	CHECK(file_fsync(late, 0, INT64_MAX, true) == 0);
+	CHECK(file_fsync(first, 0, INT64_MAX, true) == -EIO);
+	CHECK(file_fsync(first, 0, INT64_MAX, true) == 0);
+	CHECK(file_close(late, false) == 0 && file_close(first, false) == 0 &&
+	      file_close(second, false) == 0);
+	unlink(path);
+}
+
+/* One file has one lock, whichever handles it has; others are kept out. */
+static void test_lock(void)
+{
+	const char *path = test_path("lock");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	struct file_options options = {path, true, DIRECT_AUTO, LOCK_ALWAYS};
+	struct file *writer;
+	int other = open(path, O_RDWR);
+
+	CHECK(flock(other, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK);
+	CHECK(file_close(file, false) == 0);
+	CHECK(flock(other, LOCK_EX | LOCK_NB) == 0);
+	CHECK(file_open(open(path, O_RDWR), &options, &file) == -EBUSY);
+	options.writable = false;
+	CHECK(file_open(open(path, O_RDONLY), &options, &file) == -EBUSY);
+	/* Readers may share it, and a writer comes in when they are alone. */
+	CHECK(flock(other, LOCK_SH | LOCK_NB) == 0);
+	CHECK(file_open(open(path, O_RDONLY), &options, &file) == 0);
+	options.writable = true;
+	CHECK(file_open(open(path, O_RDWR), &options, &writer) == -EBUSY);
+	CHECK(flock(other, LOCK_UN) == 0);
+	CHECK(file_open(open(path, O_RDWR), &options, &writer) == 0);
+	CHECK(flock(other, LOCK_SH | LOCK_NB) == -1);
+	CHECK(file_write(writer, "w", 1, 0) == 1 && file_close(writer, false) == 0);
+	CHECK(file_read(file, buffer, 10, 0) == 1 && buffer[0] == 'w');
+	CHECK(flock(other, LOCK_SH | LOCK_NB) == -1);
+	CHECK(file_close(file, false) == 0);
+	CHECK(flock(other, LOCK_EX | LOCK_NB) == 0);
+	close(other);
+	options.lock = LOCK_NEVER;
+	CHECK(file_open(open("/", O_RDONLY), &options, &file) == -EINVAL);
+	CHECK(file_open(-1, &options, &file) == -EBADF);
+	unlink(path);
+}
+
+static _Atomic int nr_done;
+static int64_t results[64];
+
+static void done(struct file_call *call)
+{
+	results[call->end] = call->result;
+	nr_done++;
+}
+
+/* Submitted writes are made in order, and a read sees those before it. */
+static void test_calls(void)
+{
+	static struct file_call calls[64];
+	static char written[64][3 * PAGE], was_read[3 * PAGE];
+	const char *path = test_path("calls");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	for (int round = 0; round < 20; round++) {
+		nr_done = 0;
+		for (int i = 0; i < 63; i++) {
+			memset(written[i], 'A' + i, sizeof(written[i]));
+			calls[i] = (struct file_call){
+				.operation = i % 9 == 8 ? FILE_FSYNC : FILE_WRITE,
+				.file = file,
+				.buffer = written[i],
+				.length = sizeof(written[i]),
+				.position = 100,
+				.end = i,
+				.done = done,
+			};
+			CHECK(file_submit(&calls[i]) == 0);
+		}
+		calls[63] = (struct file_call){.operation = FILE_READ,
+					       .file = file,
+					       .buffer = was_read,
+					       .length = sizeof(was_read),
+					       .position = 100,
+					       .end = 63,
+					       .done = done};
+		CHECK(file_submit(&calls[63]) == 0);
+		if (round % 2 == 0) {
+			file_wait_for_writes(file);
+			CHECK(!file_has_writes(file));
+			CHECK(file_read(file, buffer, 3 * PAGE, 100) == 3 * PAGE);
+			CHECK(memcmp(buffer, written[61], 3 * PAGE) == 0);
+		}
+		while (nr_done < 64)
+			sleep_ms(1);
+		for (int i = 0; i < 64; i++)
+			CHECK(results[i] == (i < 63 && i % 9 == 8 ? 0 : 3 * PAGE));
+		CHECK(memcmp(was_read, written[61], 3 * PAGE) == 0);
+	}
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+static int run_self(const char *argument, const char *path)
+{
+	pid_t child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		execl("/proc/self/exe", "test_file_engine", argument, path, (char *)NULL);
+		_exit(127);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* The other process: leaves a file open with dirty pages. */
+static int end_open(const char *path)
+{
+	/* Not lost: the engine has it. */
+	static struct file *file;
+
+	file = test_open(path, O_RDWR | O_CREAT);
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('x');
+	CHECK(file_write(file, bytes, MIB + 5, 0) == MIB + 5);
+	return 7;
+}
+
+/* A process that ends by itself has written everything; its lock is gone. */
+static void test_exit(void)
+{
+	const char *path = test_path("exit");
+	struct file *file;
+
+	fill('x');
+	CHECK(run_self("exit", path) == 7);
+	CHECK(test_contents(path, buffer, 8 * MIB) == MIB + 5);
+	CHECK(memcmp(buffer, bytes, MIB + 5) == 0);
+	file = test_open(path, O_RDWR);
+	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* A child of fork() writes nothing of its parent's, and can do nothing with its handles. */
+static void test_fork(void)
+{
+	const char *path = test_path("fork");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	pid_t child;
+	int status;
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('p');
+	CHECK(file_write(file, bytes, MIB, 0) == MIB);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		alarm(20);
+		CHECK(file_write(file, bytes, 1, 0) == -ECHILD);
+		CHECK(file_read(file, buffer, 1, 0) == -ECHILD);
+		CHECK(file_fsync(file, 0, INT64_MAX, true) == -ECHILD);
+		CHECK(file_close(file, false) == 0);
+		exit(3);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	CHECK(test_contents(path, buffer, MIB) == 0);
+	CHECK(file_close(file, false) == 0);
+	CHECK(test_contents(path, buffer, 8 * MIB) == MIB);
+	unlink(path);
+}
+
+/* What is discarded is not written; what another handle has stays. */
+static void test_discard(void)
+{
+	const char *path = test_path("discard");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	struct file *other = test_open(path, O_RDWR);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	CHECK(file_write(file, bytes, PAGE, 0) == PAGE);
+	CHECK(file_close(file, true) == 0);
+	CHECK(dirty_pages(other) == 1 && file_size(other) == PAGE);
+	CHECK(file_close(other, true) == 0);
+	CHECK(test_contents(path, buffer, MIB) == 0);
+	unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3)
+		return end_open(argv[2]);
+	test_expiry();
+	test_background();
+	test_throttle();
+	test_reclaim();
+	test_second_chance();
+	test_readahead();
+	test_direct();
+	test_errors_by_handle();
+	test_lock();
+	test_calls();
+	test_discard();
+	test_exit();
+	test_fork();
+	return 0;
+}
