@@ -15,6 +15,7 @@ import { CommandError } from './command_error.js'
 import { checkCommand } from './check.js'
 import { convertCommand } from './convert.js'
 import { fuzzCommand } from './fuzz.js'
+import { recordCommand } from './record.js'
 import { replayCommand } from './replay.js'
 import { runCommand } from './run.js'
 
@@ -37,6 +38,7 @@ function createProgram(): Command {
     .exitOverride()
   for (const command of [
     runCommand(),
+    recordCommand(),
     replayCommand(),
     checkCommand(),
     convertCommand(),

@@ -309,6 +309,11 @@ function mappingOf(fields: Fields, rest: string): string {
   return fields.has('mapping') ? `${inode}@${fields.hex('mapping')}` : inode
 }
 
+/** Whether the low bits of folio->mapping say that it is no address_space: the folio is of anonymous memory. */
+function isAnonymous(fields: Fields): boolean {
+  return fields.has('mapping') && (fields.low('mapping') & 3) !== 0
+}
+
 function callerOf(place: RegExpExecArray | null): string | null {
   if (place === null || place[2] === undefined) return null
   return place[1].replace(/\+0x.*$/, '')
@@ -385,6 +390,7 @@ export class RecordingReader {
     }
     if (found === null) return // an event of somebody else's: trace-cmd records what it is asked for
     const mapping = mappingOf(fields, rest)
+    if (isAnonymous(fields)) return
     const event: LiveEvent = {
       ...found,
       line: this.#line,
