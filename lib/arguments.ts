@@ -28,9 +28,16 @@ export const TOWRITE = 2
 export const PRESENT = 3
 export type MarkNumber = typeof DIRTY | typeof WRITEBACK | typeof TOWRITE | typeof PRESENT
 
-export function checkIndex(what: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MAX_INDEX) {
-    throw invalid(what, value, 'a page index, an integer from 0 to 2^51 - 1')
+/** The last page of a file: the last index of which all bytes have an offset, at most MAX_INDEX. */
+export function maxIndex(pageShift: number): number {
+  return 2 ** (63 - Math.max(pageShift, DEFAULT_PAGE_SHIFT)) - 1
+}
+
+/** @param max - what maxIndex() says for the mapping */
+export function checkIndex(what: string, value: unknown, max: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+    const where = max === MAX_INDEX ? '' : ', as a byte offset has 63 bits'
+    throw invalid(what, value, `a page index, an integer from 0 to 2^${Math.log2(max + 1)} - 1${where}`)
   }
   return value + 0 // -0 becomes 0
 }
@@ -42,7 +49,7 @@ export function checkOrder(value: unknown): number {
   return value + 0
 }
 
-/** A folio of this order can begin at this page; its last page is a page index then, too. */
+/** A folio of this order can begin at this page; its last page is a page of the file then, too: there are 2^33 at least. */
 export function checkAligned(index: number, order: number): void {
   if (index % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
 }

@@ -13,7 +13,6 @@ import {
   checkOnWait,
   checkOrder,
   checkPageShift,
-  MAX_INDEX,
   type MarkNumber,
   PRESENT,
 } from './arguments.js'
@@ -79,7 +78,9 @@ export function makeBackend(ops: PageCache): api.Backend {
     }
     set writebackIndex(value: number) {
       checkOpen(this.#mapping)
-      this.#mapping.writeback_index = value === MAX_INDEX + 1 ? value : checkIndex('writebackIndex', value)
+      const { maxIndex } = this.#mapping
+      this.#mapping.writeback_index =
+        value === maxIndex + 1 ? value : checkIndex('writebackIndex', value, maxIndex)
     }
 
     get nrPages(): number {
@@ -92,7 +93,7 @@ export function makeBackend(ops: PageCache): api.Backend {
 
     addFolio(index: number, order = 0): api.Folio {
       checkOpen(this.#mapping)
-      const head = checkIndex('index', index)
+      const head = checkIndex('index', index, this.#mapping.maxIndex)
       const checkedOrder = checkOrder(order)
       checkAligned(head, checkedOrder)
       const folio = ops.filemap_add_folio(this.#mapping, head, checkedOrder)
@@ -105,7 +106,7 @@ export function makeBackend(ops: PageCache): api.Backend {
 
     getFolio(index: number): api.Folio | null {
       checkOpen(this.#mapping)
-      return ops.filemap_get_folio(this.#mapping, checkIndex('index', index))
+      return ops.filemap_get_folio(this.#mapping, checkIndex('index', index, this.#mapping.maxIndex))
     }
 
     removeFolio(folio: api.Folio): void {
@@ -122,10 +123,12 @@ export function makeBackend(ops: PageCache): api.Backend {
       }
     }
 
-    folios(mark?: api.Mark, start = 0, end = MAX_INDEX): IterableIterator<api.Folio> {
+    folios(mark?: api.Mark, start = 0, end = this.#mapping.maxIndex): IterableIterator<api.Folio> {
       checkOpen(this.#mapping)
       const number = mark === undefined ? PRESENT : checkMark(mark)
-      return folios(this.#mapping, number, checkIndex('start', start), checkIndex('end', end))
+      const { maxIndex } = this.#mapping
+      const first = checkIndex('start', start, maxIndex)
+      return folios(this.#mapping, number, first, checkIndex('end', end, maxIndex))
     }
 
     tagged(mark: api.Mark): boolean {
@@ -135,7 +138,9 @@ export function makeBackend(ops: PageCache): api.Backend {
 
     tagPagesForWriteback(start: number, end: number): void {
       checkOpen(this.#mapping)
-      ops.tag_pages_for_writeback(this.#mapping, checkIndex('start', start), checkIndex('end', end))
+      const { maxIndex } = this.#mapping
+      const first = checkIndex('start', start, maxIndex)
+      ops.tag_pages_for_writeback(this.#mapping, first, checkIndex('end', end, maxIndex))
     }
 
     writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {

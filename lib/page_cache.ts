@@ -2,7 +2,7 @@
 // What both backends have in common of a page cache, and the table of what each provides. The kernel's functions have the
 // kernel's names, in lib/js as in native/core.
 
-import type { MarkNumber } from './arguments.js'
+import { type MarkNumber, maxIndex } from './arguments.js'
 import type { Extent } from './extent.js'
 import type { FolioBatch } from './folio_batch.js'
 import type * as api from './types.js'
@@ -17,6 +17,8 @@ export abstract class Mapping {
   readonly handle: api.AddressSpace | null
   /** log2 of the page size; only byte ranges depend on it. */
   readonly pageShift: number
+  /** The last page of the file that this may be the cache of. */
+  readonly maxIndex: number
   /** Once closed, the tree is gone and what folios remember of it means nothing. */
   closed = false
   /** Who waits for a folio by promise; null while nobody does. */
@@ -31,6 +33,7 @@ export abstract class Mapping {
     this.ops = ops as PageCache
     this.handle = handle
     this.pageShift = pageShift
+    this.maxIndex = maxIndex(pageShift)
   }
 }
 

@@ -86,8 +86,9 @@ export type AsyncResult = number | void | PromiseLike<number | void>
 /** Options of a new {@link AddressSpace}. */
 export interface AddressSpaceOptions {
   /**
-   * log2 of the page size in bytes (PAGE_SHIFT), an integer from 9 to 30, default 12: 4096 bytes. Only byte ranges depend
-   * on it. `EINVAL` for anything else.
+   * log2 of the page size in bytes (PAGE_SHIFT), an integer from 9 to 30, default 12: 4096 bytes. `EINVAL` for anything
+   * else. Byte ranges depend on it, and how many pages a file has: a byte offset has 63 bits, so that the last page index is
+   * 2^(63 - pageShift) - 1 where pages are larger than 4096 bytes, else 2^51 - 1.
    */
   pageShift?: number | undefined
 }
@@ -102,7 +103,7 @@ export interface AddressSpaceOptions {
  * `mapping.close()` it refuses with `EBADF`.
  */
 export interface Folio {
-  /** Index of its first page (folio->index): a multiple of `nrPages`, 0 to 2^51 - 1. */
+  /** Index of its first page (folio->index): a multiple of `nrPages`, 0 to 2^51 - 1 at 4096 bytes a page. */
   readonly index: number
   /** log2 of the number of pages (folio_order), 0 to 18. */
   readonly order: number
@@ -171,7 +172,7 @@ export interface Folio {
  * after that, `folios` is empty.
  */
 export interface Extent {
-  /** Index of the first page, 0 to 2^51 - 1. */
+  /** Index of the first page. */
   readonly index: number
   /** Number of pages in the run: 1 to `maxPages`, or those of a single larger folio. */
   readonly nrPages: number
@@ -268,8 +269,8 @@ export interface WritebackIterator extends IterableIterator<Folio>, Disposable {
  */
 export interface AddressSpace extends Disposable {
   /**
-   * mapping->writeback_index: where a cyclic pass starts, a page index, 0 to 2^51 (2^51 after a pass that stopped behind
-   * the last page). Assigning throws `EINVAL` for anything else, `EBADF` once closed.
+   * mapping->writeback_index: where a cyclic pass starts, a page index, or the one behind the last (2^51 at 4096 bytes a page),
+   * where a pass leaves it that stopped behind the last page. Assigning throws `EINVAL` for anything else, `EBADF` once closed.
    */
   writebackIndex: number
   /** mapping->nrpages: number of pages in the cache, dirty or not. */
@@ -278,7 +279,7 @@ export interface AddressSpace extends Disposable {
   readonly pageShift: number
   /**
    * filemap_add_folio: adds a clean, up-to-date, unlocked folio of 2^order pages.
-   * @param index - its first page, a multiple of 2^order, 0 to 2^51 - 1
+   * @param index - its first page, a multiple of 2^order, 0 to 2^51 - 1 at 4096 bytes a page (see {@link AddressSpaceOptions.pageShift})
    * @param order - log2 of its pages, 0 to 18, default 0
    * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `EBADF`, `ENOMEM`
    */
@@ -300,7 +301,7 @@ export interface AddressSpace extends Disposable {
    * included, ascending. Looked up by batches of 31 as the iteration goes; the mapping may change meanwhile, removed folios
    * are left out.
    * @param start - a page index, default 0
-   * @param end - a page index, default 2^51 - 1
+   * @param end - a page index, default the last
    * @throws `EINVAL`, `EBADF`, which `next()` throws too if the mapping was closed meanwhile
    */
   folios(mark?: Mark, start?: number, end?: number): IterableIterator<Folio>

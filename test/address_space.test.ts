@@ -508,6 +508,57 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
     expect(new AddressSpace({ pageShift }).pageShift).toBe(pageShift ?? 12)
   })
 
+  // A byte offset has 63 bits: a page behind the last could not be named by a range, and no sync would write it.
+  describe.each([
+    [9, 51],
+    [12, 51],
+    [13, 50],
+    [16, 47],
+    [30, 33],
+  ])('pages of 2^%d bytes: 2^%d of them', (pageShift, bits) => {
+    const last = 2 ** bits - 1
+
+    test('a sync of the whole file writes the last page', () => {
+      const mapping = new AddressSpace({ pageShift })
+      const folios = addDirty(mapping, 5, [2 ** bits - 2 ** 18, 17], last)
+      const written: number[] = []
+      const wbc = new WritebackControl({ syncMode: 'all' })
+      expect(mapping.writePages(wbc, (folio) => void written.push(folio.index))).toBe(0)
+      expect(written).toEqual(folios.map((folio) => folio.index))
+      expect(mapping.tagged('dirty')).toBe(false)
+    })
+
+    test('no index beyond is taken', () => {
+      const mapping = new AddressSpace({ pageShift })
+      const reason = bits === 51 ? '' : ', as a byte offset has 63 bits'
+      const expected = `a page index, an integer from 0 to 2^${bits} - 1${reason}`
+      const uses: [string, () => unknown][] = [
+        ['index', () => mapping.addFolio(last + 1)],
+        ['index', () => mapping.addFolio(last + 1, 18)],
+        ['index', () => mapping.getFolio(last + 1)],
+        ['start', () => mapping.folios(undefined, last + 1)],
+        ['end', () => mapping.folios(undefined, 0, last + 1)],
+        ['start', () => mapping.tagPagesForWriteback(last + 1, last)],
+        ['end', () => mapping.tagPagesForWriteback(0, last + 1)],
+        [
+          'writebackIndex',
+          () => {
+            mapping.writebackIndex = last + 2
+          },
+        ],
+      ]
+      for (const [what, use] of uses) {
+        const value = what === 'writebackIndex' ? last + 2 : last + 1
+        expectError(use, 'EINVAL', `${what} is ${value}, expected ${expected}`)
+      }
+      mapping.writebackIndex = last + 1
+      expect(mapping).toMatchObject({ nrPages: 0, writebackIndex: last + 1 })
+      expect(mapping.getFolio(last)).toBe(null)
+      mapping.tagPagesForWriteback(last, last)
+      expect([...mapping.folios(undefined, last, last)]).toEqual([])
+    })
+  })
+
   describe('close', () => {
     function closed() {
       const mapping = new AddressSpace({ pageShift: 14 })

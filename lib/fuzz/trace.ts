@@ -2,7 +2,7 @@
 // A program as a trace that `replay` takes. Format 1 knows one mapping, one pass at a time, and waits that are released at
 // once, so not every program can be said in it: what cannot is left out, and the replay tells whether the rest suffices.
 
-import { MAX_INDEX, MAX_ORDER } from '../arguments.js'
+import { MAX_ORDER, maxIndex } from '../arguments.js'
 import { InputError } from '../input/input_error.js'
 import { formatLine, HEADER, parseTrace, type Operation as TraceOperation } from '../trace/format.js'
 import { MisplacedOperation, Replayer, replay } from '../trace/replay.js'
@@ -62,7 +62,7 @@ class Translator {
         break
       case Kind.tag: {
         const [start, end] = [op.b, op.c]
-        if (Math.max(start, end) <= MAX_INDEX) this.#operations.push({ name: 'tag', start, end })
+        if (Math.max(start, end) <= this.#maxIndex()) this.#operations.push({ name: 'tag', start, end })
         break
       }
       case Kind.check:
@@ -95,8 +95,12 @@ class Translator {
     this.#world.run(op)
   }
 
+  #maxIndex(): number {
+    return maxIndex(this.#world.mapping(this.#mapping).pageShift)
+  }
+
   #add(index: number, order: number): void {
-    if (index <= MAX_INDEX && order <= MAX_ORDER && index % 2 ** order === 0) {
+    if (index <= this.#maxIndex() && order <= MAX_ORDER && index % 2 ** order === 0) {
       this.#operations.push({ name: 'add', index, order })
     }
   }
