@@ -2,7 +2,7 @@
 // Argument checks that both backends share, so that the same input gives the same error in both.
 
 import { invalid } from './errors.js'
-import type { AbortSignalLike, AsyncOptions, Mark, WaitHook } from './types.js'
+import type { AbortSignalLike, AsyncOptions, WaitHook } from './types.js'
 
 /** The largest page index, 2^51 - 1: the last page of 4 KiB that a byte offset of 63 bits reaches. */
 export const MAX_INDEX = 2 ** 51 - 1
@@ -78,10 +78,6 @@ export function checkMark(value: unknown): MarkNumber {
     default:
       throw invalid('mark', value, "'dirty', 'writeback' or 'towrite'")
   }
-}
-
-export function markName(mark: MarkNumber): Mark {
-  return mark === DIRTY ? 'dirty' : mark === WRITEBACK ? 'writeback' : 'towrite'
 }
 
 export function checkCallback<T>(what: string, value: T): T {

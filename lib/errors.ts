@@ -17,13 +17,31 @@ import type { Folio } from './types.js'
  */
 export type ErrorCode = 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' | 'ELIBACC'
 
+const CODES: readonly ErrorCode[] = [
+  'EINVAL',
+  'EEXIST',
+  'EBUSY',
+  'ESTALE',
+  'EBADF',
+  'EDEADLK',
+  'ENOMEM',
+  'ELIBACC',
+]
+
 /** The error of every wrong use: `code` tells the kind, the message names the value. */
 export class WritebackError extends Error {
   /** The kind of error, an errno name. */
   readonly code: ErrorCode
 
-  /** @internal */
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  /**
+   * For programs that make such errors themselves, in a test for example.
+   * @param code - the kind of error
+   * @param message - what went wrong; the code is put before it
+   * @param options - as of `Error`
+   * @throws `EINVAL` for a code that is none
+   */
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    if (!CODES.includes(code)) throw invalid('code', code, `one of ${CODES.join(', ')}`)
     super(`${code}: ${message}`, options)
     this.name = 'WritebackError'
     this.code = code
@@ -81,4 +99,13 @@ export function detached(folio: Folio): WritebackError {
 /** @internal */
 export function invalid(what: string, value: unknown, expected: string): WritebackError {
   return new WritebackError('EINVAL', `${what} is ${describe(value)}, expected ${expected}`)
+}
+
+/**
+ * An object's state is private: a clone would be an object without any. A function among its own properties makes
+ * structuredClone() and postMessage() refuse it, in every runtime.
+ * @internal
+ */
+export const notCloneable = (): never => {
+  throw new WritebackError('EINVAL', 'it cannot be cloned')
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 import { WritebackError } from './errors.js'
+import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Pass } from './page_cache.js'
 import type * as api from './types.js'
 
@@ -11,7 +12,7 @@ export let newExtent: (wbc: Pass, index: number, nrPages: number) => Extent
 /** The callback is over: the extent has no folios any more. */
 export let endExtent: (extent: Extent) => void
 
-/** Whoever has this makes an extent. */
+/** Only code that has this makes an extent. */
 const NEW = Symbol('newExtent')
 
 /** What the callback sees of an extent: its folios are gathered only if they are asked for. */
@@ -40,5 +41,10 @@ export class Extent implements api.Extent {
   get folios(): readonly api.Folio[] {
     this.#folios ??= (this.#wbc as Pass).extentFolios()
     return this.#folios
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    const { index, nrPages } = this
+    return inspectAs('Extent', { index, nrPages }, args)
   }
 }

@@ -17,13 +17,16 @@ import {
   PRESENT,
 } from './arguments.js'
 import { writeExtentsAsync, writePagesAsync } from './async_pass.js'
-import { detached, invalid, WritebackError } from './errors.js'
+import { detached, invalid, notCloneable, WritebackError } from './errors.js'
 import { FolioBatch, folio_batch_next, folio_batch_release } from './folio_batch.js'
+import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Mapping, PageCache } from './page_cache.js'
 import type * as api from './types.js'
 import { AOP_WRITEPAGE_ACTIVATE, controlState, WritebackControl } from './writeback_control.js'
-import { WritebackIterator } from './writeback_iterator.js'
+import { newIterator } from './writeback_iterator.js'
 import { checkFolio, checkOpen, iterate, writeCachePages, writeExtents } from './writeback_pass.js'
+
+const MARKS = ['dirty', 'writeback', 'towrite'] as const
 
 /** The folios that have the mark, found by batches as the iteration goes. */
 function* folios(
@@ -53,6 +56,8 @@ export function makeBackend(ops: PageCache): api.Backend {
 
   /** struct address_space; see {@link api.AddressSpace}. */
   class AddressSpace implements api.AddressSpace {
+    /** See {@link notCloneable}. */
+    readonly notCloneable = notCloneable
     readonly #mapping: Mapping
 
     static {
@@ -146,7 +151,7 @@ export function makeBackend(ops: PageCache): api.Backend {
     writeback(wbc: api.WritebackControl, options?: api.WaitOptions): api.WritebackIterator {
       checkOpen(this.#mapping)
       const control = controlState(wbc)
-      return new WritebackIterator(this.#mapping, control, checkOnWait(options))
+      return newIterator(this.#mapping, control, checkOnWait(options))
     }
 
     writePages(
@@ -197,6 +202,13 @@ export function makeBackend(ops: PageCache): api.Backend {
 
     close(): void {
       if (!this.#mapping.closed) ops.address_space_destroy(this.#mapping)
+    }
+
+    [INSPECT](...args: InspectArguments): string {
+      const { nrPages, writebackIndex, pageShift } = this
+      const { closed } = this.#mapping
+      const marks = closed ? [] : MARKS.filter((mark) => this.tagged(mark))
+      return inspectAs('AddressSpace', { nrPages, marks, writebackIndex, pageShift, closed }, args)
     }
 
     /** As `close()`: for `using`. */

@@ -181,12 +181,20 @@ export interface Extent {
 }
 
 /** Fields that a new control may be given; those left out or undefined get the defaults of {@link WritebackControl}. */
-export type WritebackControlInit = Partial<
-  Pick<
-    WritebackControl,
-    'nrToWrite' | 'pagesSkipped' | 'rangeStart' | 'rangeEnd' | 'syncMode' | 'taggedWritepages' | 'rangeCyclic'
-  >
->
+export type WritebackControlInit = {
+  [Field in keyof WritebackControl]?: WritebackControl[Field] | undefined
+}
+
+/** The type of that property; never where there is none. */
+export type PropertyOf<T, Key> = Key extends keyof T ? T[Key] : never
+/** `Symbol.dispose`, where TypeScript knows it; else never. */
+export type DisposeKey = PropertyOf<SymbolConstructor, 'dispose'>
+
+/**
+ * What `using` takes, where TypeScript knows `Symbol.dispose`: from 5.2 on with `esnext.disposable` among its `lib`, or with
+ * `@types/node`. Elsewhere the objects have that method, too, but no type of it: no `lib` is needed for the rest.
+ */
+export type Disposable = { [Key in DisposeKey]: () => void }
 
 /**
  * struct writeback_control: what a pass is to do, and where it stands. A pass reads the range and the modes once, when it

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 import { MAX_INDEX, MAX_OFFSET } from './arguments.js'
-import { invalid } from './errors.js'
+import { invalid, notCloneable } from './errors.js'
+import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Pass } from './page_cache.js'
 import type * as api from './types.js'
 
@@ -64,6 +65,8 @@ export function settled(state: ControlState): ControlState {
 
 /** struct writeback_control; see {@link api.WritebackControl}. */
 export class WritebackControl implements api.WritebackControl {
+  /** See {@link notCloneable}. */
+  readonly notCloneable = notCloneable
   readonly #state: ControlState = {
     nrToWrite: Number.MAX_SAFE_INTEGER,
     pagesSkipped: 0,
@@ -148,6 +151,12 @@ export class WritebackControl implements api.WritebackControl {
   }
   set rangeCyclic(value: boolean) {
     this.#state.rangeCyclic = checkFlag('rangeCyclic', value)
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    const { nrToWrite, pagesSkipped, rangeStart, rangeEnd, syncMode, taggedWritepages, rangeCyclic } = this
+    const fields = { nrToWrite, pagesSkipped, rangeStart, rangeEnd, syncMode, taggedWritepages, rangeCyclic }
+    return inspectAs('WritebackControl', fields, args)
   }
 }
 

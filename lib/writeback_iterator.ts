@@ -2,15 +2,28 @@
 // writeback_iter as an iterator of JavaScript.
 
 import { checkError } from './arguments.js'
-import { WritebackError } from './errors.js'
+import { notCloneable, WritebackError } from './errors.js'
+import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Mapping, Pass } from './page_cache.js'
 import type * as api from './types.js'
 import { folio_wait } from './wait_table.js'
 import { type ControlState, settled } from './writeback_control.js'
 import { abandon, giveBack, iterate, start } from './writeback_pass.js'
 
+/** AddressSpace.writeback(), its arguments checked. */
+export let newIterator: (
+  mapping: Mapping,
+  control: ControlState,
+  onWait: api.WaitHook | undefined,
+) => WritebackIterator
+
+/** Only code that has this makes an iterator. */
+const NEW = Symbol('newIterator')
+
 /** One pass over a mapping; see {@link api.WritebackIterator}. */
 export class WritebackIterator implements api.WritebackIterator {
+  /** See {@link notCloneable}. */
+  readonly notCloneable = notCloneable
   readonly #mapping: Mapping
   readonly #control: ControlState
   readonly #onWait: api.WaitHook
@@ -28,8 +41,12 @@ export class WritebackIterator implements api.WritebackIterator {
   /** The folio that the last step was blocked on, where no hook of the user's threw. */
   #blocked: api.Folio | null = null
 
-  /** The arguments were checked by the backend's `AddressSpace.writeback`. */
-  constructor(mapping: Mapping, control: ControlState, onWait: api.WaitHook | undefined) {
+  static {
+    newIterator = (mapping, control, onWait) => new WritebackIterator(NEW, mapping, control, onWait)
+  }
+
+  constructor(made: symbol, mapping: Mapping, control: ControlState, onWait: api.WaitHook | undefined) {
+    if (made !== NEW) throw new WritebackError('EINVAL', 'a WritebackIterator is made by writeback')
     this.#mapping = mapping
     this.#control = control
     this.#onWait = (folio, reason) => {
@@ -91,6 +108,11 @@ export class WritebackIterator implements api.WritebackIterator {
     this.#done = true
     this.#folio = null
     if (folio !== null && this.#inHand) giveBack(this.#mapping, folio)
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    const fields = { folio: this.#folio, error: this.error, done: this.#done }
+    return inspectAs('WritebackIterator', fields, args)
   }
 
   [Symbol.dispose](): void {

@@ -333,8 +333,8 @@ new AddressSpace().tagged('present')
 new AddressSpace().addFolio(0).locked = true
 // @ts-expect-error a folio or null
 loop(new AddressSpace(), null)
-// @ts-expect-error internal
-new WritebackError('EINVAL', 'text')
+// @ts-expect-error an error has a code
+new WritebackError('text')
 `
   const FILE_CONSUMER = `
 import { CachedFile } from 'writeback-iter/file'

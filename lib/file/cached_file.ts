@@ -35,6 +35,9 @@ export interface ByteRange {
   end?: number | undefined
 }
 
+/** Only code that has this makes a CachedFile. */
+const OPEN = Symbol('open')
+
 /**
  * A file behind a write-back cache: writes go to pages in memory, which `fsync` (all of them, safely on the device),
  * `writeback` (some of them, as a background flusher does) and the last `close` write to the file, neighbours
@@ -85,10 +88,11 @@ export class CachedFile implements Disposable {
       inode.put()
       throw error
     }
-    return new CachedFile(path, inode)
+    return new CachedFile(OPEN, path, inode)
   }
 
-  private constructor(path: string, inode: Inode) {
+  private constructor(opened: symbol, path: string, inode: Inode) {
+    if (opened !== OPEN) throw new WritebackError('EINVAL', 'a CachedFile is made by open')
     this.#path = path
     this.#inode = inode
     this.#wbErr = inode.wbErr.sample()

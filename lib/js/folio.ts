@@ -3,6 +3,7 @@
 // are assigned in the static block.
 
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
+import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
 import type * as api from '../types.js'
 import { folio_wake } from '../wait_table.js'
 import { addPages, type ControlState, controlState } from '../writeback_control.js'
@@ -221,6 +222,10 @@ export class Folio implements api.Folio {
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
     if (this.#mapping.closed) throw detached(this)
     return folio_redirty_for_writepage(controlState(wbc), this)
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    return inspectFolio(this, args)
   }
 }
 

@@ -8,8 +8,8 @@
 
 import { FOLIO_BATCH_SIZE, MAX_INDEX } from '../arguments.js'
 import { WritebackError } from '../errors.js'
-import { MisplacedOperation } from '../trace/replay.js'
 import type { Action, Control, Int64 } from '../trace/format2.js'
+import { MisplacedOperation } from '../trace/replay.js'
 import type { AddressSpace, Backend, Folio, WritebackControl } from '../types.js'
 
 type Of<N extends Action['name']> = Extract<Action, { readonly name: N }>

@@ -3,6 +3,7 @@
 // means for the marks is noted in the folio and told to the tree with the next call (native/core/deferred_marks.h).
 
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
+import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
 import type * as api from '../types.js'
 import { folio_wake } from '../wait_table.js'
 import { addPages, controlState } from '../writeback_control.js'
@@ -149,6 +150,10 @@ export class Folio implements api.Folio {
     const control = controlState(wbc)
     control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
     return this.markDirty()
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    return inspectFolio(this, args)
   }
 }
 

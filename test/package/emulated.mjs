@@ -2,7 +2,7 @@
 // Runtimes of other machines: musl by its loader, arm64 by qemu, Windows by wine.
 
 import { spawnSync } from 'node:child_process'
-import { openSync, readFileSync, closeSync, mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT, run } from './run_program.mjs'
 import { tool } from './tools.mjs'

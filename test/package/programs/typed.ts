@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A typed program. run.mjs copies it as .mts, .cts or .ts, compiles it without skipLibCheck, and runs what comes out.
-import * as main from 'writeback-iter'
+
 import type {
   AddressSpace,
   Extent,
@@ -9,6 +9,7 @@ import type {
   WritebackControl,
   WritebackIterator,
 } from 'writeback-iter'
+import * as main from 'writeback-iter'
 import * as file from 'writeback-iter/file'
 import * as js from 'writeback-iter/js'
 import * as native from 'writeback-iter/native'
