@@ -198,7 +198,54 @@ export function scenarios(quick) {
         },
       ],
     },
+    ...asyncScenarios(base, quick),
     partsScenario(base, runs),
+  ]
+}
+
+/** @param {number} folios @param {boolean} quick @returns {Scenario[]} */
+function asyncScenarios(folios, quick) {
+  const writes = quick ? 32 : 160
+  const shape = { folios, writes }
+  const atOnce = { scale: 1e6 / folios, repeat: 1 }
+  return [
+    {
+      label: 'resolved at once',
+      modules: { native: 'async', js: 'async' },
+      shape,
+      runs: runsOf(quick),
+      warmup: 1,
+      rows: [
+        {
+          ...atOnce,
+          operation: 'writePagesAsync',
+          unit: 'ns a folio',
+          sides: { native: 'writePagesAsync', js: 'writePagesAsync' },
+        },
+        {
+          ...atOnce,
+          operation: 'writeExtentsAsync',
+          unit: 'ns an extent of one page',
+          sides: { native: 'writeExtentsAsync', js: 'writeExtentsAsync' },
+        },
+      ],
+    },
+    {
+      label: '5 ms a write, 16 at once',
+      modules: { native: 'async', js: 'async', 'await each': 'async' },
+      shape,
+      runs: quick ? 1 : 5,
+      warmup: 0,
+      rows: [
+        {
+          operation: 'a slow device',
+          sides: { native: 'slow', js: 'slow', 'await each': 'await each' },
+          unit: 'ms a write',
+          scale: 1 / writes,
+          repeat: 1,
+        },
+      ],
+    },
   ]
 }
 
