@@ -153,6 +153,49 @@ test('require and import give the same classes', () => {
   expect(output('module', text)).toBe('true true\ntrue true\n')
 })
 
+describe('copies of the module in one thread share the cache of a file', () => {
+  /** Both have a handle, and write a page each; the cache of neither is written back before the other one opens. */
+  const both = (first: string, second: string) => `
+    const { readFileSync, rmSync } = require('node:fs')
+    const first = ${first}
+    const second = ${second}
+    const path = ${JSON.stringify(join(tmpdir(), `writeback-iter-copies-${process.pid}`))}
+    const a = first.CachedFile.open(path)
+    a.write(Buffer.from('first'), 0)
+    const b = second.CachedFile.open(path)
+    const seen = Buffer.alloc(5)
+    b.read(seen, 0)
+    b.write(Buffer.from('second'), 4096)
+    b.truncate(8192)
+    const size = a.size
+    a.close()
+    b.close()
+    const bytes = readFileSync(path)
+    rmSync(path)
+    console.log(first.CachedFile !== second.CachedFile, String(seen), size)
+    console.log(bytes.toString('utf8', 0, 5), bytes.toString('utf8', 4096, 4102), bytes.length)`
+
+  test('one that was loaded again', () => {
+    const again = `(() => {
+      for (const name of Object.keys(require.cache)) if (!name.endsWith('.node')) delete require.cache[name]
+      return require('writeback-iter/file')
+    })()`
+    expect(output('commonjs', both("require('writeback-iter/file')", again))).toBe(
+      'true first 8192\nfirst second 8192\n',
+    )
+  })
+
+  test('two that are installed, of which one is on the other backend', () => {
+    const other = `require(${JSON.stringify(join(unbuilt, 'node_modules/writeback-iter/dist/file/index.js'))})`
+    for (const [first, second] of [
+      ["require('writeback-iter/file')", other],
+      [other, "require('writeback-iter/file')"],
+    ]) {
+      expect(output('commonjs', both(first, second))).toBe('true first 8192\nfirst second 8192\n')
+    }
+  })
+})
+
 describe.each([
   ['is not built', () => unbuilt, /No native build was found/],
   ['is no shared library', () => broken, /writeback_iter\.node/],

@@ -36,8 +36,15 @@ export interface CachedFileStats {
   bytesWritten: number
 }
 
-/** Open files by device and inode. */
-const inodes = new Map<string, Inode>()
+const TABLE: unique symbol = Symbol.for('writeback-iter.inodes.1')
+const shared = globalThis as typeof globalThis & { [TABLE]?: Map<string, Inode> }
+
+/**
+ * Open files by device and inode. All copies of this module in a thread have one table (two installed versions, a test runner
+ * that resets modules): two caches of one file would lose each other's bytes. Its name has a number, to be raised when the public
+ * members of Inode change, which are what the copies know of each other.
+ */
+const inodes: Map<string, Inode> = (shared[TABLE] ??= new Map())
 
 export class Inode {
   readonly backend: Backend['backend']
