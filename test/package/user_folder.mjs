@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { ROOT, run } from './run_program.mjs'
 
 export const TRACES = join(ROOT, 'test/fixtures/traces')
-const PROGRAMS = join(ROOT, 'test/package/programs')
+export const PROGRAMS = join(ROOT, 'test/package/programs')
 
 export function makeUserFolder(home, name, manifest = {}) {
   const folder = join(home, name)

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a bundled program does with the entry points, and the line that it prints then. Of the package it only has what the bundler took.
+
+import assert from 'node:assert'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Where the system says that an addon was loaded from. */
+function addonPath() {
+  return readFileSync('/proc/self/maps', 'utf8').match(/\/\S*\.node$/m)?.[0] ?? null
+}
+
+export function checkBundled({ main, js, CachedFile }) {
+  for (const { AddressSpace, WritebackControl, WritebackError } of [main, js]) {
+    const mapping = new AddressSpace()
+    mapping.addFolio(4, 2).markDirty()
+    let pages = 0
+    mapping.writePages(new WritebackControl({ syncMode: 'all' }), (folio) => {
+      pages += folio.nrPages
+    })
+    assert.equal(pages, 4)
+    assert.throws(() => mapping.addFolio(4), WritebackError)
+    mapping.close()
+  }
+
+  const folder = mkdtempSync(join(tmpdir(), 'writeback-iter-bundled-'))
+  try {
+    const file = CachedFile.open(join(folder, 'file'))
+    file.write(Buffer.from('bytes'), 5000)
+    file.fsync()
+    assert.equal(file.backend, main.backend)
+    file.close()
+    assert.equal(readFileSync(join(folder, 'file'), 'utf8').slice(5000), 'bytes')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return `CHECKED ${JSON.stringify({ backend: main.backend, traces: null, addon: addonPath() })}`
+}
