@@ -6,7 +6,7 @@ import { join, posix } from 'node:path'
 import { targets, prebuilt } from '../native/targets.mjs'
 
 /** Unpacked, without the prebuilt addons. */
-const MAX_BYTES = 1_300_000
+const MAX_BYTES = 2_000_000
 
 const REQUIRED = [
   'binding.js',
