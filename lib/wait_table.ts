@@ -29,8 +29,8 @@ export class WaitTable {
   wake(folio: object): void {
     const waiters = this.#waiters.get(folio)
     if (waiters === undefined) return
-    this.#waiters.delete(folio)
     for (const resolve of waiters) resolve()
+    this.#waiters.delete(folio)
   }
 
   /** The mapping was closed. */

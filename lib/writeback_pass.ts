@@ -6,6 +6,7 @@ import { checkError, checkResult, type ErrorBox, setError } from './arguments.js
 import { invalid, misuse, WritebackError } from './errors.js'
 import { type Extent, endExtent } from './extent.js'
 import type { Mapping, Pass } from './page_cache.js'
+import { reserveStack } from './stack.js'
 import type * as api from './types.js'
 import { AOP_WRITEPAGE_ACTIVATE, type ControlState } from './writeback_control.js'
 
@@ -44,6 +45,8 @@ export function abandon(control: ControlState): void {
  */
 export function beginPass(mapping: Mapping, control: ControlState, owned: boolean): Pass {
   checkOpen(mapping)
+  // For the loop that is the caller, too: nothing that it calls itself meets the end of the stack, whatever callbacks do.
+  reserveStack()
   const wbc = mapping.ops.newPass(mapping, control, owned)
   abandon(control)
   control.pass = wbc

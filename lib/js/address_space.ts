@@ -3,6 +3,7 @@
 
 import { FOLIO_BATCH_SIZE, type MarkNumber } from '../arguments.js'
 import type { FolioBatch } from '../folio_batch.js'
+import { reserveStack } from '../stack.js'
 import { folio_wake } from '../wait_table.js'
 import {
   type Folio,
@@ -29,11 +30,12 @@ export const ULONG_MAX = Number.MAX_SAFE_INTEGER
 /** Drops the page cache, dirty folios and all. The folios keep their flags. */
 export function address_space_destroy(mapping: JsMapping): void {
   const { waiters } = mapping
+  const empty = new XArray()
+  if (waiters !== null) waiters.wakeAll()
   mapping.closed = true
-  mapping.i_pages = new XArray()
+  mapping.i_pages = empty
   mapping.nrpages = 0
   mapping.waiters = null
-  if (waiters !== null) waiters.wakeAll()
 }
 
 /**
@@ -43,6 +45,7 @@ export function address_space_destroy(mapping: JsMapping): void {
  * @throws ENOMEM with nothing changed
  */
 export function filemap_add_folio(mapping: JsMapping, index: number, order: number): Folio | null {
+  reserveStack()
   const folio = folio_alloc(index, order)
   const slot = xas_insert(mapping.i_pages, index, order, folio)
   if (slot === 0) return null
@@ -62,6 +65,7 @@ export function filemap_get_folio(mapping: JsMapping, index: number): Folio | nu
  */
 export function filemap_remove_folio(mapping: JsMapping, folio: Folio): boolean {
   if ((folio_flags(folio) & (PG_locked | PG_writeback)) !== 0) return false
+  reserveStack()
   folio_change_flags(folio, 0, PG_dirty)
   xas_erase(mapping.i_pages, folio_slot(folio), folio_order(folio))
   mapping.nrpages -= folio_nr_pages(folio)
@@ -95,7 +99,9 @@ export function filemap_get_folios_tag(
   fbatch: FolioBatch<Folio>,
 ): number {
   const { folios } = fbatch
-  fbatch.nr = xas_extract_marked(mapping.i_pages, start, end, tag, folios, FOLIO_BATCH_SIZE)
-  if (fbatch.nr === FOLIO_BATCH_SIZE) return folio_next_index(folios[FOLIO_BATCH_SIZE - 1] as Folio)
-  return end === ULONG_MAX ? ULONG_MAX : end + 1
+  const nr = xas_extract_marked(mapping.i_pages, start, end, tag, folios, FOLIO_BATCH_SIZE)
+  let next = end === ULONG_MAX ? ULONG_MAX : end + 1
+  if (nr === FOLIO_BATCH_SIZE) next = folio_next_index(folios[FOLIO_BATCH_SIZE - 1] as Folio)
+  fbatch.nr = nr
+  return next
 }

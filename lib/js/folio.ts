@@ -117,28 +117,29 @@ export class Folio implements api.Folio {
       folio.#mapping = REMOVED
       folio.#slot = 0
     }
+    // In these, what calls comes before what stores: where the stack ends, nothing has changed. Waiters look later.
     folio_unlock = (folio) => {
-      folio.#flags &= ~PG_locked
       if (folio.#mapping.waiters !== null) folio_wake(folio.#mapping, folio)
+      folio.#flags &= ~PG_locked
     }
     folio_mark_dirty = (folio) => {
       const flags = folio.#flags
       if ((flags & PG_dirty) !== 0) return false
-      folio.#flags = flags | PG_dirty
       xas_set_mark(folio.#mapping.i_pages, folio.#slot, PAGECACHE_TAG_DIRTY)
+      folio.#flags = flags | PG_dirty
       return true
     }
     folio_start_writeback = (folio, keep_write) => {
       const flags = folio.#flags
-      folio.#flags = flags | PG_writeback
       // Dirty: dirtied again since its flag was cleared, so that there is more to write.
       xas_start_writeback(folio.#mapping.i_pages, folio.#slot, (flags & PG_dirty) !== 0, keep_write)
+      folio.#flags = flags | PG_writeback
     }
     folio_end_writeback = (folio) => {
       const mapping = folio.#mapping
-      folio.#flags &= ~PG_writeback
-      xas_clear_mark(mapping.i_pages, folio.#slot, PAGECACHE_TAG_WRITEBACK)
       if (mapping.waiters !== null) folio_wake(mapping, folio)
+      xas_clear_mark(mapping.i_pages, folio.#slot, PAGECACHE_TAG_WRITEBACK)
+      folio.#flags &= ~PG_writeback
     }
     folio_end_sync_write = (folio) => {
       const flags = folio.#flags
@@ -253,6 +254,8 @@ export function folio_trylock(folio: Folio): boolean {
 
 /** Declines to write a folio: counts its pages as skipped, then as folio_mark_dirty(). */
 export function folio_redirty_for_writepage(control: ControlState, folio: Folio): boolean {
-  control.pagesSkipped = addPages(control.pagesSkipped, folio_nr_pages(folio))
-  return folio_mark_dirty(folio)
+  const skipped = addPages(control.pagesSkipped, folio_nr_pages(folio))
+  const dirtied = folio_mark_dirty(folio)
+  control.pagesSkipped = skipped
+  return dirtied
 }

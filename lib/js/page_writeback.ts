@@ -4,7 +4,8 @@
 // table of what differs. Nothing in here calls a user's code.
 
 import type { MarkNumber } from '../arguments.js'
-import { folio_batch_next, folio_batch_release } from '../folio_batch.js'
+import { folio_batch_release } from '../folio_batch.js'
+import { reserveStack } from '../stack.js'
 import type { WaitReason } from '../types.js'
 import { subtractPages } from '../writeback_control.js'
 import { filemap_get_folios_tag, ULONG_MAX } from './address_space.js'
@@ -29,6 +30,7 @@ import { xas_copy_mark } from './xarray.js'
  * starts writeback of the folio. There is no lock to drop from time to time in one thread.
  */
 export function tag_pages_for_writeback(mapping: JsMapping, start: number, end: number): void {
+  reserveStack()
   xas_copy_mark(mapping.i_pages, start, end, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_TOWRITE)
 }
 
@@ -83,14 +85,13 @@ function writeback_get_folio(mapping: JsMapping, wbc: JsPass): Folio | null {
   const { fbatch } = wbc
   for (;;) {
     if (fbatch.i === fbatch.nr && !writeback_fill_batch(mapping, wbc)) return null
-    const folio = folio_batch_next(fbatch) as Folio
+    const folio = fbatch.folios[fbatch.i] as Folio
 
-    if (folio_prepare_writeback(mapping, wbc, folio)) return folio
-    if (wbc.blocked !== null) {
-      // Nothing is held while blocked; the folio is looked at afresh next time.
-      fbatch.i--
-      return null
-    }
+    const taken = folio_prepare_writeback(mapping, wbc, folio)
+    // Nothing is held while blocked; the folio is looked at afresh next time.
+    if (wbc.blocked !== null) return null
+    fbatch.i++
+    if (taken) return folio
   }
 }
 
@@ -105,7 +106,8 @@ function writeback_get_folio(mapping: JsMapping, wbc: JsPass): Folio | null {
  * @param folio - the folio returned last, null to start
  */
 export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
-  const { mapping } = wbc
+  const { control, mapping } = wbc
+  let { nrToWrite } = control
   if (wbc.blocked !== null) {
     // What follows was done by the call that blocked.
     wbc.blocked = null
@@ -119,22 +121,26 @@ export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
     // First tag what is dirty now, then write that; see tag_pages_for_writeback().
     if (wbc.syncAll || wbc.taggedWritepages) tag_pages_for_writeback(mapping, wbc.index, wbc_end(wbc))
   } else {
-    wbc.control.nrToWrite = subtractPages(wbc.control.nrToWrite, folio_nr_pages(folio))
+    nrToWrite = subtractPages(nrToWrite, folio_nr_pages(folio))
 
     // For integrity we keep going until all folios that we tagged are written, whatever else fails or was written in
     // between. For background writeback a failure or a used-up budget is reason to stop.
     if (wbc.syncAll) {
       if (wbc.error !== 0 && wbc.saved_err === 0) wbc.saved_err = wbc.error
-    } else if (wbc.error !== 0 || wbc.control.nrToWrite <= 0) {
+    } else if (wbc.error !== 0 || nrToWrite <= 0) {
       // In this order: in the kernel the batch may hold the last reference to the folio, and the patch that was first
       // posted read the index of a folio that it had just let go.
-      if (wbc.rangeCyclic) mapping.writeback_index = folio_next_index(folio)
+      const next = folio_next_index(folio)
       folio_batch_release(wbc.fbatch)
+      if (wbc.rangeCyclic) mapping.writeback_index = next
+      control.nrToWrite = nrToWrite
       return null
     }
   }
 
   folio = writeback_get_folio(mapping, wbc)
+  // Not before: where that call meets the end of the stack, the folio has not been handed back yet.
+  control.nrToWrite = nrToWrite
   if (folio === null && wbc.blocked === null) {
     // The next cyclic pass starts over, but this one does not wrap: who holds folios under writeback until the pass is
     // over would wait for a lower folio while another waits for his. Locks are only ever taken in ascending order.

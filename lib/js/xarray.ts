@@ -153,7 +153,8 @@ function has_mark(xa: XArray, node: number, mark: MarkNumber): boolean {
 function xas_set_marks_up(xa: XArray, node: number, mark: MarkNumber): void {
   const { marks, parent } = xa
   for (let slot = parent[node]; slot !== 0; slot = parent[slot >> XA_CHUNK_SHIFT]) {
-    const word = mark_word(slot, mark)
+    // mark_word(), which would be a call: where the stack ends, all of the slots above are set, or none.
+    const word = (slot >> 5) * XA_NR_MARKS + mark
     const old = marks[word]
     marks[word] = old | (1 << slot)
     if ((old | marks[word ^ XA_NR_MARKS]) !== 0) return
@@ -165,8 +166,9 @@ export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   const { marks } = xa
   const word = mark_word(slot, mark)
   const old = marks[word]
-  marks[word] = old | (1 << slot)
+  // First: the slots above may have marks that the entry lacks, but not the other way round.
   if ((old | marks[word ^ XA_NR_MARKS]) === 0) xas_set_marks_up(xa, slot >> XA_CHUNK_SHIFT, mark)
+  marks[word] = old | (1 << slot)
 }
 
 /** Sets WRITEBACK on the entry of this slot, and clears its other marks unless they are to be kept: one look at its words. */
@@ -178,12 +180,15 @@ export function xas_start_writeback(
 ): void {
   const { marks } = xa
   const word = mark_word(slot, WRITEBACK)
+  // Before anything is stored: a bundler may make a call of reading another module's constant.
+  const dirty = word - WRITEBACK + DIRTY
+  const towrite = word - WRITEBACK + TOWRITE
   const bit = 1 << slot
   const old = marks[word]
-  marks[word] = old | bit
-  if (!keep_dirty) marks[word - WRITEBACK + DIRTY] &= ~bit
-  if (!keep_write) marks[word - WRITEBACK + TOWRITE] &= ~bit
   if ((old | marks[word ^ XA_NR_MARKS]) === 0) xas_set_marks_up(xa, slot >> XA_CHUNK_SHIFT, WRITEBACK)
+  marks[word] = old | bit
+  if (!keep_dirty) marks[dirty] &= ~bit
+  if (!keep_write) marks[towrite] &= ~bit
 }
 
 /** Clears a mark of the entry of this slot. What stands above is left to searches. */

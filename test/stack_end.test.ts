@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A call may throw RangeError anywhere, where the stack ends. Each method is called at every depth near the end, with frames
+// of several sizes: it does all that it is to do, or throws and nothing has changed.
+
+import { describe, expect, test } from 'vitest'
+import * as js from '../lib/js/index.js'
+import type { AddressSpace, Backend, Folio, WritebackControl } from '../lib/types.js'
+import { marks, snapshot } from './helpers.js'
+
+/** Recurses to the stack's end with frames of so many variables, and calls `at` with how many frames are left, on the way back. */
+type Dive = (dive: Dive, at: (left: number) => void) => number
+
+const DIVES: Dive[] = [0, 1, 2, 3, 5, 7, 11].map((variables) => {
+  const names = Array.from({ length: variables }, (_, i) => `v${i}`)
+  const declared = names.map((name, i) => `, ${name} = at.length + ${i}`).join('')
+  const used = names.map((name) => ` + 0 * ${name}`).join('')
+  const body = `let k = 0${declared}; try { k = dive(dive, at) } catch { k = 0 } at(k); return k + 1${used}`
+  return new Function('dive', 'at', body) as Dive
+})
+
+/** After so many calls in a row that came through, there is room enough. */
+const ENOUGH = 3
+const MOST_FRAMES = 600
+
+interface Scene {
+  readonly mapping: AddressSpace
+  readonly folios: readonly Folio[]
+  readonly wbc: WritebackControl
+}
+
+interface Case {
+  /** What is made ready where there is room. Returns the call to try. */
+  readonly prepare: (scene: Scene, backend: Backend) => () => unknown
+  /** What a pass that is cut may have changed: it ended, its folios are dirty again. */
+  readonly isPass?: true
+}
+
+function scene({ AddressSpace, WritebackControl }: Backend): Scene {
+  const mapping = new AddressSpace()
+  const folios = [0, 1, 70, 5000].map((index) => mapping.addFolio(index))
+  return { mapping, folios, wbc: new WritebackControl({ syncMode: 'all' }) }
+}
+
+const soil = ({ folios }: Scene) => {
+  for (const folio of folios) folio.markDirty()
+}
+
+const cases: Record<string, Case> = {
+  markDirty: {
+    prepare:
+      ({ folios }) =>
+      () =>
+        folios[2].markDirty(),
+  },
+  tryLock: {
+    prepare:
+      ({ folios }) =>
+      () =>
+        folios[2].tryLock(),
+  },
+  unlock: {
+    prepare: ({ folios }) => {
+      folios[2].tryLock()
+      return () => folios[2].unlock()
+    },
+  },
+  startWriteback: {
+    prepare: ({ folios }) => {
+      folios[2].markDirty()
+      folios[2].tryLock()
+      return () => folios[2].startWriteback()
+    },
+  },
+  endWriteback: {
+    prepare: ({ folios }) => {
+      folios[2].tryLock()
+      folios[2].startWriteback()
+      return () => folios[2].endWriteback()
+    },
+  },
+  redirtyForWritepage: {
+    prepare:
+      ({ folios, wbc }) =>
+      () =>
+        folios[2].redirtyForWritepage(wbc),
+  },
+  'addFolio next to others': {
+    prepare:
+      ({ mapping }) =>
+      () =>
+        mapping.addFolio(2),
+  },
+  'addFolio far away': {
+    prepare:
+      ({ mapping }) =>
+      () =>
+        mapping.addFolio(2 ** 40, 7),
+  },
+  removeFolio: {
+    prepare: (s) => {
+      soil(s)
+      return () => s.mapping.removeFolio(s.folios[3])
+    },
+  },
+  tagPagesForWriteback: {
+    prepare: (s) => {
+      soil(s)
+      return () => s.mapping.tagPagesForWriteback(0, 9999)
+    },
+  },
+  close: {
+    prepare:
+      ({ mapping }) =>
+      () =>
+        mapping.close(),
+  },
+  'writebackIter, later': {
+    prepare: (s, { writebackIter }) => {
+      soil(s)
+      const error = { value: 0 }
+      const first = writebackIter(s.mapping, s.wbc, null, error) as Folio
+      first.startWriteback()
+      first.unlock()
+      first.endWriteback()
+      return () => writebackIter(s.mapping, s.wbc, first, error)
+    },
+  },
+  writePages: {
+    isPass: true,
+    prepare: (s) => {
+      soil(s)
+      return () => s.mapping.writePages(s.wbc, () => {})
+    },
+  },
+  writeExtents: {
+    isPass: true,
+    prepare: (s) => {
+      soil(s)
+      return () => s.mapping.writeExtents(s.wbc, () => {})
+    },
+  },
+  writeCachePages: {
+    isPass: true,
+    prepare: (s, { writeCachePages }) => {
+      soil(s)
+      return () =>
+        writeCachePages(s.mapping, s.wbc, (folio) => {
+          folio.startWriteback()
+          folio.unlock()
+          folio.endWriteback()
+        })
+    },
+  },
+}
+
+function deeper(): number {
+  return 1 + deeper()
+}
+
+/** All that is to be seen, without a change. */
+function stateOf({ mapping, folios, wbc }: Scene): unknown {
+  const closed = (() => {
+    try {
+      mapping.getFolio(0)
+      return false
+    } catch {
+      return true
+    }
+  })()
+  return {
+    closed,
+    mapping: closed ? null : snapshot(mapping),
+    folios: folios.map((f) => [f.mapping === mapping, f.locked, f.dirty, f.writeback]),
+    wbc: [wbc.nrToWrite, wbc.pagesSkipped],
+  }
+}
+
+/** Which folios a sync writes; each that is dirty has to be among them. */
+function checkSync({ mapping, folios }: Scene, { WritebackControl }: Backend): void {
+  for (const folio of folios) {
+    if (folio.mapping === null) continue
+    if (folio.writeback) folio.endWriteback()
+    if (folio.locked) folio.unlock()
+  }
+  const dirty = folios.filter((folio) => folio.dirty && folio.mapping !== null).map(({ index }) => index)
+  const written: number[] = []
+  mapping.writePages(new WritebackControl({ syncMode: 'all' }), (folio) => void written.push(folio.index))
+  expect(written).toEqual(dirty)
+  expect(marks(mapping)).toEqual({ dirty: [], writeback: [], towrite: [] })
+}
+
+function tryAtEveryDepth(backend: Backend, { prepare, isPass }: Case): number {
+  let cut = 0
+  // Compiled, and with a call that goes well at hand.
+  for (let i = 0; i < 3; i++) prepare(scene(backend), backend)()
+  for (const dive of DIVES) {
+    let good = 0
+    for (let frames = 0; frames < MOST_FRAMES && good < ENOUGH; frames++) {
+      const s = scene(backend)
+      const call = prepare(s, backend)
+      const before = stateOf(s)
+      let error: unknown = 'never called'
+      dive(dive, (left) => {
+        if (left !== frames || error !== 'never called') return
+        try {
+          call()
+          error = null
+        } catch (thrown) {
+          error = thrown
+        }
+      })
+      if (error === null) {
+        good++
+        continue
+      }
+      good = 0
+      cut++
+      expect(error).toBeInstanceOf(RangeError)
+      if (isPass) {
+        expect(s.folios.map((folio) => [folio.locked, folio.writeback])).toEqual(
+          s.folios.map(() => [false, false]),
+        )
+      } else {
+        expect(stateOf(s)).toEqual(before)
+      }
+      if (!(stateOf(s) as { closed: boolean }).closed) checkSync(s, backend)
+    }
+    expect(good).toBe(ENOUGH)
+  }
+  return cut
+}
+
+describe.each([js as Backend])('the end of the stack, $backend', (backend) => {
+  test.each(Object.keys(cases))('%s changes all or nothing', { timeout: 120_000 }, (name) => {
+    expect(tryAtEveryDepth(backend, cases[name])).toBeGreaterThan(0)
+  })
+
+  // The callback meets the end; what the pass then does for the folio in hand must not.
+  test.each(['writePages', 'writeExtents', 'writeCachePages'] as const)('a callback of %s', (name) => {
+    tryAtEveryDepth(backend, {
+      isPass: true,
+      prepare: (s) => {
+        soil(s)
+        const run = name === 'writeCachePages' ? backend.writeCachePages.bind(null, s.mapping) : null
+        const pass =
+          run ?? (name === 'writePages' ? s.mapping.writePages : s.mapping.writeExtents).bind(s.mapping)
+        let calls = 0
+        return () => {
+          try {
+            pass(s.wbc, () => void (++calls === 2 ? deeper() : 0))
+          } catch (error) {
+            if (!(error instanceof RangeError)) throw error
+            const held = s.folios.filter((folio) => folio.locked)
+            if (name !== 'writeCachePages') expect(held).toEqual([])
+            for (const folio of held) folio.unlock()
+          }
+        }
+      },
+    })
+  })
+})
