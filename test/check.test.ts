@@ -47,6 +47,16 @@ describe.each(RULES.map(({ name }) => name))('%s', (rule) => {
   })
 })
 
+const broken = readdirSync(join(root, 'test/fixtures/broken'))
+
+test.each(broken)('a file system that is wrong on purpose, recorded on Linux 6.12: %s', (name) => {
+  const { findings } = checkText(
+    gunzipSync(readFileSync(join(root, 'test/fixtures/broken', name))).toString(),
+  )
+  expect(findings.map(({ rule }) => rule)).toContain(name.replace('.txt.gz', ''))
+  expect(findings[0].pass).toMatchObject({ comm: 'work', caller: 'wrongfs_writepages' })
+})
+
 /** The shared recording of XFS, with a change. */
 const xfs = gunzipSync(readFileSync(join(root, 'test/fixtures/recordings/xfs-small.txt.gz'))).toString()
 const lines = xfs.replace(/\n$/, '').split('\n')
@@ -146,7 +156,10 @@ describe('command line', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   test('nothing found: exit 0', () => {
-    const { stdout, status } = cli('check', join(root, 'test/fixtures'))
+    const { stdout, status } = cli(
+      'check',
+      ...['recordings', 'traces'].map((name) => join(root, 'test/fixtures', name)),
+    )
     expect(stdout).toMatch(new RegExp(`^${fixtures.length} files, .* 0 findings\n$`))
     expect(status).toBe(0)
   })

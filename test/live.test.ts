@@ -52,18 +52,24 @@ describe('recordings of Linux 6.12', () => {
     const { trace, undecided } = convertRecording(recording)
     const { divergences, passes, folios } = replayTrace2(trace, backends)
     expect(divergences).toEqual(backends.map(() => []))
-    expect(undecided).toEqual([])
+    // The storm's directory, which was in use before.
+    const before = name === 'xfs-storm.txt.gz' ? ['a folio was in the cache before the recording'] : []
+    expect(undecided.map(({ what }) => what)).toEqual(before)
     expect(passes).toBe(count(text(name), / call: .* folio=0x0 /g))
     expect(folios).toBe(count(text(name), / next: .* folio=0x[^0]/g))
   })
 
-  test.each(names)('%s: to format 2 and back, twice the same', (name) => {
+  test.each(names)('%s: to format 2 and back, all that was recorded in the same order', (name) => {
     const { trace } = convertRecording(recordingOf(linesOf(text(name))))
     const lines = [...formatTrace2(trace)]
     const read = traceOf(lines)
     expect([...formatTrace2(read)]).toEqual(lines)
     const again = convertRecording(recordingOf(toRecording(read)))
-    expect([...formatTrace2(again.trace)]).toEqual(lines)
+    // An event that was taken out of turn has the time of its place then.
+    const recorded = (lines: string[]) =>
+      lines.filter((line) => line.includes(' @')).map((line) => line.replace(/ @\d+ /, ' @ '))
+    expect(recorded([...formatTrace2(again.trace)])).toEqual(recorded(lines))
+    expect(replayTrace2(again.trace, backends).divergences.flat()).toEqual([])
   })
 })
 

@@ -183,13 +183,16 @@ export function* recordingLines(trace: Omit<Trace2, 'file'>): Generator<Recordin
   for (const [key, value] of trace.fields) yield { text: `# record: ${key} ${value}`, line: 1 }
   for (const { mapping, steps } of trace.mappings) {
     const writer = new MappingWriter(mapping)
+    // A step that was taken out of turn keeps its place: it gets the time of the one before it.
+    let clock = 0
     for (const step of steps) {
       for (const [name, place, fields] of writer.events(step)) {
         const { time, task } = step.origin as Origin
+        clock = Math.max(clock, time)
         const { pid, comm } = trace.tasks.get(task) ?? { pid: 0, comm: 'unknown' }
         const who = `${comm}-${pid}`.padStart(24)
         yield {
-          text: `${who} [000] ${String(time).padStart(12)}: ${name}: ${place} ${fields}`,
+          text: `${who} [000] ${String(clock).padStart(12)}: ${name}: ${place} ${fields}`,
           line: step.line,
         }
       }
