@@ -36,6 +36,7 @@ export interface Addon {
 interface AddonModule {
   readonly layoutVersion: number | undefined
   create(control: ArrayBuffer): Addon | undefined
+  createFileEngine?(): object | undefined
 }
 
 function load(): void {
@@ -48,6 +49,7 @@ function load(): void {
   const created = module.create(control)
   if (created === undefined) throw new Error('out of memory')
   addon = created
+  createFileEngine = module.createFileEngine
   words = new Int32Array(control)
   doubles = new Float64Array(control)
 }
@@ -58,6 +60,9 @@ export let doubles = new Float64Array(0)
 
 /** The addon. Nobody calls it before `loadAddon()` has returned: `loadBackend()` and the native entry see to that. */
 export let addon = null as unknown as Addon
+
+/** Makes what lib/file/native_engine.ts calls; undefined where the addon has no file engine. */
+export let createFileEngine: AddonModule['createFileEngine']
 
 let outcome: 'loaded' | WritebackError | null = null
 

@@ -11,6 +11,9 @@
 #include <napi.h>
 
 #include "calls.h"
+#ifdef WB_FILE_ENGINE
+#include "file_calls.h"
+#endif
 
 namespace
 {
@@ -160,5 +163,9 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */)
 	if (napi_set_named_property(env, exports, "layoutVersion", version) != napi_ok ||
 	    !add(Napi::Object(env, exports), {"create", create}, nullptr))
 		return nullptr;
+#ifdef WB_FILE_ENGINE
+	if (!add(Napi::Object(env, exports), {"createFileEngine", create_file_engine}, nullptr))
+		return nullptr;
+#endif
 	return exports;
 }
