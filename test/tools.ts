@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process'
 
-const packages = { fio: 'fio' }
+const packages = { fio: 'fio', chromium: 'chromium' }
 
 /** Why the tests that run this program are left out; null if they are not. */
 export function toolMissing(command: keyof typeof packages): string | null {

@@ -18,6 +18,7 @@ import { fuzzCommand } from './fuzz.js'
 import { recordCommand } from './record.js'
 import { replayCommand } from './replay.js'
 import { runCommand } from './run.js'
+import { viewCommand } from './view.js'
 
 function version(): string {
   return JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')).version
@@ -41,6 +42,7 @@ function createProgram(): Command {
     recordCommand(),
     replayCommand(),
     checkCommand(),
+    viewCommand(),
     convertCommand(),
     fuzzCommand(),
     benchCommand(),

@@ -20,7 +20,7 @@ interface Pass {
 /** A mapping that is driven by trace operations. */
 export class Replayer {
   readonly #backend: Backend
-  readonly #mapping: AddressSpace
+  readonly mapping: AddressSpace
   /** The folios in the cache by head index; a `next` may still hand back one that was removed. */
   readonly #folios = new Map<number, Folio>()
   #pass: Pass | null = null
@@ -28,11 +28,11 @@ export class Replayer {
 
   constructor(backend: Backend) {
     this.#backend = backend
-    this.#mapping = new backend.AddressSpace()
+    this.mapping = new backend.AddressSpace()
   }
 
   close(): void {
-    this.#mapping.close()
+    this.mapping.close()
   }
 
   /**
@@ -60,12 +60,12 @@ export class Replayer {
   #apply(operation: Operation): string | void {
     switch (operation.name) {
       case 'add':
-        this.#folios.set(operation.index, this.#mapping.addFolio(operation.index, operation.order))
+        this.#folios.set(operation.index, this.mapping.addFolio(operation.index, operation.order))
         return 'ok'
       case 'dirty':
         return bit(this.#folio(operation.index).markDirty())
       case 'remove':
-        this.#mapping.removeFolio(this.#folio(operation.index))
+        this.mapping.removeFolio(this.#folio(operation.index))
         this.#folios.delete(operation.index)
         return
       case 'lock':
@@ -81,7 +81,7 @@ export class Replayer {
         return `${bit(this.#folio(operation.index).redirtyForWritepage(wbc))} skipped=${wbc.pagesSkipped}`
       }
       case 'tag':
-        return this.#mapping.tagPagesForWriteback(operation.start, operation.end)
+        return this.mapping.tagPagesForWriteback(operation.start, operation.end)
       case 'begin':
         this.#pass = { wbc: new this.#backend.WritebackControl(operation), folio: null, done: false }
         return
@@ -96,13 +96,13 @@ export class Replayer {
     const pass = this.#begunPass('next')
     if (pass.done) throw new MisplacedOperation('next after done, expected a begin first')
     const error = { value: errorIn }
-    const folio = this.#backend.writebackIter(this.#mapping, pass.wbc, pass.folio, error, {
+    const folio = this.#backend.writebackIter(this.mapping, pass.wbc, pass.folio, error, {
       onWait: this.#release,
     })
     pass.folio = folio
     pass.done = folio === null
     const returned = folio === null ? `done ${error.value}` : `folio ${folio.index} ${folio.order}`
-    return `${returned} nr=${pass.wbc.nrToWrite} wbindex=${this.#mapping.writebackIndex}`
+    return `${returned} nr=${pass.wbc.nrToWrite} wbindex=${this.mapping.writebackIndex}`
   }
 
   /** Whoever waits is released at once, in that place. */
@@ -113,7 +113,7 @@ export class Replayer {
   }
 
   #heads(mark: Mark): string {
-    return Array.from(this.#mapping.folios(mark), (folio) => folio.index).join()
+    return Array.from(this.mapping.folios(mark), (folio) => folio.index).join()
   }
 
   #folio(index: number): Folio {

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Draws the folios of a page cache.
+
+import * as bits from '../data.js'
+import { type Colours, pixel, SUMMARIES, summary } from './colours.js'
+import { Layout, ZOOMS } from './layout.js'
+import type { Timeline } from './timeline.js'
+import { number } from './words.js'
+
+/** From this width of a page on there are boxes with flags and marks; below, a folio is an area of one colour. */
+const BOXES = 8
+const LETTERS = 16
+const INDICES = 64
+
+/** Per state the rank of its summary, from 1 on: the higher one is seen where two share a pixel. */
+const RANKS = Uint8Array.from({ length: 128 }, (_, state) => SUMMARIES.indexOf(summary(state)) + 1)
+
+export class PageMap {
+  readonly #canvas: HTMLCanvasElement
+  readonly #context: CanvasRenderingContext2D
+  readonly #scroller: HTMLElement
+  readonly #extent: HTMLElement
+  #timeline: Timeline
+  #layout: Layout
+  /** null: the largest at which all rows are in view. */
+  #zoom: number | null = null
+  #shown = 0
+  /** The page that is pointed at or was typed in; null for none. */
+  selected: number | null = null
+  /** What of the pass is marked: the folios that its batch still holds. */
+  batch: readonly number[] = []
+
+  constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, extent: HTMLElement, timeline: Timeline) {
+    const context = canvas.getContext('2d')
+    if (context === null) throw new Error('this browser has no canvas')
+    this.#canvas = canvas
+    this.#context = context
+    this.#scroller = scroller
+    this.#extent = extent
+    this.#timeline = timeline
+    this.#layout = this.#fit()
+    this.#layout.place(timeline)
+  }
+
+  /** Which of the zoom levels is shown, from the farthest on. */
+  get zoom(): number {
+    return this.#shown
+  }
+
+  show(timeline: Timeline): void {
+    this.#timeline = timeline
+    this.#zoom = null
+    this.selected = null
+    this.relayout()
+    this.#scroller.scrollTop = 0
+  }
+
+  /** Shows the same pages larger (1) or smaller (-1), or all of them (0). */
+  setZoom(by: -1 | 0 | 1): void {
+    const middle = this.#layout.pageAt(0, this.#scroller.scrollTop + 1)
+    this.#zoom = by === 0 ? null : Math.max(0, Math.min(ZOOMS - 1, this.#shown + by))
+    this.relayout()
+    const page = this.selected ?? middle
+    if (page !== null && by !== 0) this.reveal(page)
+  }
+
+  relayout(): void {
+    this.#layout = this.#zoom === null ? this.#fit() : this.#at(this.#zoom)
+    this.#layout.place(this.#timeline)
+    this.#extent.style.height = `${Math.max(this.#layout.height, 1)}px`
+  }
+
+  #at(zoom: number): Layout {
+    this.#shown = zoom
+    return new Layout(this.#timeline, zoom, this.#scroller.clientWidth)
+  }
+
+  #fit(): Layout {
+    for (let zoom = ZOOMS - 2; zoom > 0; zoom--) {
+      const layout = this.#at(zoom)
+      if (layout.height <= this.#scroller.clientHeight) return layout
+    }
+    return this.#at(0)
+  }
+
+  /** Scrolls to a page. */
+  reveal(page: number): void {
+    const row = Math.min(this.#layout.rowOf(page), this.#layout.rows.length - 1)
+    if (row < 0) return
+    const y = this.#layout.top[row]
+    const { scrollTop, clientHeight } = this.#scroller
+    if (y < scrollTop || y + this.#layout.rowHeight > scrollTop + clientHeight) {
+      this.#scroller.scrollTop = y - clientHeight / 2
+    }
+  }
+
+  pageAt(event: MouseEvent): number | null {
+    const box = this.#canvas.getBoundingClientRect()
+    return this.#layout.pageAt(event.clientX - box.left, event.clientY - box.top + this.#scroller.scrollTop)
+  }
+
+  draw(colours: Colours): void {
+    const ratio = devicePixelRatio
+    const [width, height] = [this.#scroller.clientWidth, this.#scroller.clientHeight]
+    if (
+      this.#canvas.width !== Math.round(width * ratio) ||
+      this.#canvas.height !== Math.round(height * ratio)
+    ) {
+      this.#canvas.width = Math.round(width * ratio)
+      this.#canvas.height = Math.round(height * ratio)
+      this.#canvas.style.width = `${width}px`
+      this.#canvas.style.height = `${height}px`
+    }
+    const context = this.#context
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.clearRect(0, 0, this.#canvas.width, this.#canvas.height)
+    if (this.#layout.cell < BOXES) this.#areas(colours, ratio)
+    context.setTransform(ratio, 0, 0, ratio, 0, -this.#scroller.scrollTop * ratio)
+    if (this.#layout.cell >= BOXES) this.#boxes(colours)
+    this.#folds(colours)
+    this.#marks(colours)
+  }
+
+  /** The places of a folio in the map, in CSS pixels. */
+  #place(folio: number): { x: number; y: number; w: number; h: number } {
+    const { cell, pagesPerRow, top, firstRow, lastRow, rowHeight } = this.#layout
+    const pages = Math.min(this.#timeline.pages[folio], pagesPerRow)
+    const y = top[firstRow[folio]]
+    return {
+      x: this.#layout.xOf(this.#timeline.index[folio]),
+      y,
+      w: Math.max(1, pages * cell),
+      h: top[lastRow[folio]] + rowHeight - y,
+    }
+  }
+
+  *#inView(): Generator<number> {
+    const { top, firstRow, lastRow, rowHeight } = this.#layout
+    const { scrollTop, clientHeight } = this.#scroller
+    const { state } = this.#timeline
+    for (let folio = 0; folio < state.length; folio++) {
+      if (state[folio] === 0) continue
+      if (top[lastRow[folio]] + rowHeight < scrollTop || top[firstRow[folio]] > scrollTop + clientHeight)
+        continue
+      yield folio
+    }
+  }
+
+  /**
+   * Folios as areas of one colour. Where several share a pixel, the state that matters most is seen. The hot loop of the page:
+   * it runs over every folio in the cache, a hundred thousand of them at each step.
+   */
+  #areas(colours: Colours, ratio: number): void {
+    const { width, height } = this.#canvas
+    const image = this.#context.createImageData(width, height)
+    const pixels = new Int32Array(image.data.buffer)
+    const ranks = new Uint8Array(pixels.length)
+    const words = Int32Array.from(SUMMARIES, (name) => pixel(colours[name]))
+    const { index, pages, state } = this.#timeline
+    const { cell, top, firstRow, lastRow, pagesPerRow, rowHeight } = this.#layout
+    const { scrollTop } = this.#scroller
+    const gap = rowHeight > 3 ? 1 : 0
+    for (let folio = 0; folio < state.length; folio++) {
+      if (state[folio] === 0) continue
+      const from = Math.max(0, Math.round((top[firstRow[folio]] - scrollTop) * ratio))
+      const to = Math.min(height, Math.round((top[lastRow[folio]] + rowHeight - gap - scrollTop) * ratio))
+      if (from >= to) continue
+      const x = (index[folio] % pagesPerRow) * cell
+      const left = Math.floor(x * ratio)
+      const right = Math.min(width, Math.ceil((x + Math.min(pages[folio], pagesPerRow) * cell) * ratio))
+      const rank = RANKS[state[folio]]
+      const word = words[rank - 1]
+      for (let row = from * width; row < to * width; row += width) {
+        for (let at = row + left; at < row + right; at++) {
+          if (rank < ranks[at]) continue
+          pixels[at] = word
+          ranks[at] = rank
+        }
+      }
+    }
+    this.#context.putImageData(image, 0, 0)
+  }
+
+  #boxes(colours: Colours): void {
+    for (const folio of this.#inView()) this.#box(folio, colours)
+  }
+
+  /** A box: the flags above, the marks below. */
+  #box(folio: number, colours: Colours): void {
+    const context = this.#context
+    const state = this.#timeline.state[folio]
+    const { cell } = this.#layout
+    const place = this.#place(folio)
+    const [x, y, w, h] = [place.x + 0.5, place.y + 0.5, place.w - 1.5, place.h - 1.5]
+    const strip = Math.max(3, Math.round(Math.min(h, this.#layout.rowHeight) * 0.3))
+    const [dirty, writeback] = [(state & bits.DIRTY) !== 0, (state & bits.WRITEBACK) !== 0]
+    context.fillStyle = dirty ? colours.dirty : writeback ? colours.writeback : colours.clean
+    context.fillRect(x, y, w, h - strip)
+    if (dirty && writeback) {
+      context.fillStyle = colours.writeback
+      context.beginPath()
+      context.moveTo(x + w, y)
+      context.lineTo(x + w, y + h - strip)
+      context.lineTo(x, y + h - strip)
+      context.fill()
+    }
+    const marks = [
+      [bits.DIRTY_MARK, colours.dirty, 'd'],
+      [bits.TOWRITE_MARK, colours.towrite, 't'],
+      [bits.WRITEBACK_MARK, colours.writeback, 'w'],
+    ] as const
+    context.font = `${Math.max(8, strip - 1)}px ui-monospace, monospace`
+    context.textAlign = 'center'
+    context.textBaseline = 'middle'
+    for (const [i, [bit, colour, letter]] of marks.entries()) {
+      if ((state & bit) === 0) continue
+      context.fillStyle = colour
+      context.fillRect(x + (i * w) / 3, y + h - strip, w / 3, strip)
+      if (cell < LETTERS || strip < 9) continue
+      context.fillStyle = colours.ink
+      context.fillText(letter, x + ((i + 0.5) * w) / 3, y + h - strip / 2 + 0.5)
+    }
+    const locked = (state & bits.LOCKED) !== 0
+    context.strokeStyle = locked ? colours.locked : colours.line
+    context.lineWidth = locked ? 2 : 1
+    context.strokeRect(locked ? x + 0.5 : x, locked ? y + 0.5 : y, locked ? w - 1 : w, locked ? h - 1 : h)
+    if (cell < LETTERS) return
+    const letters = `${locked ? 'L' : ''}${dirty ? 'D' : ''}${writeback ? 'W' : ''}`
+    context.fillStyle = dirty || writeback ? colours.ink : colours.fg
+    context.font = `bold ${Math.min(12, Math.floor(cell * 0.5))}px ui-monospace, monospace`
+    const middle = y + (h - strip) / 2 + 0.5
+    if (cell < INDICES) {
+      context.fillText(letters, x + w / 2, middle, w - 4)
+      return
+    }
+    context.textAlign = 'left'
+    context.fillText(letters, x + 4, middle)
+    context.font = '10px ui-monospace, monospace'
+    context.textAlign = 'right'
+    context.fillText(String(this.#timeline.index[folio]), x + w - 4, middle, w - 34)
+  }
+
+  #folds(colours: Colours): void {
+    const context = this.#context
+    const { scrollTop, clientHeight, clientWidth } = this.#scroller
+    const width = Math.min(clientWidth, this.#layout.pagesPerRow * this.#layout.cell)
+    context.fillStyle = colours.dim
+    context.strokeStyle = colours.line
+    context.lineWidth = 1
+    context.font = '10px ui-monospace, monospace'
+    context.textAlign = 'left'
+    context.textBaseline = 'middle'
+    for (const { y, pages } of this.#layout.folds()) {
+      if (y + 12 < scrollTop || y > scrollTop + clientHeight) continue
+      context.setLineDash([3, 3])
+      context.beginPath()
+      context.moveTo(0, y + 5.5)
+      context.lineTo(width, y + 5.5)
+      context.stroke()
+      context.setLineDash([])
+      const text = ` ${number(pages)} pages that were never in the cache `
+      context.fillStyle = colours.bg
+      context.fillRect(10, y, context.measureText(text).width, 11)
+      context.fillStyle = colours.dim
+      context.fillText(text, 10, y + 6)
+    }
+  }
+
+  /** Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen. */
+  #marks(colours: Colours): void {
+    const context = this.#context
+    const { step, changeFrom, changeFolio, state } = this.#timeline
+    const frame = (folio: number, dash: number[], width: number) => {
+      const { x, y, w, h } = this.#place(folio)
+      context.setLineDash(dash)
+      context.lineWidth = width
+      context.strokeRect(x - 0.5, y - 0.5, Math.max(w, 3) + 0.5, h + 0.5)
+      context.setLineDash([])
+    }
+    context.strokeStyle = colours.accent
+    for (const folio of this.batch) if (state[folio] !== 0) frame(folio, [3, 2], 1.5)
+    if (step > 0 && changeFrom[step] - changeFrom[step - 1] <= 64) {
+      for (let i = changeFrom[step - 1]; i < changeFrom[step]; i++) frame(changeFolio[i], [], 2.5)
+    }
+    if (this.selected === null) return
+    const row = this.#layout.rowOf(this.selected)
+    if (this.#layout.rows[row] !== Math.floor(this.selected / this.#layout.pagesPerRow)) return
+    context.strokeStyle = colours.fg
+    context.lineWidth = 1.5
+    context.strokeRect(
+      this.#layout.xOf(this.selected) - 1.5,
+      this.#layout.top[row] - 1.5,
+      Math.max(3, this.#layout.cell) + 2,
+      this.#layout.rowHeight + 2,
+    )
+  }
+}
