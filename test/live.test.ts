@@ -319,6 +319,31 @@ describe('what a recording may hold', () => {
     expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 0 })
   })
 
+  test('a folio that is removed while it is in a batch, between two that are not', () => {
+    const lines = [
+      ...added(3),
+      call('a-10', '0xa', 1),
+      event('a-10', 'tag', 'start=0 end=2251799813685247'),
+      event('a-10', 'tagged', ''),
+      lookup('a-10', 3, 2),
+      event('rm-12', 'cancel', folio(1, 0x11)),
+      event('rm-12', 'delete', folio(1)),
+      // Another pass writes the two that are left, before this one comes to them.
+      call('b-11', '0xb', 0, true, 9),
+      lookup('b-11', 2, 0),
+      event('b-11', 'clear', `${folio(0)} ret=1`),
+      next('b-11', '0xb', 0, 9),
+      event('b-11', 'start', `${folio(0)} keep=0`),
+      call('b-11', '0xb', 0, false, 9),
+      event('b-11', 'clear', `${folio(2)} ret=1`),
+      next('b-11', '0xb', 2, 8),
+      event('b-11', 'start', `${folio(2)} keep=0`),
+      lookup('a-10', 0, 2),
+      next('a-10', '0xa', null, LONG_MAX.toString()),
+    ]
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 2 })
+  })
+
   test('folios that were there before are said', () => {
     const lines = [
       call('a-10', '0xa', 0, true, 8),

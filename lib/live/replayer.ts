@@ -301,7 +301,10 @@ export class StepReplayer {
       return
     }
     pass.batch.shift()
-    this.#run(pass, next)
+    // A folio that was removed cannot be locked, and the backend passes it over.
+    const stop = pass.batch.find(({ mapping }) => mapping !== null)
+    if (stop === undefined && wouldSkip(pass, folio)) return
+    this.#run(pass, stop)
   }
 
   #next(name: string): string {

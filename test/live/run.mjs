@@ -195,7 +195,7 @@ function initramfs(work, built) {
   for (const name of ['work', 'fuse']) {
     run('gcc', ['-O1', '-static', '-o', join(to, 'bin', name), join(here, `guest/${name}.c`)])
   }
-  writeFileSync(join(to, 'etc/mke2fs.conf'), '')
+  cpSync('/etc/mke2fs.conf', join(to, 'etc/mke2fs.conf'))
   cpSync(join(here, 'guest/init'), join(to, 'init'))
   chmodSync(join(to, 'init'), 0o755)
   cpSync(join(here, 'guest/jobs.sh'), join(to, 'jobs.sh'))
