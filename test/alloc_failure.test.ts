@@ -45,6 +45,16 @@ interface Report {
   sites: number[]
 }
 
+/** The functions of native/file and of its binding, those that the compiler made of one included. */
+function fileFunctions(): Set<string> {
+  const objects = ['libfile.a', 'CMakeFiles/writeback_iter.dir/native/addon/file_calls.c.o']
+  const names = objects.flatMap((object) => {
+    const path = join(root, 'build', object)
+    return fs.existsSync(path) ? run('nm', ['--defined-only', path]).match(/(?<= [tT] )\w+/g) : []
+  })
+  return new Set(names as string[])
+}
+
 const report = (backend: string): Report =>
   JSON.parse(node(join(__dirname, 'alloc_failure', 'child.mjs'), backend, shim, addon))
 
@@ -95,18 +105,41 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
 
     // Every place in the addon that calls an allocator was one of them. Where the core asks its host, the host's call is the
     // last thing it does: these return into the core.
+    // The file engine has tests of its own, below and in test/file/faults.c.
     const code = run('objdump', ['-d', '--no-show-raw-insn', addon]).split('\n')
+    const ofEngine = fileFunctions()
     const calls: number[] = []
+    let inEngine = false
     for (const [i, line] of code.entries()) {
-      if (/\s(call|bl)\s.*<[cm]?(re)?alloc@plt>/.test(line)) calls.push(Number.parseInt(code[i + 1], 16))
+      const [, name] = /^\w+ <(\w+)[.\w]*>:$/.exec(line) ?? []
+      if (name !== undefined) inEngine = ofEngine.has(name)
+      if (!inEngine && /\s(call|bl)\s.*<[cm]?(re)?alloc@plt>/.test(line))
+        calls.push(Number.parseInt(code[i + 1], 16))
     }
     expect(calls.length).toBeGreaterThan(0)
     expect(sites).toEqual(expect.arrayContaining(calls))
     expect(sites.length).toBeGreaterThan(calls.length)
     // And there is no other way to get memory, and no exception to end the process by.
     const imports = run('nm', ['-D', '--undefined-only', '--without-symbol-versions', addon])
-    const ways = imports.match(/\S*(alloc|memalign|strdup|mmap|_Zn[wa]|__cxa_(throw|allocate))\S*/g)
-    expect(ways?.sort()).toEqual(['calloc', 'realloc'])
+    const ways = imports.match(
+      /(?!fallocate)\b\S*(alloc|memalign|strdup|mmap|_Zn[wa]|__cxa_(throw|allocate))\S*/g,
+    )
+    const more =
+      ofEngine.size === 0 ? [] : ['malloc', 'malloc_usable_size', 'mmap', 'posix_memalign', 'strdup']
+    expect(ways?.sort()).toEqual(['calloc', 'realloc', ...more].sort())
+  })
+
+  test.skipIf(nativeMissing !== null)('the calls of the file engine', () => {
+    const failures = JSON.parse(node(join(__dirname, 'alloc_failure', 'file_child.mjs'), shim, folder))
+    expect(failures).toEqual({
+      createFileEngine: 1,
+      open: expect.toSatisfy((count: number) => count >= 2 + 3), // and the table of handles, and a write, for all
+      write: expect.toSatisfy((count: number) => count >= 1), // a node of the tree
+      'write, held back': expect.toSatisfy((count: number) => count >= 1),
+      fsync: 1,
+      read: 1,
+      close: 1,
+    })
   })
 
   test('the TypeScript backend', () => {
