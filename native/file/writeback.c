@@ -685,8 +685,10 @@ static void redirty_unsynced(struct inode *inode)
 			err = folio_lock(mapping, folio);
 			assert(err == 0);
 			(void)err;
+			/* What is under way may have been taken, too, before the device refused. */
 			if (folio_test_cached(folio) && *folio_frame(folio) == uses[i].frame &&
-			    atomic_load(&page_frame(uses[i].frame)->epoch) >= stable &&
+			    (atomic_load(&page_frame(uses[i].frame)->epoch) >= stable ||
+			     folio_test_writeback(folio)) &&
 			    folio_mark_dirty(mapping, folio))
 				writeback_account_dirtied(inode);
 			folio_unlock(mapping, folio);

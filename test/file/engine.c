@@ -202,6 +202,64 @@ static void test_direct(void)
 	unlink(path);
 }
 
+static struct file *written_meanwhile;
+
+static void write_meanwhile(void)
+{
+	system_before_write = NULL;
+	memset(buffer, 'n', PAGE);
+	CHECK(file_write(written_meanwhile, buffer, PAGE, 0) == PAGE);
+	CHECK(file_write(written_meanwhile, buffer, 10, PAGE + 10) == 10);
+}
+
+/* What is being written does not change: a page that is written meanwhile goes on in another frame.
+ */
+static void test_stable_pages(void)
+{
+	const char *path = test_path("stable");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('o');
+	CHECK(file_write(file, bytes, 2 * PAGE, 0) == 2 * PAGE);
+	written_meanwhile = file;
+	system_before_write = write_meanwhile;
+	CHECK(file_writeback(file, 2) >= 2);
+	CHECK(file_close(test_open(path, O_RDONLY), true) == 0);
+	CHECK(file_read(file, buffer, 2 * PAGE, 0) == 2 * PAGE);
+	CHECK(buffer[0] == 'n' && buffer[PAGE - 1] == 'n' && buffer[PAGE] == 'o' &&
+	      buffer[PAGE + 10] == 'n' && buffer[PAGE + 20] == 'o');
+	CHECK(dirty_pages(file) == 2 && test_contents(path, buffer, MIB) == 2 * PAGE);
+	CHECK(memcmp(buffer, bytes, 2 * PAGE) == 0);
+	CHECK(file_close(file, false) == 0);
+	CHECK(test_contents(path, buffer, MIB) == 2 * PAGE && buffer[0] == 'n');
+	unlink(path);
+}
+
+/* What is cut off, or punched, is zeros when the file is longer again. */
+static void test_zeros(void)
+{
+	const char *path = test_path("zeros");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('z');
+	CHECK(file_write(file, bytes, 2 * PAGE, 0) == 2 * PAGE);
+	CHECK(file_truncate(file, 100) == 0);
+	CHECK(file_write(file, bytes, 1, 3 * PAGE) == 1);
+	memset(bytes + 100, 0, 3 * PAGE - 100);
+	CHECK(file_read(file, buffer, 4 * PAGE, 0) == 3 * PAGE + 1);
+	CHECK(memcmp(buffer, bytes, 3 * PAGE + 1) == 0);
+	CHECK(file_deallocate(file, 10, 19) == 0);
+	memset(bytes + 10, 0, 10);
+	CHECK(file_read(file, buffer, 4 * PAGE, 0) == 3 * PAGE + 1);
+	CHECK(memcmp(buffer, bytes, 3 * PAGE + 1) == 0);
+	CHECK(file_close(file, false) == 0);
+	CHECK(test_contents(path, buffer, MIB) == 3 * PAGE + 1);
+	CHECK(memcmp(buffer, bytes, 3 * PAGE + 1) == 0);
+	unlink(path);
+}
+
 /* A failed write leaves its page dirty, and each handle learns of it once. */
 static void test_errors_by_handle(void)
 {
@@ -323,6 +381,50 @@ static void test_calls(void)
 	unlink(path);
 }
 
+static void slow_read(void)
+{
+	system_before_read = NULL;
+	sleep_ms(50);
+}
+
+/* A write that has to read first is not overtaken by one that has not. */
+static void test_slow_call(void)
+{
+	const char *path = test_path("slow");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	static char first[2 * PAGE], second[PAGE];
+	struct file_call calls[2];
+
+	fill('s');
+	CHECK(file_write(file, bytes, 4 * PAGE, 0) == 4 * PAGE);
+	CHECK(file_close(file, false) == 0);
+	file = test_open(path, O_RDWR);
+	memset(first, '1', sizeof(first));
+	memset(second, '2', sizeof(second));
+	calls[0] = (struct file_call){.operation = FILE_WRITE,
+				      .file = file,
+				      .buffer = first,
+				      .length = 2 * PAGE - 10,
+				      .position = 10,
+				      .end = 0,
+				      .done = done};
+	calls[1] = calls[0];
+	calls[1].buffer = second;
+	calls[1].length = PAGE;
+	calls[1].position = PAGE;
+	calls[1].end = 1;
+	nr_done = 0;
+	system_before_read = slow_read;
+	CHECK(file_submit(&calls[0]) == 0 && file_submit(&calls[1]) == 0);
+	while (nr_done < 2)
+		sleep_ms(1);
+	CHECK(file_read(file, buffer, 2 * PAGE, 0) == 2 * PAGE);
+	CHECK(buffer[0] == 's' && buffer[10] == '1' && buffer[PAGE] == '2' &&
+	      buffer[2 * PAGE - 1] == '2');
+	CHECK(file_close(file, true) == 0);
+	unlink(path);
+}
+
 static int run_self(const char *argument, const char *path)
 {
 	pid_t child = fork();
@@ -420,9 +522,12 @@ int main(int argc, char **argv)
 	test_second_chance();
 	test_readahead();
 	test_direct();
+	test_stable_pages();
+	test_zeros();
 	test_errors_by_handle();
 	test_lock();
 	test_calls();
+	test_slow_call();
 	test_discard();
 	test_exit();
 	test_fork();

@@ -18,6 +18,8 @@ bool system_count_calls = true;
 bool system_short;
 _Atomic int system_write_error;
 _Atomic int system_drop_fails = -1;
+void (*system_before_read)(void);
+void (*system_before_write)(void);
 _Atomic int system_nr_fsyncs;
 _Atomic int system_nr_reads;
 _Atomic int system_nr_direct;
@@ -120,6 +122,8 @@ REAL(ssize_t, preadv, int fd, const struct iovec *iov, int nr, off_t position)
 	struct iovec first;
 
 	system_nr_reads++;
+	if (system_before_read != NULL)
+		system_before_read();
 	if (interrupted() || call_fails())
 		return -1;
 	if (!system_short)
@@ -135,6 +139,8 @@ REAL(ssize_t, pwritev, int fd, const struct iovec *iov, int nr, off_t position)
 	struct iovec first;
 
 	system_nr_direct += direct;
+	if (system_before_write != NULL)
+		system_before_write();
 	if (system_write_error != 0) {
 		errno = system_write_error;
 		return -1;

@@ -36,6 +36,9 @@ extern bool system_short;
 extern _Atomic int system_write_error;
 /* fsync and fdatasync that fail: the file is then what it was at the last one that did not. */
 extern _Atomic int system_drop_fails;
+/* Called before each read and write, in its place in the engine. */
+extern void (*system_before_read)(void);
+extern void (*system_before_write)(void);
 /* How many calls there were. */
 extern _Atomic int system_nr_fsyncs;
 extern _Atomic int system_nr_reads;
