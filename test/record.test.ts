@@ -11,7 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InputReader } from '../lib/live/read.js'
 
 const root = join(__dirname, '..')
-const script = join(root, 'live/record.sh')
+const script = join(root, 'lib/live/record.sh')
 
 let folder: string
 let tracefs: string

@@ -8,7 +8,7 @@ import { CommandError } from './command_error.js'
 import { EXIT_INTERRUPTED } from './interrupt.js'
 
 /** The recorder: what this command runs, and what `--script` prints for machines without Node.js. */
-const SCRIPT = join(__dirname, '../../live/record.sh')
+const SCRIPT = join(__dirname, '../../lib/live/record.sh')
 
 interface Options {
   readonly for?: string

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `npm run test:live [-- --keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there with live/record.sh
+// `npm run test:live [-- --keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there with lib/live/record.sh
 // as a user would, and replays and checks every recording here, on both backends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -199,7 +199,7 @@ function initramfs(work, built) {
   cpSync(join(here, 'guest/init'), join(to, 'init'))
   chmodSync(join(to, 'init'), 0o755)
   cpSync(join(here, 'guest/jobs.sh'), join(to, 'jobs.sh'))
-  cpSync(join(root, 'live/record.sh'), join(to, 'record.sh'))
+  cpSync(join(root, 'lib/live/record.sh'), join(to, 'record.sh'))
   addModules(join(to, 'modules'), built)
   cpSync(buildWrongfs(join(work, 'wrongfs'), built), join(to, 'modules/wrongfs.ko'))
   appendFileSync(join(to, 'modules/order'), 'wrongfs.ko\n')

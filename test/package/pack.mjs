@@ -4,7 +4,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { prebuilt, targets } from '../../native/targets.mjs'
-import { contentProblems } from '../../release/contents.mjs'
+import { contentProblems } from './release/contents.mjs'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 
 /** What can be built here. */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
-import { targets, prebuilt } from '../native/targets.mjs'
+import { targets, prebuilt } from '../../../native/targets.mjs'
 
 /** Unpacked, without the prebuilt addons. */
 const MAX_BYTES = 2_000_000

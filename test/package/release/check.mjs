@@ -3,11 +3,11 @@
 // in CI (--in-ci), where what is packed is what will be published.
 
 import { execFileSync } from 'node:child_process'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { contentProblems } from './contents.mjs'
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 
 if (!process.argv.includes('--in-ci') || process.env.CI) {
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts']

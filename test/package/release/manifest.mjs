@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const PUBLISHED_SCRIPTS = ['build:native']
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 const file = join(root, 'package.json')
 const kept = join(root, 'build/package.json')
 
