@@ -30,7 +30,7 @@ const SHRINK_TIME = 20_000
 /** After so many runs what is collected is given free, which Node.js does between turns of its loop only. */
 const RUNS_A_TURN = 256
 
-/** One run in so many has passes that await. */
+/** Of this many runs, one has passes that await. */
 const AWAITING_RUNS = 8
 
 /** The program of a run. */

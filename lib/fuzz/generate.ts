@@ -359,7 +359,7 @@ class Generator {
 }
 
 /**
- * A program of about so many operations.
+ * A program of about this many operations.
  * @param awaiting - whether it has passes that await
  */
 export function generate(random: Random, operations: number, awaiting: boolean): Program {

@@ -14,7 +14,7 @@ import { extentFolios, writeback_end_extent, writeback_get_extent } from './writ
 /** A pass that was never finished leaves its block to the mapping when it is collected. */
 const abandoned = new FinalizationRegistry<Lease>((lease) => lease.release())
 
-/** Who has a block: the pass, until it is over or collected. */
+/** Keeps a block for its pass, until the pass is over or collected. */
 class Lease {
   block: PassBlock | null
 
