@@ -10,6 +10,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { loadBackend } from '../lib/backend.js'
+import type { Finding } from '../lib/live/check.js'
 import { StepReplayer } from '../lib/live/replayer.js'
 import { InputReader } from '../lib/live/read.js'
 import { convertRecording } from '../lib/live/replay.js'
@@ -104,7 +105,17 @@ test('--perfetto writes slices that begin and end, and counters', () => {
   expect(of('b').length).toBeGreaterThan(1000)
   expect(of('e').map(key).sort()).toEqual(of('b').map(key).sort())
   const last = new Map(of('C').map(({ pid, name, args }) => [`${pid} ${name}`, args.pages]))
+  expect(of('i')).toEqual([])
   for (const [name, pages] of last) if (name.endsWith('under writeback')) expect(pages, name).toBe(0)
+})
+
+test('--perfetto has the findings', () => {
+  const out = join(folder, 'broken.json')
+  written(join(root, 'test/fixtures/broken/end-once.txt.gz'), '--perfetto', out)
+  const { traceEvents } = JSON.parse(readFileSync(out, 'utf8'))
+  const instants = traceEvents.filter(({ ph }: { ph: string }) => ph === 'i')
+  expect(instants.length).toBeGreaterThan(0)
+  expect(instants[0]).toMatchObject({ name: 'finding: end-once', args: { folio: 0 } })
 })
 
 test('wrong use is refused, and the file shown is never written over', () => {
@@ -368,6 +379,50 @@ describe.skipIf(missing)('in Chromium', () => {
     expect(await page.getByRole('alert').innerText()).toMatch(
       /Expected «folio 9 0 nr=7 wbindex=0», got «folio 9 0 nr=6 wbindex=0» \((?:native|js)\)/,
     )
+  })
+
+  const broken = join(root, 'test/fixtures/broken')
+
+  test.each(readdirSync(broken))('broken recording %s: the page has what check finds', async (name) => {
+    const file = join(broken, name)
+    const { stdout } = spawnSync(process.execPath, [main, 'check', '--json', file], { encoding: 'utf8' })
+    const { findings }: { findings: Finding[] } = JSON.parse(stdout)
+    await open(written(file))
+    const shown = await page.evaluate<[string, number | null, number, number][]>(
+      'view.timeline.data.findings.map((f) => [f.rule, f.folio, ...f.lines])',
+    )
+    const expected = findings.map(({ rule, folio, began, broke }) => [rule, folio, began, broke])
+    expect(shown.sort()).toEqual(expected.sort())
+  })
+
+  test('a finding opens where it is; its folio has a frame, and its lines are to be clicked on', async () => {
+    const file = join(broken, 'writeback-ends.txt.gz')
+    await open(written(file))
+    const line = () => page.evaluate<number>('view.timeline.line[view.timeline.step - 1]')
+    const alert = () => page.getByRole('alert').innerText()
+    expect(await alert()).toContain(
+      'Finding 1 of 40: writeback-ends: folio 0: writeback was started and never',
+    )
+    expect(await alert()).toContain('The pass: work 2746, called by wrongfs_writepages.')
+    expect(await line()).toBe(347)
+    const frame = () =>
+      page.evaluate<number[]>(
+        "[...document.getElementById('map').getContext('2d').getImageData(20, 1, 1, 1).data]",
+      )
+    expect(await frame()).toEqual([0xb3, 0x26, 0x1e, 255])
+    await page.getByRole('button', { name: 'line 145' }).click()
+    expect(await line()).toBe(145)
+    expect(await text('event')).toMatch(/^start 0 /)
+    expect(await alert()).toContain('Finding 1 of 40')
+    await page.keyboard.press('ArrowLeft')
+    expect(await page.getByRole('alert').count()).toBe(0)
+    // The last 39 broke in one step.
+    for (const number of [1, 2, 3]) {
+      await page.keyboard.press('f')
+      expect(await alert()).toContain(`Finding ${number} of 40: writeback-ends: folio ${number - 1}:`)
+    }
+    await page.keyboard.press('F')
+    expect(await alert()).toContain('Finding 2 of 40')
   })
 
   test('nothing of a name or of a recording becomes code', async () => {

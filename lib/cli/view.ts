@@ -7,6 +7,7 @@ import { basename, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Command, Option } from 'commander'
 import { printableLine } from '../input/printable.js'
+import type { PageData } from '../view/data.js'
 import { viewPage } from '../view/html.js'
 import { perfetto } from '../view/perfetto.js'
 import { readPageData } from '../view/read.js'
@@ -30,7 +31,8 @@ export function viewCommand(): Command {
     .summary('write a page that shows a page cache being written back')
     .description(
       'Replays a trace or a recording and writes one HTML file that shows it: the pages of the file, each step, each pass. ' +
-        'The file needs no network and no server. Where the replay diverges the page opens there.\n\n' +
+        'The file needs no network and no server. The page opens where the replay diverges, else at the first finding of ' +
+        'check, if there is one.\n\n' +
         'Exit code: 0 done, 2 malformed input or wrong use, 130 interrupted.',
     )
     .argument(
@@ -54,10 +56,16 @@ export function viewCommand(): Command {
       const data = await readPageData(file, backend, options.line ?? null, interruption())
       const out = options.out ?? `${basename(file).replace(/(?:\.(?:trace|txt))?(?:\.gz)?$/, '')}.html`
       write(file, out, viewPage(data))
+      printFindings(data)
       if (options.perfetto !== undefined) write(file, options.perfetto, perfetto(data))
       if (options.png !== undefined) picture(out, options.png, options.size)
       if (options.open) openInBrowser(out)
     })
+}
+
+function printFindings({ mappings }: PageData): void {
+  const count = mappings.reduce((sum, { findings }) => sum + findings.length, 0)
+  if (count > 0) console.log(`findings: ${count} (the page has them; check prints them)`)
 }
 
 function pictureSize(text: string): readonly [number, number] {

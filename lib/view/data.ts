@@ -42,6 +42,23 @@ export interface MappingData {
   readonly lookups: readonly (readonly number[])[]
   /** Where the results differ from those in the file; the last step of the mapping then. */
   readonly divergence: { readonly expected: string; readonly got: string; readonly backend: string } | null
+  /** What `check` finds here, in the order of the steps in which a rule broke. */
+  readonly findings: readonly FindingData[]
+}
+
+export interface FindingData {
+  readonly rule: string
+  /** First page of the folio; null for a breach that is of no folio. */
+  readonly folio: number | null
+  /** The lines where it began, and where the rule broke; and their steps, from 0: of a line without one, the next line's. */
+  readonly lines: readonly [began: number, broke: number]
+  readonly began: number
+  readonly broke: number
+  readonly what: string
+  /** The pass: who ran it, and what called writeback_iter(); empty for none. */
+  readonly who: string
+  /** What the kernel does of it. */
+  readonly kernel: string
 }
 
 export interface PassData {

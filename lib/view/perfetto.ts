@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The timeline in the Trace Event Format (Chrome trace JSON): passes and the calls in them as slices of their task, folios under
-// writeback as asynchronous slices, counters of dirty pages and of pages under writeback. A process per page cache.
+// writeback as asynchronous slices, counters of dirty pages and of pages under writeback, findings as instants. A process per page cache.
 
 import { DIRTY, type MappingData, type PageData, WRITEBACK } from './data.js'
 
 interface Event {
   readonly name: string
-  /** X a slice, b and e the ends of an asynchronous one, C a counter, M a name. */
-  readonly ph: 'X' | 'b' | 'e' | 'C' | 'M'
+  /** X a slice, b and e the ends of an asynchronous one, C a counter, M a name, i an instant. */
+  readonly ph: 'X' | 'b' | 'e' | 'C' | 'M' | 'i'
   readonly pid: number
   readonly tid: number
   /** Microseconds. */
@@ -15,6 +15,8 @@ interface Event {
   readonly dur?: number
   readonly cat?: string
   readonly id?: number
+  /** An instant of the whole process. */
+  readonly s?: 'p'
   readonly args?: Readonly<Record<string, string | number>>
 }
 
@@ -44,6 +46,10 @@ function* mappingEvents(mapping: MappingData, pid: number): Generator<Event> {
   yield { name: 'process_name', ph: 'M', pid, tid: 0, args: { name: `page cache ${mapping.name}` } }
   yield* passEvents(mapping, pid, times)
   yield* folioEvents(mapping, pid, times)
+  for (const { rule, folio, broke, what } of mapping.findings) {
+    const args = folio === null ? { what } : { what, folio }
+    yield { name: `finding: ${rule}`, cat: 'finding', ph: 'i', s: 'p', pid, tid: 0, ts: times[broke], args }
+  }
 }
 
 function* passEvents(mapping: MappingData, pid: number, times: readonly number[]): Generator<Event> {

@@ -2,11 +2,14 @@
 
 import { InputError } from '../input/input_error.js'
 import { readLines } from '../input/lines.js'
+import { check } from '../live/check.js'
 import { InputReader } from '../live/read.js'
 import { convertRecording } from '../live/replay.js'
+import type { TraceLine } from '../trace/format.js'
 import type { Trace2 } from '../trace/format2.js'
 import type { Backend } from '../types.js'
 import type { MappingData, PageData } from './data.js'
+import { withFindings } from './findings.js'
 import { whereToBegin } from './timeline.js'
 import { Timeline1 } from './timeline1.js'
 import { timeline2 } from './timeline2.js'
@@ -15,8 +18,8 @@ import { timeline2 } from './timeline2.js'
 export const MAX_STEPS = 2_000_000
 
 /**
- * Reads a trace or a recording, replays it, and makes of it what the page shows.
- * @param line - where the page opens; null for the divergence, or the begin
+ * Reads a trace or a recording, replays and checks it, and makes of it what the page shows.
+ * @param line - where the page opens; null for the divergence, else the first finding, else the begin
  * @throws {@link InputError} if it is malformed, too long, or has no such line, and what {@link readLines} throws
  */
 export async function readPageData(
@@ -26,18 +29,28 @@ export async function readPageData(
   signal?: AbortSignal,
 ): Promise<PageData> {
   const timeline = new Timeline1(file, backend)
+  const lines: TraceLine[] = []
   try {
     const reader = new InputReader(file, (line) => {
-      if (timeline.length === MAX_STEPS) throw tooLong(file, line.line)
+      if (lines.push(line) > MAX_STEPS) throw tooLong(file, line.line)
       timeline.step(line)
     })
     await readLines(file, (text) => reader.push(text), signal)
     const input = reader.end()
-    if (input.kind === 'trace') return pageData(file, backend, null, [timeline.end()], line)
+    if (input.kind === 'trace') {
+      const { findings } = check({ kind: 'trace', trace: { file, lines } })
+      return pageData(file, backend, null, [withFindings(timeline.end(), findings)], line)
+    }
+    const { findings } = check(input)
     const trace = input.kind === 'recording' ? convertRecording(input.recording).trace : input.trace
     const steps = trace.mappings.reduce((sum, { steps }) => sum + steps.length, 0)
     if (steps > MAX_STEPS) throw tooLong(file, 1)
-    const mappings = trace.mappings.map((mapping) => timeline2(trace, mapping, backend))
+    const mappings = trace.mappings.map((mapping) =>
+      withFindings(
+        timeline2(trace, mapping, backend),
+        findings.filter((finding) => finding.mapping === mapping.mapping),
+      ),
+    )
     return pageData(file, backend, trace, mappings, line)
   } finally {
     timeline.close()

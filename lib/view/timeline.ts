@@ -52,12 +52,13 @@ export function mappingData(
     moments: { step: differences(moments.step), pass, lookup, used, savedError, inside },
     lookups: moments.lookups,
     divergence,
+    findings: [],
   }
 }
 
 /**
- * The mapping and the step to begin with: the line if one is asked for, else the first divergence, else the first step in which
- * a folio is returned by a pass.
+ * The mapping and the step to begin with: the line if one is asked for, else the first divergence, else the first finding, else
+ * the begin of the longest.
  * @returns null if no step comes from that line
  */
 export function whereToBegin(mappings: readonly MappingData[], line: number | null): PageData['at'] | null {
@@ -73,6 +74,8 @@ export function whereToBegin(mappings: readonly MappingData[], line: number | nu
   }
   const diverged = mappings.findIndex(({ divergence }) => divergence !== null)
   if (diverged >= 0) return { mapping: diverged, step: mappings[diverged].lines.length }
+  const found = mappings.findIndex(({ findings }) => findings.length > 0)
+  if (found >= 0) return { mapping: found, step: mappings[found].findings[0].broke + 1 }
   const most = mappings.reduce(
     (best, { lines }, i) => (lines.length > mappings[best].lines.length ? i : best),
     0,

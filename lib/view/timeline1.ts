@@ -42,11 +42,6 @@ export class Timeline1 {
     this.#states = new FolioStates(this.#replayer.mapping)
   }
 
-  /** Steps so far. */
-  get length(): number {
-    return this.#columns.text.length
-  }
-
   /**
    * Executes the next line. Does nothing behind a divergence.
    * @throws {@link InputError} for an operation that makes no sense where it stands

@@ -14,7 +14,9 @@ const NAMES = [
   'writeback',
   'locked',
   'accent',
+  'alarm',
   'ink',
+  'inverse',
 ] as const
 
 /** The colours of page.css, of the scheme (light or dark) that holds. */

@@ -31,6 +31,8 @@ class View {
   #mapping: number
   /** The pass that was chosen in the picture; null: the one at hand. */
   #chosen: number | null = null
+  /** Number of the finding at hand: several may have broken in one step; -1 for none. */
+  #found = -1
   #playing = 0
 
   constructor(data: PageData) {
@@ -72,8 +74,12 @@ class View {
     this.#mapping = mapping
     this.timeline = this.#open(mapping)
     this.#chosen = null
+    this.#found = -1
     get<HTMLSelectElement>('mapping').value = String(mapping)
     get<HTMLInputElement>('slider').max = String(this.timeline.length)
+    const { length } = this.timeline.data.findings
+    get('findings').hidden = length === 0
+    get('findings-count').textContent = `${number(length)} finding${length === 1 ? '' : 's'}`
     this.#map.show(this.timeline)
     this.#scrub.show(this.timeline)
     this.go(step)
@@ -92,6 +98,7 @@ class View {
       `${number(timeline.cachedPages)} pages in the cache, ${number(timeline.dirtyPages)} dirty, ` +
       `${number(timeline.writebackPages)} under writeback`
     this.#showDivergence()
+    this.#showFinding()
     this.#map.batch = showPass(timeline, this.#chosen ?? timeline.currentPass)
     this.#showHistory()
     this.#follow()
@@ -124,10 +131,42 @@ class View {
     }
   }
 
-  /** Keeps what the step changed in view. */
+  /** The finding whose rule broke in this step, or that began in it. */
+  #showFinding(): void {
+    const { findings } = this.timeline.data
+    if (!this.timeline.showsFinding(this.#found)) this.#found = this.timeline.findingAt()
+    const found = this.#found
+    get('finding').hidden = found < 0
+    this.#map.finding = found < 0 ? null : findings[found].folio
+    if (found < 0) return
+    const { rule, folio, lines, began, broke, what, who, kernel } = findings[found]
+    const link = (line: number, step: number) => {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.textContent = `line ${line}`
+      button.addEventListener('click', () => this.go(step + 1))
+      return button
+    }
+    const name = document.createElement('b')
+    name.textContent = rule
+    get('finding-what').replaceChildren(
+      `Finding ${found + 1} of ${findings.length}: `,
+      name,
+      `: ${folio === null ? '' : `folio ${folio}: `}${what}. It began at `,
+      link(lines[0], began),
+      ' and broke at ',
+      link(lines[1], broke),
+      '.',
+    )
+    get('finding-who').textContent = who === '' ? '' : `The pass: ${who}.`
+    get('finding-kernel').textContent = `The kernel: ${kernel}.`
+  }
+
+  /** Keeps what the step changed in view, or the folio that the finding is of. */
   #follow(): void {
     const { step, changeFrom, changeFolio, index } = this.timeline
-    if (step > 0 && changeFrom[step] > changeFrom[step - 1])
+    if (this.#map.finding !== null) this.#map.reveal(this.#map.finding)
+    else if (step > 0 && changeFrom[step] > changeFrom[step - 1])
       this.#map.reveal(index[changeFolio[changeFrom[step - 1]]])
   }
 
@@ -196,6 +235,11 @@ class View {
     this.#playing = requestAnimationFrame(frame)
   }
 
+  finding(direction: -1 | 1): void {
+    this.#found = this.timeline.findingBeside(this.#found, direction)
+    if (this.#found >= 0) this.go(this.timeline.data.findings[this.#found].broke + 1)
+  }
+
   pass(direction: -1 | 1): void {
     this.go(this.timeline.passBeside(direction) ?? this.timeline.step)
   }
@@ -208,6 +252,8 @@ class View {
     click('last', () => this.go(this.timeline.length))
     click('previous-pass', () => this.pass(-1))
     click('next-pass', () => this.pass(1))
+    click('previous-finding', () => this.finding(-1))
+    click('next-finding', () => this.finding(1))
     click('play', () => this.play(this.#playing === 0))
     click('zoom-in', () => this.zoom(1))
     click('zoom-out', () => this.zoom(-1))
@@ -286,6 +332,8 @@ class View {
     End: () => this.go(this.timeline.length),
     '[': () => this.pass(-1),
     ']': () => this.pass(1),
+    F: () => this.finding(-1),
+    f: () => this.finding(1),
     ' ': () => this.play(this.#playing === 0),
     '+': () => this.zoom(1),
     '-': () => this.zoom(-1),

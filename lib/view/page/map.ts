@@ -27,6 +27,8 @@ export class PageMap {
   #shown = 0
   /** The page that is pointed at or was typed in; null for none. */
   selected: number | null = null
+  /** First page of the folio that the finding at hand is of; null for none. */
+  finding: number | null = null
   /** What of the pass is marked: the folios that its batch still holds. */
   batch: readonly number[] = []
 
@@ -217,7 +219,7 @@ export class PageMap {
       context.fillStyle = colour
       context.fillRect(x + (i * w) / 3, y + h - strip, w / 3, strip)
       if (cell < LETTERS || strip < 9) continue
-      context.fillStyle = colours.ink
+      context.fillStyle = bit === bits.WRITEBACK_MARK ? colours.inverse : colours.ink
       context.fillText(letter, x + ((i + 0.5) * w) / 3, y + h - strip / 2 + 0.5)
     }
     const locked = (state & bits.LOCKED) !== 0
@@ -226,7 +228,7 @@ export class PageMap {
     context.strokeRect(locked ? x + 0.5 : x, locked ? y + 0.5 : y, locked ? w - 1 : w, locked ? h - 1 : h)
     if (cell < LETTERS) return
     const letters = `${locked ? 'L' : ''}${dirty ? 'D' : ''}${writeback ? 'W' : ''}`
-    context.fillStyle = dirty || writeback ? colours.ink : colours.fg
+    context.fillStyle = dirty ? colours.ink : writeback ? colours.inverse : colours.fg
     context.font = `bold ${Math.min(12, Math.floor(cell * 0.5))}px ui-monospace, monospace`
     const middle = y + (h - strip) / 2 + 0.5
     if (cell < INDICES) {
@@ -266,15 +268,13 @@ export class PageMap {
     }
   }
 
-  /** Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen. */
+  /** Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen, the finding's folio. */
   #marks(colours: Colours): void {
     const context = this.#context
     const { step, changeFrom, changeFolio, state } = this.#timeline
     const frame = (folio: number, dash: number[], width: number) => {
-      const { x, y, w, h } = this.#place(folio)
       context.setLineDash(dash)
-      context.lineWidth = width
-      context.strokeRect(x - 0.5, y - 0.5, Math.max(w, 3) + 0.5, h + 0.5)
+      this.#frame(this.#place(folio), width)
       context.setLineDash([])
     }
     context.strokeStyle = colours.accent
@@ -282,16 +282,28 @@ export class PageMap {
     if (step > 0 && changeFrom[step] - changeFrom[step - 1] <= 64) {
       for (let i = changeFrom[step - 1]; i < changeFrom[step]; i++) frame(changeFolio[i], [], 2.5)
     }
-    if (this.selected === null) return
-    const row = this.#layout.rowOf(this.selected)
-    if (this.#layout.rows[row] !== Math.floor(this.selected / this.#layout.pagesPerRow)) return
-    context.strokeStyle = colours.fg
-    context.lineWidth = 1.5
-    context.strokeRect(
-      this.#layout.xOf(this.selected) - 1.5,
-      this.#layout.top[row] - 1.5,
-      Math.max(3, this.#layout.cell) + 2,
-      this.#layout.rowHeight + 2,
-    )
+    if (this.selected !== null) {
+      context.strokeStyle = colours.fg
+      this.#framePage(this.selected, 1.5)
+    }
+    if (this.finding === null) return
+    context.strokeStyle = colours.alarm
+    const folio = this.#timeline.folioAt(this.finding)
+    if (folio >= 0) frame(folio, [], 3)
+    else this.#framePage(this.finding, 3)
+  }
+
+  #framePage(page: number, width: number): void {
+    const { rows, top, pagesPerRow, cell, rowHeight } = this.#layout
+    const row = this.#layout.rowOf(page)
+    if (rows[row] !== Math.floor(page / pagesPerRow)) return
+    this.#frame({ x: this.#layout.xOf(page), y: top[row], w: cell, h: rowHeight }, width)
+  }
+
+  /** A frame around a place, and no part of it beyond the edge of the map. */
+  #frame({ x, y, w, h }: { x: number; y: number; w: number; h: number }, width: number): void {
+    const [left, top] = [Math.max(x - 0.5, width / 2), Math.max(y - 0.5, width / 2)]
+    this.#context.lineWidth = width
+    this.#context.strokeRect(left, top, x + Math.max(w, 3) - left, y + Math.max(h, 3) - top)
   }
 }

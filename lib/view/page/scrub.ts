@@ -91,6 +91,10 @@ export class Scrub {
     context.scale(ratio, ratio)
     this.#density(context, width, colours)
     const scale = width / Math.max(1, this.#timeline.length)
+    context.fillStyle = colours.alarm
+    for (const { broke } of this.#timeline.data.findings) {
+      context.fillRect(Math.min((broke + 1) * scale, width) - 1, 0, 2, DENSITY)
+    }
     context.font = '10px system-ui, sans-serif'
     context.textBaseline = 'middle'
     for (const [i, { label, passes }] of this.#lanes.slice(0, MOST_LANES).entries()) {

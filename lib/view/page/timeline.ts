@@ -181,6 +181,28 @@ export class Timeline {
     return found ?? null
   }
 
+  /** Whether a finding's rule broke in the last step, or it began there. */
+  showsFinding(found: number): boolean {
+    const finding = this.data.findings[found]
+    return finding !== undefined && (finding.broke + 1 === this.step || finding.began + 1 === this.step)
+  }
+
+  /** The finding whose rule broke in the last step, else one that began in it; -1 for none. */
+  findingAt(): number {
+    const { findings } = this.data
+    const broke = findings.findIndex(({ broke }) => broke + 1 === this.step)
+    return broke >= 0 ? broke : findings.findIndex(({ began }) => began + 1 === this.step)
+  }
+
+  /** The finding before or behind the one at hand, or else (-1) the step at hand; -1 for none. */
+  findingBeside(found: number, direction: -1 | 1): number {
+    const { findings } = this.data
+    if (found >= 0) return Math.max(0, Math.min(found + direction, findings.length - 1))
+    return direction > 0
+      ? findings.findIndex(({ broke }) => broke + 1 > this.step)
+      : findings.findLastIndex(({ broke }) => broke + 1 < this.step)
+  }
+
   /** How many numbers of an ascending column are below `limit`. */
   #behind(column: Float64Array, limit: number): number {
     let [low, high] = [0, column.length]
