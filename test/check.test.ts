@@ -175,6 +175,26 @@ describe('command line', () => {
     expect(status).toBe(1)
   })
 
+  test('what a recording lacks is said, by check as by replay', () => {
+    const lossy = xfs.replace(/^# entries-in-buffer.*$/m, '# record: lost 12')
+    const unreturned = lossy.replace(/^.* next: .*\n/m, '')
+    writeFileSync(join(folder, 'lossy.txt'), unreturned)
+    const { stdout, status } = cli('check', 'lossy.txt')
+    expect(stdout).toContain(
+      'lossy.txt:1: undecided: an event was lost (12 times); a finding may come of that\n',
+    )
+    expect(stdout).toMatch(
+      /^lossy\.txt:\d+: undecided: a return of writeback_iter was not recorded \(1 times\); a finding may come of that$/m,
+    )
+    expect(status).toBe(0)
+    const { undecided } = JSON.parse(cli('check', '--json', 'lossy.txt').stdout)
+    expect(undecided).toHaveLength(2)
+    const { stdout: replayed } = cli('replay', 'lossy.txt')
+    for (const { what, count, line } of undecided) {
+      expect(replayed).toContain(`lossy.txt:${line}: undecided: ${what} (${count} times)\n`)
+    }
+  })
+
   test('malformed: exit 2, and the others are still checked', () => {
     const { stdout, stderr, status } = cli('check', 'bad.txt', 'broken.trace')
     expect(stderr).toMatch(/^bad\.txt:2: line is "nonsense"/)

@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { InputReader } from '../lib/live/read.js'
 import { type Recording, RecordingReader } from '../lib/live/recording.js'
-import { convertRecording, replayTrace2 } from '../lib/live/replay.js'
+import { convertRecording, leftOpen, replayTrace2 } from '../lib/live/replay.js'
 import { toRecording } from '../lib/live/to_recording.js'
 import { formatTrace2, HEADER2, type Trace2, Trace2Reader } from '../lib/trace/format2.js'
 import { backends } from './backends.js'
@@ -153,6 +153,11 @@ describe('forms of a recording', () => {
   test('lost events are counted', () => {
     const lossy = `${small}CPU:0 [LOST 17 EVENTS]\n`
     expect(convertRecording(recordingOf(linesOf(lossy))).undecided).toEqual([
+      { what: 'an event was lost', count: 17, line: 1 },
+    ])
+    // A trace that was made of it says so, too.
+    const { trace } = convertRecording(recordingOf(linesOf(lossy)))
+    expect(leftOpen(traceOf(formatTrace2(trace)))).toEqual([
       { what: 'an event was lost', count: 17, line: 1 },
     ])
   })
@@ -317,6 +322,100 @@ describe('what a recording may hold', () => {
       event('dd-1', 'dirty', folio(0, 0x11)),
     ]
     expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 0 })
+  })
+
+  test('a tagging that the lookup of another pass has not seen, though it was recorded before it', () => {
+    const lines = [
+      ...added(1),
+      event('dd-1', 'add', `${folio(5)} ret=0`),
+      call('a-10', '0xa', 1),
+      event('a-10', 'tag', 'start=0 end=2251799813685247'),
+      event('a-10', 'tagged', ''),
+      lookup('a-10', 1, 2),
+      event('a-10', 'clear', `${folio(0)} ret=1`),
+      next('a-10', '0xa', 0, LONG_MAX.toString()),
+      event('a-10', 'start', `${folio(0)} keep=0`),
+      event('dd-1', 'dirty', folio(5, 0x11)),
+      event('dd-1', 'add', `${folio(6)} ret=0`),
+      call('b-11', '0xb', 1),
+      event('b-11', 'tag', 'start=0 end=2251799813685247'),
+      call('a-10', '0xa', 1, false),
+      lookup('a-10', 0, 2),
+      next('a-10', '0xa', null, (LONG_MAX - 1n).toString()),
+      event('b-11', 'tagged', ''),
+      lookup('b-11', 1, 2),
+      event('b-11', 'clear', `${folio(5)} ret=1`),
+      next('b-11', '0xb', 5, LONG_MAX.toString()),
+      event('b-11', 'start', `${folio(5)} keep=0`),
+      call('b-11', '0xb', 1, false),
+      lookup('b-11', 0, 2),
+      next('b-11', '0xb', null, (LONG_MAX - 1n).toString()),
+    ]
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 2 })
+  })
+
+  test('writeback_index that is set from outside while a call runs', () => {
+    const lines = [
+      ...added(1),
+      call('a-10', '0xa', 0, true, 8),
+      lookup('a-10', 1, 0),
+      event('a-10', 'clear', `${folio(0)} ret=1`),
+      next('a-10', '0xa', 0, 8).replace('wbindex=0', 'wbindex=98'),
+      event('a-10', 'start', `${folio(0)} keep=0`),
+      call('a-10', '0xa', 0, false, 8).replace('wbindex=0', 'wbindex=98'),
+      lookup('a-10', 0, 0),
+      next('a-10', '0xa', null, 7).replace('wbindex=0', 'wbindex=98'),
+      call('b-11', '0xb', 0, true, 8).replace('wbindex=0', 'wbindex=98'),
+      lookup('b-11', 0, 0),
+      next('b-11', '0xb', null, 8).replace('wbindex=0', 'wbindex=98'),
+    ]
+    const undecided = ['writeback_index was set by another while a call ran']
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided, concurrent: 0 })
+    // No later call has seen it: it is compared.
+    const wrong = lines.map((line, i) => (i === 5 ? line.replace('wbindex=98', 'wbindex=97') : line))
+    expect(replayLines(wrong).divergences).toHaveLength(backends.length)
+  })
+
+  test('a return that was not recorded: its pass is named and not compared, the others are', () => {
+    const pass = (wbc: string, index: number) => [
+      call('a-10', wbc, 0, true, 8),
+      lookup('a-10', 1, 0),
+      event('a-10', 'clear', `${folio(index)} ret=1`),
+      next('a-10', wbc, index, 8),
+      event('a-10', 'start', `${folio(index)} keep=0`),
+      event('<idle>-0', 'end', folio(index, 0)),
+      call('a-10', wbc, 0, false, 8),
+      lookup('a-10', 0, 0),
+      next('a-10', wbc, null, 7),
+    ]
+    const before = added(1)
+    const first = pass('0xa', 0)
+    first.splice(3, 1)
+    const lines = [...before, ...first, event('dd-1', 'dirty', folio(0, 0x11)), ...pass('0xb', 0)]
+    const undecided = ['a return of writeback_iter was not recorded']
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided, concurrent: 0 })
+    const wrong = lines.map((line) => line.replace(/( next: .*wbc=0xb .*)nr=8/, '$1nr=6'))
+    expect(replayLines(wrong).divergences).toHaveLength(backends.length)
+  })
+
+  test('a positive error, which a backend refuses, is counted', () => {
+    const lines = [
+      ...added(1),
+      call('a-10', '0xa', 1),
+      event('a-10', 'tag', 'start=0 end=2251799813685247'),
+      event('a-10', 'tagged', ''),
+      lookup('a-10', 1, 2),
+      event('a-10', 'clear', `${folio(0)} ret=1`),
+      next('a-10', '0xa', 0, LONG_MAX.toString()),
+      event('a-10', 'start', `${folio(0)} keep=0`),
+      call('a-10', '0xa', 1, false).replace('error=0', 'error=5'),
+      lookup('a-10', 0, 2),
+      next('a-10', '0xa', null, (LONG_MAX - 1n).toString()).replace('error=0', 'error=5'),
+    ]
+    const undecided = ['a positive error was handed back, and replayed as its negation']
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided, concurrent: 0 })
+    const { trace } = convertRecording(recordingOf(['# tracer: nop', ...lines]))
+    expect(leftOpen(traceOf(formatTrace2(trace))).map(({ what }) => what)).toEqual(undecided)
   })
 
   test('a folio that is removed while it is in a batch, between two that are not', () => {

@@ -73,7 +73,7 @@ const events = () => fs.readFileSync(join(tracefs, 'dynamic_events'), 'utf8').sp
 
 /** Every event that was defined was deleted after it, as the kernel would have it gone. */
 function expectNothingLeft(): void {
-  const defined = events().flatMap((line) => /^[ft]:(\S+) /.exec(line)?.[1] ?? [])
+  const defined = events().flatMap((line) => /^[ft]\d*:(\S+) /.exec(line)?.[1] ?? [])
   const deleted = events().flatMap((line) => /^-:(\S+)$/.exec(line)?.[1] ?? [])
   expect(defined.length).toBeGreaterThan(0)
   expect([...new Set(deleted)].sort()).toEqual(defined.sort())
@@ -146,6 +146,54 @@ describe('a recording', () => {
     expect(status).toBe(1)
     expect(fs.readFileSync(join(folder, 'recording.txt'), 'utf8')).toContain(`# record: lost ${lost}\n`)
     expectNothingLeft()
+  })
+
+  test('has room for the return of every task that sleeps in a function', () => {
+    record(['--for', '1', '--dev', '7:2'])
+    const returns = events().filter((line) => line.includes('%return '))
+    expect(returns.length).toBeGreaterThanOrEqual(8)
+    for (const line of returns) expect(line).toMatch(/^f4096:/)
+    expect(events().filter((line) => line.startsWith('f:')).length).toBeGreaterThan(5)
+  })
+
+  test.each([
+    ['yes', true],
+    ['', false],
+  ])('at a terminal it offers to drop the caches: %j', (answer, dropped) => {
+    const { stdout, status } = spawnSync('script', ['-qec', `sh ${script} --for 1 --dev 7:2`, '/dev/null'], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+      input: `${answer}\n`,
+    })
+    expect(stdout).toContain('record.sh: drop what is clean in it first (yes or no)? [no] ')
+    expect(status).toBe(0)
+    expect(fs.existsSync(join(folder, 'dropped'))).toBe(dropped)
+    expect(fs.readFileSync(join(folder, 'recording.txt'), 'utf8')).toContain(
+      `# record: caches ${dropped ? 'dropped' : 'kept'}\n`,
+    )
+  })
+
+  test('elsewhere it does not ask', () => {
+    expect(record(['--for', '1', '--dev', '7:2']).stderr).not.toContain('yes or no')
+    expect(fs.existsSync(join(folder, 'dropped'))).toBe(false)
+  })
+
+  test('says who speaks: the script by the name of its file, or the command', () => {
+    const copy = join(folder, 'their-copy.sh')
+    fs.copyFileSync(script, copy)
+    const help = spawnSync('sh', [copy, '--help'], { cwd: folder, encoding: 'utf8' })
+    expect(help).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^Usage: their-copy\.sh \[/),
+    })
+    const wrong = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'record', '--for', 'x'], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    })
+    expect(wrong.stderr).toBe("writeback-iter record: --for is 'x', expected an integer from 1\n")
   })
 
   test('of a file system that never calls writeback_iter is warned of', () => {

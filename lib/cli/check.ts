@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { InputError } from '../input/input_error.js'
 import { printableLine } from '../input/printable.js'
 import { type Checked, check, type Finding } from '../live/check.js'
+import type { Undecided } from '../live/replay.js'
 import { colours } from './colours.js'
 import type { Unreadable } from './find_files.js'
 import { findInputs, INPUT_ARGUMENT, readInputFile } from './input.js'
@@ -39,6 +40,8 @@ interface Outcome {
   /** Folios that the passes were given. */
   folios: number
   readonly findings: (Finding & { readonly file: string })[]
+  /** What the recordings lack. */
+  readonly undecided: (Undecided & { readonly file: string })[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
   /** Files, and folders below those named, that could not be read. */
   readonly unreadable: Unreadable[]
@@ -53,6 +56,7 @@ async function checkAll(files: readonly string[], unreadable: Unreadable[]): Pro
     passes: 0,
     folios: 0,
     findings: [],
+    undecided: [],
     malformed: [],
     unreadable,
     interrupted: false,
@@ -80,12 +84,14 @@ async function checkAll(files: readonly string[], unreadable: Unreadable[]): Pro
   return outcome
 }
 
-function add(outcome: Outcome, file: string, { findings, mappings, passes, folios }: Checked): void {
+function add(outcome: Outcome, file: string, checked: Checked): void {
+  const { findings, mappings, passes, folios, undecided } = checked
   outcome.files++
   outcome.mappings += mappings
   outcome.passes += passes
   outcome.folios += folios
   for (const finding of findings) outcome.findings.push({ file, ...finding })
+  for (const one of undecided) outcome.undecided.push({ file, ...one })
 }
 
 function exitCode({ interrupted, malformed, unreadable, findings }: Outcome): number {
@@ -116,8 +122,13 @@ function printFinding({
 }
 
 function print(outcome: Outcome): void {
-  const { files, mappings, passes, folios, findings, malformed, unreadable, interrupted } = outcome
+  const { files, mappings, passes, folios, findings, undecided, malformed, unreadable, interrupted } = outcome
   for (const finding of findings) printFinding(finding)
+  for (const { file, line, what, count } of undecided) {
+    console.log(
+      `${printableLine(file)}:${line}: undecided: ${what} (${count} times); a finding may come of that`,
+    )
+  }
   for (const { file, line, problem } of malformed) console.error(`${printableLine(file)}:${line}: ${problem}`)
   for (const { problem } of unreadable) console.error(printableLine(problem))
   const counts = `${files} files, ${mappings} mappings, ${passes} passes, ${folios} folios`

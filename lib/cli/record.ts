@@ -59,7 +59,8 @@ async function record(args: readonly string[]): Promise<number> {
       `record needs Linux, this is ${process.platform} (--script prints what to run there)`,
     )
   }
-  const child = spawn('sh', [SCRIPT, ...args], { stdio: 'inherit' })
+  const env = { ...process.env, RECORD_NAME: 'writeback-iter record' }
+  const child = spawn('sh', [SCRIPT, ...args], { stdio: 'inherit', env })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       // A terminal signals the whole group; a supervisor signals only this process.

@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { InputError } from '../input/input_error.js'
 import { printableLine } from '../input/printable.js'
-import { convertRecording, type LiveReplay, replayTrace2, type Undecided } from '../live/replay.js'
+import { convertRecording, type LiveReplay, leftOpen, replayTrace2, type Undecided } from '../live/replay.js'
 import { type Divergence, TraceReplay } from '../trace/replay.js'
 import type { Backend } from '../types.js'
 import { colours } from './colours.js'
@@ -142,7 +142,9 @@ async function replayOne(
       return
     }
     const { trace, undecided } =
-      input.kind === 'recording' ? convertRecording(input.recording) : { trace: input.trace, undecided: [] }
+      input.kind === 'recording'
+        ? convertRecording(input.recording)
+        : { trace: input.trace, undecided: leftOpen(input.trace) }
     const { operations, divergences, ...counts } = replayTrace2(trace, backends)
     outcome.recordings.push({ file, ...counts, undecided })
     for (const i of backends.keys()) add(i, operations[i], divergences[i])

@@ -3,7 +3,8 @@
 
 import { Ledger, type PassRecord } from './ledger.js'
 import type { Input } from './read.js'
-import type { LiveEvent } from './recording.js'
+import { type LiveEvent, LOST, UNRETURNED } from './recording.js'
+import type { Undecided } from './replay.js'
 import { type Breach, RULES, type Rule } from './rules.js'
 import { eventsOfTrace, eventsOfTrace2 } from './trace_events.js'
 
@@ -28,6 +29,8 @@ export interface Checked {
   readonly mappings: number
   readonly passes: number
   readonly folios: number
+  /** What the recording lacks: where there is anything, a finding may come of that. */
+  readonly undecided: readonly Undecided[]
 }
 
 function described(pass: PassRecord | null): Finding['pass'] {
@@ -70,28 +73,47 @@ function checkMapping({ events, drained, rules }: Mapping): Checked {
   }
   findings.sort((a, b) => a.broke - b.broke)
   const folios = ledger.passes.reduce((sum, { returns }) => sum + returns, 0)
-  return { findings, mappings: 1, passes: ledger.passes.length, folios }
+  const undecided = ledger.unreturned.count > 0 ? [{ what: UNRETURNED, ...ledger.unreturned }] : []
+  return { findings, mappings: 1, passes: ledger.passes.length, folios, undecided }
 }
 
-function mappingsOf(input: Input): Mapping[] {
+function mappingsOf(input: Input): { mappings: Mapping[]; lost: number } {
   if (input.kind === 'trace') {
     const events = eventsOfTrace(input.trace)
-    return events.length === 0
-      ? []
-      : [{ events, drained: false, rules: RULES.filter(({ traces }) => traces) }]
+    const rules = RULES.filter(({ traces }) => traces)
+    return { mappings: events.length === 0 ? [] : [{ events, drained: false, rules }], lost: 0 }
   }
   const { mappings, header } = input.kind === 'trace2' ? eventsOfTrace2(input.trace) : input.recording
-  return [...mappings.values()].map((events) => ({ events, drained: header.drained, rules: RULES }))
+  return {
+    mappings: [...mappings.values()].map((events) => ({ events, drained: header.drained, rules: RULES })),
+    lost: header.lost ?? 0,
+  }
 }
 
 /** Checks a recording, or a trace, mapping by mapping. */
 export function check(input: Input): Checked {
-  const checked = mappingsOf(input).map(checkMapping)
+  const { mappings, lost } = mappingsOf(input)
+  const checked = mappings.map(checkMapping)
   const sum = (of: (one: Checked) => number) => checked.reduce((total, one) => total + of(one), 0)
   return {
     findings: checked.flatMap(({ findings }) => findings),
     mappings: checked.length,
     passes: sum(({ passes }) => passes),
     folios: sum(({ folios }) => folios),
+    undecided: [
+      ...(lost > 0 ? [{ what: LOST, count: lost, line: 1 }] : []),
+      ...together(checked.flatMap(({ undecided }) => undecided)),
+    ],
   }
+}
+
+/** What several mappings lack, each thing once. */
+function together(all: readonly Undecided[]): Undecided[] {
+  const byName = new Map<string, Undecided>()
+  for (const one of all) {
+    const known = byName.get(one.what)
+    const line = Math.min(known?.line ?? one.line, one.line)
+    byName.set(one.what, { what: one.what, count: (known?.count ?? 0) + one.count, line })
+  }
+  return [...byName.values()]
 }

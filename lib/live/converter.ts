@@ -10,8 +10,8 @@ import { loadBackend } from '../backend.js'
 import type { Action, Control, MappingTrace, Origin, Step, Task } from '../trace/format2.js'
 import { MisplacedOperation } from '../trace/replay.js'
 import type { Folio } from '../types.js'
-import { Forecast, isMarking, type Marking } from './forecast.js'
-import type { EventNamed, FolioFields, LiveEvent } from './recording.js'
+import { Forecast, isMarking, type Marking, type Tagging } from './forecast.js'
+import { type EventNamed, type FolioFields, type LiveEvent, UNRETURNED } from './recording.js'
 import { type ReplayPass, StepReplayer, wouldSkip } from './replayer.js'
 
 const TAG_WRITEBACK = 1
@@ -39,8 +39,8 @@ interface Call {
 
 interface PassOfRecording {
   readonly name: string
-  /** Began before the recording did, so that its batch is unknown. */
-  readonly cut: boolean
+  /** Not all of it is in the recording, so that its batch is unknown: it is not replayed. */
+  cut: boolean
   /** Folios that the pass returned, by index. */
   readonly returned: Set<number>
   /** Folio in hand, locked until it is known to be unlocked. */
@@ -94,7 +94,7 @@ class Converter {
   readonly #passOf = new Map<string, PassOfRecording>()
   readonly #position = new Map<LiveEvent, number>()
   /** What is put off until this tagging, or lookup, which has not seen it. */
-  readonly #late = new Map<LiveEvent, Marking[]>()
+  readonly #late = new Map<LiveEvent, (Marking | Tagging)[]>()
   /** The event that a task's last one is put off until. */
   readonly #waitingFor = new Map<number, LiveEvent>()
   readonly #splitting = new Map<number, EventNamed<'split'>>()
@@ -164,6 +164,11 @@ class Converter {
             }
             open.set(key, pass)
             if (pass.cut) this.#note('a pass began before the recording', event)
+          }
+          const unreturned = calls.get(event.pid)
+          if (unreturned !== undefined) {
+            unreturned.pass.cut = true
+            this.#note(UNRETURNED, event)
           }
           const call: Call = { entry: event, pass, next: null, own: [] }
           calls.set(event.pid, call)
@@ -463,7 +468,7 @@ class Converter {
   }
 
   /** Puts an event off until another task has not seen what it does: that is recorded on entry, and comes later. */
-  #isLate(event: Marking, missed: LiveEvent | null): boolean {
+  #isLate(event: Marking | Tagging, missed: LiveEvent | null): boolean {
     if (missed === null) return false
     this.#waitingFor.set(event.pid, missed)
     const late = this.#late.get(missed)
@@ -475,9 +480,9 @@ class Converter {
   /** Takes what was put off of a folio, of which the next event is at hand. */
   #land(index: number): void {
     for (const [missed, events] of this.#late) {
-      const late = events.filter((event) => event.index === index)
+      const late = events.filter((event) => event.name !== 'tag' && event.index === index)
       if (late.length === 0) continue
-      const rest = events.filter((event) => event.index !== index)
+      const rest = events.filter((event) => !late.includes(event))
       this.#late.set(missed, rest)
       for (const event of late) {
         this.#waitingFor.delete(event.pid)
@@ -486,8 +491,9 @@ class Converter {
     }
   }
 
-  #takeMarking(event: Marking): void {
-    if (event.name === 'dirty') this.#dirty(event)
+  #takeMarking(event: Marking | Tagging): void {
+    if (event.name === 'tag') this.#tag(event)
+    else if (event.name === 'dirty') this.#dirty(event)
     else if (event.name === 'start') this.#start(event)
     else this.#delete(event)
   }
@@ -524,7 +530,7 @@ class Converter {
    * A lookup of another task that is under way together with an event, and that finds what the recording says only if the marks
    * change after it.
    */
-  #lookupThatMissed(event: Marking): EventNamed<'lookup'> | null {
+  #lookupThatMissed(event: Marking | Tagging): EventNamed<'lookup'> | null {
     const following = this.#following.get(event)
     if (following === undefined) return null
     const from = this.#position.get(event) ?? 0
@@ -559,7 +565,8 @@ class Converter {
   }
 
   /** The position of the next event of the same folio, by which the marks have changed; or the limit. */
-  #nextOfFolio(event: Marking, limit: number): number {
+  #nextOfFolio(event: Marking | Tagging, limit: number): number {
+    if (event.name === 'tag') return limit
     const last = Math.min(limit, this.#events.length - 1)
     for (let i = (this.#position.get(event) ?? 0) + 1; i <= last; i++) {
       const next = this.#events[i]
@@ -570,7 +577,7 @@ class Converter {
   }
 
   /** Other events than this one, recorded from it on to a position, of which the task has not gone on by then. */
-  #inFlight(event: Marking, until: number): Marking[] {
+  #inFlight(event: Marking | Tagging, until: number): Marking[] {
     const found: Marking[] = []
     for (let i = (this.#position.get(event) ?? 0) + 1; i < until; i++) {
       const other = this.#events[i]
@@ -681,9 +688,7 @@ class Converter {
     if (call === undefined || call.pass.cut) return
     const { pass } = call
     if (pass.inHand !== null) this.#unlock(pass.inHand, event, false)
-    if (BigInt(this.#replayer.mapping.writebackIndex) !== BigInt(event.wbindex)) {
-      this.#emit({ name: 'wbindex', value: event.wbindex }, event, '', false)
-    }
+    this.#setWritebackIndex(event)
     if (event.handsBack) {
       this.#emit({ name: 'call', pass: pass.name, error: event.error, nr: event.nr }, event)
     } else {
@@ -704,9 +709,26 @@ class Converter {
     this.#running.add(call)
   }
 
+  /** The next call of any pass, which sees the writeback_index that this return has seen. */
+  #laterCall(event: EventNamed<'next'>): EventNamed<'call'> | null {
+    for (let i = (this.#position.get(event) ?? 0) + 1; i < this.#events.length; i++) {
+      const later = this.#events[i]
+      if (later.name === 'call') return later
+    }
+    return null
+  }
+
+  /** Takes over what was set by something that is not a pass. */
+  #setWritebackIndex(event: EventNamed<'call'> | EventNamed<'next'>): void {
+    if (BigInt(this.#replayer.mapping.writebackIndex) === BigInt(event.wbindex)) return
+    this.#emit({ name: 'wbindex', value: event.wbindex }, event, '', false)
+    if (event.name === 'next') this.#note('writeback_index was set by another while a call ran', event)
+  }
+
   #tag(event: EventNamed<'tag'>): void {
     const call = this.#callOf.get(event)
     const pass = call === undefined || call.pass.cut ? '-' : call.pass.name
+    if (this.#isLate(event, this.#lookupThatMissed(event))) return
     if (call !== undefined) {
       call.own.splice(call.own.indexOf(event), 1)
       this.#dirtiedWhileTagging(event, call)
@@ -759,6 +781,10 @@ class Converter {
       if (next !== undefined) this.#look(call, next, event)
     }
     this.#running.delete(call)
+    // A cyclic pass sets it when it ends, and no pass does before that.
+    if ((folio !== null || !call.entry.cyclic) && this.#laterCall(event)?.wbindex === event.wbindex) {
+      this.#setWritebackIndex(event)
+    }
     const returned = folio === null ? `done ${event.error}` : `folio ${folio.index} ${folio.order}`
     this.#emit(
       { name: 'next', pass: call.pass.name },

@@ -8,6 +8,9 @@ import type { StepReplayer } from './replayer.js'
 /** An event that is recorded before the folio's marks change. */
 export type Marking = EventNamed<'dirty'> | EventNamed<'start'> | EventNamed<'delete'>
 
+/** A walk that sets TOWRITE, from this event to the return that follows it. */
+export type Tagging = EventNamed<'tag'>
+
 export function isMarking(event: LiveEvent): event is Marking {
   return event.name === 'dirty' || event.name === 'start' || event.name === 'delete'
 }
@@ -47,15 +50,17 @@ export class Forecast {
    * @param position - where its pass's next lookup begins; null if the pass has not begun
    */
   verdict(
-    event: Marking,
+    event: Marking | Tagging,
     others: readonly Marking[],
     lookup: EventNamed<'lookup'>,
     call: EventNamed<'call'>,
     position: number | null,
   ): 'missed' | 'seen' | null {
     // Of two sets of the same size, that of the later events: they were under way for a shorter time.
-    const sets = subsets([event, ...others]).sort((a, b) => a.length - b.length || age(b) - age(a))
-    const explains = (missed: readonly Marking[]) =>
+    const sets = subsets<Marking | Tagging>([event, ...others]).sort(
+      (a, b) => a.length - b.length || age(b) - age(a),
+    )
+    const explains = (missed: readonly (Marking | Tagging)[]) =>
       this.#explains(new Set<LiveEvent>(missed), event, lookup, call, position)
     const fewest = sets.find(explains)
     if (fewest === undefined) return null

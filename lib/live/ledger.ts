@@ -57,6 +57,8 @@ export class Ledger {
   readonly passes: PassRecord[] = []
   /** Tasks that went to sleep on a folio, until their next event. */
   readonly waiting = new Map<number, EventNamed<'wbwait'> | EventNamed<'lockwait'>>()
+  /** Calls of which the return is not recorded, though their task went on to another; the line of the first. */
+  unreturned = { count: 0, line: 0 }
   /** Whether the recording has unlocks. */
   readonly recordsUnlocks: boolean
   /** Events so far. */
@@ -64,6 +66,8 @@ export class Ledger {
   /** The last event of each task. */
   readonly #lastOf = new Map<number, LiveEvent>()
   readonly #open = new Map<string, PassRecord>()
+  /** Tasks with a call that has not returned. */
+  readonly #calling = new Set<number>()
 
   constructor(mapping: string, events: readonly LiveEvent[]) {
     this.mapping = mapping
@@ -165,6 +169,11 @@ export class Ledger {
   }
 
   #call(event: EventNamed<'call'>): void {
+    if (this.#calling.has(event.pid)) {
+      const { count, line } = this.unreturned
+      this.unreturned = { count: count + 1, line: count === 0 ? event.line : line }
+    }
+    this.#calling.add(event.pid)
     const key = `${event.pid} ${event.wbc}`
     let pass = this.#open.get(key)
     if (pass === undefined || !event.handsBack) {
@@ -202,6 +211,7 @@ export class Ledger {
   }
 
   #next(event: EventNamed<'next'>): void {
+    this.#calling.delete(event.pid)
     const pass = this.passOf(event)
     if (pass === undefined) return
     pass.caller = event.caller

@@ -7,14 +7,16 @@
 # other or anybody's tracing, and a later run finds what a run that was killed has left behind.
 set -eu
 
+self=${RECORD_NAME:-${0##*/}}
+
 usage() {
-  cat <<'USAGE'
-Usage: record.sh [--for SECONDS] [--dev MAJOR:MINOR | --file PATH] [--out FILE] [--drop-caches] [--unlock] [--buffer MIB]
+  cat <<USAGE
+Usage: $self [--for SECONDS] [--dev MAJOR:MINOR | --file PATH] [--out FILE] [--drop-caches] [--unlock] [--buffer MIB]
 
 Records the page cache's events of a device, or of one file, until Ctrl-C.
 
   --for SECONDS      stop by itself
-  --dev MAJOR:MINOR  of the files of this device (`mountpoint -d /mnt` names it)
+  --dev MAJOR:MINOR  of the files of this device (mountpoint -d names it)
   --file PATH        of this file; a block device is a file, too
   --out FILE         where to write it (default: recording.txt); gzipped if it ends in .gz
   --drop-caches      first drop what is clean in the page cache, so that no folio is there already
@@ -25,7 +27,7 @@ Exit code: 0 recorded, 1 recorded but events were lost, 2 wrong use, or not poss
 USAGE
 }
 
-say() { echo "record.sh: $*" >&2; }
+say() { echo "$self: $*" >&2; }
 fail() { say "$@"; exit 2; }
 
 # -- arguments
@@ -93,15 +95,38 @@ case $type in
     say "$type never calls writeback_iter for its files: there will be no pass to look at" ;;
 esac
 
+# -- what is in the page cache
+
+stopped=no
+trap 'stopped=yes' INT TERM HUP
+if [ "$drop" = no ]; then
+  say 'files that are in the page cache now have folios that are not seen added: --drop-caches, or create the files later'
+  if [ -t 0 ] && [ -t 2 ]; then
+    printf '%s' "$self: drop what is clean in it first (yes or no)? [no] " >&2
+    read -r answer || true
+    case ${answer:-} in [yY]*) drop=yes ;; esac
+    [ $stopped = no ] || exit 130
+  fi
+fi
+
 # -- the events
 
 name=writeback_iter_$$
 i=$t/instances/$name
 missing=''
 
-define() { # define EVENT TEXT: one more event; the kernel says no where it does not have what the text names
-  { echo "$2" >> "$t/dynamic_events"; } 2> /dev/null || { missing="$missing $1"; return 1; }
+# A return is recorded where the entry found a free instance. By default there are twice as many as processors, and tasks that
+# sleep in writeback_iter hold theirs: then returns would be missing, and no counter says so.
+RETURNS=4096
+
+define() { # define EVENT KIND TEXT: one more event; the kernel says no where it does not have what the text names
+  case $3 in
+    *%return*) ! try "$2$RETURNS:$name/$1 $3" || return 0 ;; # later kernels have no such limit, and may refuse the number
+  esac
+  try "$2:$name/$1 $3" || { missing="$missing $1"; return 1; }
 }
+
+try() { { echo "$1" >> "$t/dynamic_events"; } 2> /dev/null; }
 
 forget() { # forget NAME: takes the instance and the events of a run away
   if [ -d "$t/instances/$1" ]; then
@@ -125,8 +150,6 @@ done
 
 part=$out.part
 trap 'forget "$name"; rm -f "$part"' EXIT
-stopped=no
-trap 'stopped=yes' INT TERM HUP
 
 M='mapping=mapping:x64 ino=mapping->host->i_ino:u64 dev=mapping->host->i_sb->s_dev:u32'
 O='mapping=folio->mapping:x64 ino=folio->mapping->host->i_ino:u64 dev=folio->mapping->host->i_sb->s_dev:u32'
@@ -155,7 +178,7 @@ EVENTS
   [ "$unlock" = no ] || echo "f unlock folio_unlock $F"
 }
 while read -r kind event text; do
-  define "$event" "$kind:$name/$event $text" || true
+  define "$event" "$kind" "$text" || true
 done <<EVENTS
 $(events)
 EVENTS
@@ -178,8 +201,6 @@ echo 0 > "$i/options/overwrite"
 if [ "$drop" = yes ]; then
   sync
   echo 3 > "${DROP_CACHES:-/proc/sys/vm/drop_caches}"
-else
-  say 'files that are in the page cache now have folios that are not seen added: --drop-caches, or create the files later'
 fi
 echo 1 > "$i/tracing_on"
 echo 1 > "$i/events/$name/enable"

@@ -118,12 +118,16 @@ export interface Recording {
   readonly beyond: number
 }
 
+/** What a recording leaves open, as replay and check name it. */
+export const LOST = 'an event was lost'
+export const UNRETURNED = 'a return of writeback_iter was not recorded'
+
 class Malformed extends Error {}
 
 /** `COMM-PID [CPU] FLAGS TIME: EVENT: REST`; the flags are there unless irq-info is off. */
 const LINE =
   /^ *(.+)-(\d+) +(?:\( *[-\d]+\) +)?\[(\d+)\] +(?:[^\s:]{4,6} +)?(\d+)(?:\.(\d+))?: +([a-z_]+): *(.*)$/
-const LOST = /^CPU:\d+ \[LOST (\d+) EVENTS\]$|^CPU:\d+ \[EVENTS DROPPED\]$/
+const LOST_LINE = /^CPU:\d+ \[LOST (\d+) EVENTS\]$|^CPU:\d+ \[EVENTS DROPPED\]$/
 /** `(SITE)` of an entry, `(SITE <- FUNCTION)` of a return, where SITE is in the caller. */
 const PLACE = /^\(([^\s)]+)(?: \[\w+\])?( <- [^)]*)?\) */
 
@@ -347,7 +351,7 @@ export class RecordingReader {
       return
     }
     if (/^cpus=\d+$/.test(text)) return
-    const lost = LOST.exec(text)
+    const lost = LOST_LINE.exec(text)
     if (lost !== null) {
       this.#lost = (this.#lost ?? 0) + Number(lost[1] ?? 1)
       return
@@ -439,5 +443,5 @@ function drained(events: readonly LiveEvent[], drain: number): LiveEvent[] {
 
 /** Whether a file's first line that is no comment is of a recording, and not of a trace. */
 export function isRecordingLine(text: string): boolean {
-  return LINE.test(text) || LOST.test(text) || /^cpus=\d+$/.test(text)
+  return LINE.test(text) || LOST_LINE.test(text) || /^cpus=\d+$/.test(text)
 }

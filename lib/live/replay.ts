@@ -5,7 +5,7 @@ import type { MappingTrace, Trace2 } from '../trace/format2.js'
 import { type Divergence, MisplacedOperation } from '../trace/replay.js'
 import type { Backend } from '../types.js'
 import { convert, TaskTable } from './converter.js'
-import type { Recording } from './recording.js'
+import { LOST, type Recording } from './recording.js'
 import { StepReplayer } from './replayer.js'
 
 /** Something that a recording leaves open, and how often. */
@@ -47,20 +47,31 @@ export function convertRecording(recording: Recording): ConvertedRecording {
       undecided.set(what, { count: (known?.count ?? 0) + count, line: Math.min(known?.line ?? line, line) })
     }
   }
-  const { lost, fields, drained } = recording.header
-  if (lost !== null && lost > 0) undecided.set('an event was lost', { count: lost, line: 1 })
   if (recording.beyond > 0) {
     undecided.set('an event of a page beyond 2^51', { count: recording.beyond, line: 1 })
   }
-  return {
-    trace: {
-      file: recording.file,
-      fields: drained ? new Map([...fields, ['drained', 'yes']]) : fields,
-      tasks: tasks.tasks,
-      mappings,
-    },
-    undecided: [...undecided].map(([what, where]) => ({ what, ...where })),
+  const { lost, drained } = recording.header
+  const fields = new Map(recording.header.fields)
+  if (drained) fields.set('drained', 'yes')
+  if (lost !== null && lost > 0) fields.set('lost', String(lost))
+  const trace = { file: recording.file, fields, tasks: tasks.tasks, mappings }
+  const all = [...undecided].map(([what, where]) => ({ what, ...where }))
+  return { trace, undecided: [...all, ...leftOpen(trace)] }
+}
+
+/** What a trace of format 2 leaves open, by itself or as the recording did that it was made of. */
+export function leftOpen({ fields, mappings }: Trace2): Undecided[] {
+  const lost = Number(fields.get('lost') ?? 0)
+  const positive = mappings.flatMap(({ steps }) =>
+    steps.filter(({ action }) => action.name === 'call' && action.error > 0),
+  )
+  const open: Undecided[] = []
+  if (lost > 0) open.push({ what: LOST, count: lost, line: 1 })
+  if (positive.length > 0) {
+    const what = 'a positive error was handed back, and replayed as its negation'
+    open.push({ what, count: positive.length, line: Math.min(...positive.map(({ line }) => line)) })
   }
+  return open
 }
 
 interface MappingReplay {

@@ -38,7 +38,14 @@ const NEEDS = {
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.exfat': 'exfatprogs',
   'mkfs.minix': 'util-linux',
+  dmsetup: 'dmsetup',
+  'trace-cmd': 'trace-cmd',
 }
+
+/** Those of them that the guest runs. */
+const PROGRAMS = Object.keys(NEEDS).filter(
+  (name) => name.startsWith('mkfs.') || ['dmsetup', 'trace-cmd'].includes(name),
+)
 
 /** What wrongfs breaks: every rule of docs/check.md. */
 const RULES = [...readFileSync(join(root, 'docs/check.md'), 'utf8').matchAll(/^## (.*)$/gm)].map(
@@ -62,6 +69,9 @@ const JOBS = [
   'fuse-slow',
   '9p',
   'badblocks',
+  'dm-error',
+  'nfs',
+  'trace-cmd',
   'split',
   'killed',
   'broken-none',
@@ -86,6 +96,9 @@ const MODULES = {
   exfat: '',
   minix: '',
   fuse: '',
+  dm_mod: '',
+  nfsd: '',
+  nfsv4: '',
 }
 
 const sbin = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
@@ -191,7 +204,7 @@ function initramfs(work, built) {
   for (const folder of ['bin', 'proc', 'sys', 'dev', 'etc', 'lib64'])
     mkdirSync(join(to, folder), { recursive: true })
   copyFileSync(run('which', ['busybox']).toString().trim(), join(to, 'bin/busybox'))
-  for (const name of ['mkfs.xfs', 'mkfs.vfat', 'mkfs.ext4', 'mkfs.exfat', 'mkfs.minix']) addProgram(to, name)
+  for (const name of PROGRAMS) addProgram(to, name)
   for (const name of ['work', 'fuse']) {
     run('gcc', ['-O1', '-static', '-o', join(to, 'bin', name), join(here, `guest/${name}.c`)])
   }
@@ -224,6 +237,8 @@ function boot(jobs, { image }, initrd, out) {
   args.push('-nographic', '-no-reboot', '-kernel', image, '-initrd', initrd)
   args.push('-append', `console=ttyS0 quiet panic=-1 jobs=${jobs.join()}`)
   args.push('-virtfs', `local,path=${out},mount_tag=out,security_model=none`)
+  const share = mkdtempSync(join(tmpdir(), 'writeback-iter-share-'))
+  args.push('-virtfs', `local,path=${share},mount_tag=share,security_model=none`)
   const { stdout, status } = spawnSync('qemu-system-x86_64', args, { timeout: 3_600_000, maxBuffer: 2 ** 28 })
   writeFileSync(join(out, 'console'), stdout)
   if (status !== 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A FUSE file system of one file, `data`, in memory, with the kernel's writeback cache: fuse.c MOUNTPOINT [MILLISECONDS]
-// The milliseconds are what a write takes.
+// A FUSE file system of one file, `data`, in memory, with the kernel's writeback cache: fuse.c
+// MOUNTPOINT [MILLISECONDS] The milliseconds are what a write takes.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,8 @@ static void handle(const struct fuse_in_header *in, const void *arg, useconds_t 
 		return reply(in->unique, 0, &out, sizeof out);
 	}
 	case FUSE_LOOKUP: {
-		struct fuse_entry_out out = {.nodeid = FILE_NODE, .attr_valid = 3600, .entry_valid = 3600};
+		struct fuse_entry_out out = {
+			.nodeid = FILE_NODE, .attr_valid = 3600, .entry_valid = 3600};
 
 		if (strcmp(arg, "data"))
 			return reply(in->unique, ENOENT, NULL, 0);
@@ -83,7 +84,8 @@ static void handle(const struct fuse_in_header *in, const void *arg, useconds_t 
 		const struct fuse_read_in *read = arg;
 		size_t left = read->offset < size ? size - read->offset : 0;
 
-		return reply(in->unique, 0, data + read->offset, left < read->size ? left : read->size);
+		return reply(in->unique, 0, data + read->offset,
+			     left < read->size ? left : read->size);
 	}
 	case FUSE_WRITE: {
 		const struct fuse_write_in *write = arg;
@@ -105,7 +107,8 @@ static void handle(const struct fuse_in_header *in, const void *arg, useconds_t 
 	case FUSE_FALLOCATE:
 		return reply(in->unique, 0, NULL, 0);
 	case FUSE_STATFS: {
-		struct fuse_statfs_out out = {.st = {.bsize = 4096, .blocks = 1 << 20, .bfree = 1 << 19, .namelen = 255}};
+		struct fuse_statfs_out out = {
+			.st = {.bsize = 4096, .blocks = 1 << 20, .bfree = 1 << 19, .namelen = 255}};
 
 		return reply(in->unique, 0, &out, sizeof out);
 	}
@@ -125,7 +128,8 @@ int main(int argc, char **argv)
 
 	data = calloc(1, SIZE);
 	fd = open("/dev/fuse", O_RDWR);
-	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other",
+		 fd);
 	if (!data || fd < 0 || mount("wbi", argv[1], "fuse", MS_NODEV | MS_NOSUID, options)) {
 		perror("fuse");
 		return 1;

@@ -81,16 +81,15 @@ for job in "$@"; do
     fuse) fuse /mnt; record $job --dev "$(device)"; work storm /mnt/data 2 200 wwmffrs; stop; leave ;;
     fuse-slow) fuse /mnt 20; record $job --dev "$(device)"; work storm /mnt/data 3 200 wwmfffr; stop; leave ;;
     9p)
-      mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=262144 out /mnt
-      mkdir -p /mnt/scratch
+      mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=262144 share /mnt
       record $job --dev "$(device)"
-      work storm /mnt/scratch/a 2 100 mmffr
-      rm -r /mnt/scratch
+      work storm /mnt/a 2 100 mmffr
       stop; leave ;;
     badblocks)
       n=/sys/kernel/config/nullb/bad; mkdir $n
       echo 64 > $n/size; echo 1 > $n/memory_backed; echo 1 > $n/power
-      disk=/dev/$(ls /sys/block | grep nullb | tail -1)
+      disk=/dev/bad # 6.12 names it after the folder; before, nullb0
+      [ -b $disk ] || disk=/dev/nullb0
       mkfs.vfat $disk > /dev/null
       fs none 2> /dev/null; mount -t vfat $disk /mnt
       record $job --dev "$(device)"
@@ -102,6 +101,52 @@ for job in "$@"; do
       echo "-0-100000" > $n/badblocks
       sync
       stop; leave; disk='' ;;
+    dm-error)
+      # The device goes bad under a mounted vfat: first its writes fail, then they work again.
+      size=$(cat /sys/block/ram0/size)
+      table() { echo "0 $size $1" | dmsetup --noudevsync load bad && dmsetup --noudevsync suspend --noflush bad && dmsetup --noudevsync resume bad; }
+      echo "0 $size linear /dev/ram0 0" | dmsetup --noudevsync create bad
+      mkfs.vfat /dev/mapper/bad > /dev/null
+      mount -t vfat /dev/mapper/bad /mnt
+      record $job --dev "$(device)"
+      dd if=/dev/zero of=/mnt/a bs=64k count=16 2> /dev/null
+      work fsync /mnt/a
+      dd if=/dev/zero of=/mnt/a bs=64k count=8 conv=notrunc 2> /dev/null
+      table error
+      work fsync /mnt/a
+      dd if=/dev/zero of=/mnt/a bs=64k count=4 conv=notrunc 2> /dev/null
+      work range /mnt/a; work fsync /mnt/a
+      table "linear /dev/ram0 0"
+      dd if=/dev/zero of=/mnt/a bs=64k count=4 conv=notrunc 2> /dev/null
+      work fsync /mnt/a; sync
+      stop; leave; dmsetup --noudevsync remove bad ;;
+    nfs)
+      # A server and a client in one kernel, and no daemon: what exportfs and mountd would tell the server is told by hand.
+      mkdir -p /srv
+      mkfs.xfs -q -f /dev/ram0 && mount -t xfs /dev/ram0 /srv
+      ip link set lo up
+      mount -t nfsd nfsd /proc/fs/nfsd
+      later=$(( $(date +%s) + 100000 ))
+      echo "nfsd 127.0.0.1 $later lo" > /proc/net/rpc/auth.unix.ip/channel
+      echo "lo /srv $later 9218 65534 65534 0" > /proc/net/rpc/nfsd.export/channel
+      echo "lo 1 \\x00000000 $later /srv" > /proc/net/rpc/nfsd.fh/channel
+      echo "-2 +3 +4 +4.1 +4.2" > /proc/fs/nfsd/versions
+      echo "tcp 2049" > /proc/fs/nfsd/portlist 2> /dev/null
+      echo 4 > /proc/fs/nfsd/threads
+      echo Y > /proc/fs/nfsd/v4_end_grace
+      # Flags of the export: insecure, no subtree check, and fsid, which is 0: it is the root of what version 4 shows.
+      work mount 127.0.0.1:/ /mnt nfs4 vers=4.2,addr=127.0.0.1,clientaddr=127.0.0.1,proto=tcp,port=2049
+      record $job --dev "$(device)"
+      work storm /mnt/a 2 200 wwmmffrs
+      stop; leave
+      echo 0 > /proc/fs/nfsd/threads; umount /srv ;;
+    trace-cmd)
+      # The same events at the same time by trace-cmd, as it records and reports them.
+      fs xfs; record $job --dev "$(device)"
+      trace-cmd record -q -C counter -e "writeback_iter_$recorder" -f "dev == $(( 1 << 20 ))" -o /tmp/dat sleep 6 > /dev/null 2>&1 &
+      sleep 3; small; wait $!
+      trace-cmd report -t -i /tmp/dat > $out/$job-report.txt 2> /dev/null; gzip -f $out/$job-report.txt
+      stop; leave ;;
     split)
       fs xfs; record $job --dev "$(device)"
       for n in 1 2 3 4 5 6; do
