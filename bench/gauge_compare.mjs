@@ -21,7 +21,7 @@ export function compare(recorded, measured) {
       ok: false,
       lines: [
         `The figures were recorded with ${recorded.compiler}, and this is ${measured.compiler}: they cannot be compared.`,
-        'Record those of the commit before with this compiler, by `npm run gauge -- --update`, and compare with them.',
+        'Record those of the commit before with this compiler, by `npm run check -- gauge --update`, and compare with them.',
       ],
     }
   }

@@ -30,7 +30,7 @@ function report(file) {
   for (const [name, svg] of Object.entries(plots(results))) writeFileSync(join(PLOTS, name), svg)
 }
 
-const program = new Command('bench:report')
+const program = new Command('bench-report')
   .description('Puts the results of a run into bench/README.md and bench/plots')
   .argument('<file>', 'what `npm run bench -- --json <file>` wrote')
   .action(report)

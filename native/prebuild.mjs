@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Builds prebuilds/, which the package is published with: `npm run prebuild`, or `npm run prebuild -- linux-arm64 …`.
+// Builds prebuilds/, which the package is published with: `node native/prebuild.mjs`, or `node native/prebuild.mjs linux-arm64 …`.
 // prebuildify places and names the addons as node-gyp-build looks for them; native/prebuild_one.mjs builds each.
 
 import { execFileSync, spawnSync } from 'node:child_process'

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run test:asan -- [ARGUMENTS]: the vitest suite on an addon built with AddressSanitizer and UndefinedBehaviorSanitizer,
+// npm run check -- asan [ARGUMENTS]: the vitest suite on an addon built with AddressSanitizer and UndefinedBehaviorSanitizer,
 // and with the core's assertions. Arguments are vitest's, e.g. test/life.test.ts.
 //
 // It runs in a copy of the sources under build/asan, so that the addon in use stays as it is. Node.js itself is not
@@ -14,6 +14,9 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const copy = join(root, 'build', 'asan')
 const reports = join(copy, 'reports')
+
+/** What the build and the tests need; some tests read pages of docs/, or the workflows. */
+const SOURCES = ['lib', 'native', 'test', 'docs', '.github', 'CMakeLists.txt', 'binding.js', 'package.json']
 
 function fail(message) {
   console.error(message)
@@ -41,7 +44,7 @@ function sanitizerLibrary() {
 /** The sources as they are now; what was built of them before stays, as far as it is up to date. */
 function copySources() {
   mkdirSync(copy, { recursive: true })
-  for (const name of ['lib', 'test', 'native', 'CMakeLists.txt', 'package.json', 'dist']) {
+  for (const name of [...SOURCES, 'dist']) {
     rmSync(join(copy, name), { recursive: true, force: true })
     if (name !== 'dist')
       cpSync(join(root, name), join(copy, name), { recursive: true, preserveTimestamps: true })

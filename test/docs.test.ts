@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as js from '../lib/js/index.js'
 import { CachedFile } from '../lib/file/index.js'
 import { backends, nativeMissing } from './backends.js'
+import { checks } from './checks.mjs'
 import { type Block, blocks, type Program, programs } from './samples.js'
 
 const root = join(__dirname, '..')
@@ -285,13 +286,76 @@ test('no page names a line of a source file', () => {
   }
 })
 
-test('CONTRIBUTING.md tells what each npm script does', () => {
-  const text = fs.readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
+describe('scripts and checks', () => {
   const { scripts } = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8'))
-  for (const name of Object.keys(scripts)) {
-    // npm runs these by itself.
-    if (['prepare', 'pretest', 'prepublishOnly', 'prepack', 'postpack'].includes(name)) continue
-    const command = name === 'test' || name === 'start' ? `npm ${name}` : `npm run ${name}`
-    expect(text, name).toContain(command)
-  }
+  const check = (...args: string[]) => run([join(root, 'test/checks.mjs'), ...args])
+
+  test('CONTRIBUTING.md tells what each npm script does, and test/README.md what each check proves', () => {
+    const text = fs.readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
+    for (const name of Object.keys(scripts)) {
+      // npm runs these by itself.
+      if (['prepare', 'pretest', 'prepublishOnly', 'prepack', 'postpack'].includes(name)) continue
+      const command = name === 'test' || name === 'start' ? `npm ${name}` : `npm run ${name}`
+      expect(text, name).toContain(command)
+    }
+    const proofs = fs.readFileSync(join(root, 'test/README.md'), 'utf8') + benchmarks()
+    for (const name of Object.keys(checks)) expect(proofs).toMatch(new RegExp(`npm run check -- ${name}\\b`))
+  })
+
+  /** What measures proves nothing, and has a page of its own. */
+  const benchmarks = () => fs.readFileSync(join(root, 'bench/README.md'), 'utf8')
+
+  test('every script and check that a file names is there', () => {
+    const folders = ['.ci', '.github', 'bench', 'docs', 'lib', 'native', 'test']
+    const files = [
+      ...folders.flatMap((folder) =>
+        (fs.readdirSync(join(root, folder), { recursive: true }) as string[]).map((name) =>
+          join(folder, name),
+        ),
+      ),
+      ...fs.readdirSync(root),
+    ].filter((name) => /\.(?:c|cc|h|json|md|mjs|ts|txt|yml)$|^\.ci/.test(name))
+    const named = { script: new Set<string>(), check: new Set<string>() }
+    for (const file of files) {
+      if (!fs.statSync(join(root, file)).isFile()) continue
+      const text = fs.readFileSync(join(root, file), 'utf8')
+      const uses = [
+        ...text.matchAll(/npm run (?:--silent )?([a-z][\w:-]*)(?: -- ([a-z][\w-]*))?/g),
+        ...(file === '.ci/run' ? text.matchAll(/^ *stage ([a-z][\w:-]*)(?: ([a-z][\w-]*))?/gm) : []),
+      ]
+      for (const [, script, argument] of uses) {
+        expect(scripts, file).toHaveProperty([script])
+        named.script.add(script)
+        if (script !== 'check' || argument === undefined) continue
+        expect(checks, file).toHaveProperty([argument])
+        named.check.add(argument)
+      }
+    }
+    expect([...named.check].sort()).toEqual(Object.keys(checks).sort())
+    expect(named.script.size).toBeGreaterThan(5)
+  })
+
+  test('npm run check lists the checks, whose programs are there', () => {
+    const { status, stdout } = check()
+    expect(status).toBe(0)
+    for (const [name, { does, command }] of Object.entries(checks)) {
+      expect(stdout).toContain(`\n  ${name} `)
+      expect(stdout).toContain(does)
+      if (command[0] === 'node') expect(fs.existsSync(join(root, command[1])), name).toBe(true)
+    }
+  })
+
+  test('a name that no check has is an error that names it, with exit code 2', () => {
+    for (const name of ['asan2', 'constructor', '']) {
+      const { status, stdout, stderr } = check(name)
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+      expect(stderr).toContain(`no check has the name ${JSON.stringify(name)}; there are: asan, `)
+    }
+  })
+
+  test('arguments and the exit code are the check’s', () => {
+    const { status, stderr } = check('fuzz-core', '0')
+    expect(status).toBe(2)
+    expect(stderr).toContain('usage: npm run check -- fuzz-core')
+  })
 })

@@ -10,7 +10,7 @@ import { backends } from './backends.js'
 
 const root = join(__dirname, '..')
 
-/** Iterations of the test that memory stays flat: a byte of each would show. `npm run test:life` makes it 10^8. */
+/** Iterations of the test that memory stays flat: a byte of each would show. `npm run check -- life` makes it 10^8. */
 const ITERATIONS = process.env.WRITEBACK_ITER_ITERATIONS ?? '2000000'
 
 const WAYS = ['writebackIter', 'forOf', 'writePages', 'writeExtents', 'writeCachePages', 'folios']

@@ -24,11 +24,11 @@ test.each(workflows)('%s asks for no more than it needs', (_, text) => {
 test('package.yml builds the addon of every target, on its host', async () => {
   const { targets } = await import('../native/targets.mjs')
   const { 'package.yml': text } = Object.fromEntries(workflows)
-  expect(text).toContain('run: npm run prebuild\n')
-  expect(text).toMatch(/npm run prebuild -- darwin-\$\{\{ matrix\.arch }}/)
+  expect(text).toContain('run: node native/prebuild.mjs\n')
+  expect(text).toMatch(/node native\/prebuild\.mjs darwin-\$\{\{ matrix\.arch }}/)
   for (const [name, { host }] of Object.entries(targets)) {
     const [, arch] = name.split('-')
     if (host === 'darwin') expect(text).toContain(`arch: ${arch} }`)
-    if (host === 'win32') expect(text).toContain(`npm run prebuild -- ${name}`)
+    if (host === 'win32') expect(text).toContain(`node native/prebuild.mjs ${name}`)
   }
 })

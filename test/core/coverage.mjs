@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run coverage:core: which lines and branches of native/core the C tests reach, by gcov. Exit code 1 and the places,
+// npm run check -- coverage-core: which lines and branches of native/core the C tests reach, by gcov. Exit code 1 and the places,
 // unless it is all of them. Built without assertions; a function of a header counts as the sum of its copies.
 
 import { spawnSync } from 'node:child_process'

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run test:tsan -- [SECONDS [SEED]]: threads on one shared page cache, and on files of the engine, under
+// npm run check -- tsan [SECONDS [SEED]]: threads on one shared page cache, and on files of the engine, under
 // ThreadSanitizer.
-// npm run test:valgrind: the C tests under valgrind's memcheck.
+// npm run check -- valgrind: the C tests under valgrind's memcheck.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run fuzz:core -- [SECONDS]: the core against the model under libFuzzer, AddressSanitizer and
+// npm run check -- fuzz-core [SECONDS]: the core against the model under libFuzzer, AddressSanitizer and
 // UndefinedBehaviorSanitizer. Starts from the seeds in test/fuzz/corpus and what earlier runs found. Exit code 1 if an
 // input makes the two differ, or a sanitizer complain.
 
@@ -53,7 +53,7 @@ function fuzz(seconds) {
 
 function main([seconds = '60', ...rest]) {
   if (!/^[1-9]\d*$/.test(seconds) || rest.length > 0) {
-    console.error('usage: npm run fuzz:core -- [SECONDS]')
+    console.error('usage: npm run check -- fuzz-core [SECONDS]')
     return 2
   }
   mkdirSync(out, { recursive: true })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `npm run test:live [-- --keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there with lib/live/record.sh
+// `npm run check -- live [--keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there with lib/live/record.sh
 // as a user would, and replays and checks every recording here, on both backends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -109,7 +109,7 @@ function checkNeeds() {
   const missing = Object.keys(NEEDS).filter((command) => !has(command))
   if (missing.length === 0) return
   const packages = [...new Set(missing.map((command) => NEEDS[command]))].join(' ')
-  console.error(`test:live needs ${missing.join(', ')}: apt-get install --no-install-recommends ${packages}`)
+  console.error(`live needs ${missing.join(', ')}: apt-get install --no-install-recommends ${packages}`)
   process.exit(2)
 }
 

@@ -40,7 +40,7 @@ export function copyTree(name) {
  * @returns the tarball, a folder with its contents, and its sizes in bytes
  */
 export function pack() {
-  if (HERE.map(prebuilt).some(isStale)) npm(['run', 'prebuild'], { cwd: ROOT })
+  if (HERE.map(prebuilt).some(isStale)) run([process.execPath, 'native/prebuild.mjs'], { cwd: ROOT })
   const tree = copyTree('tree')
   cpSync(join(ROOT, 'prebuilds'), join(tree, 'prebuilds'), { recursive: true })
   rmSync(join(BUILD, 'packed'), { recursive: true, force: true })

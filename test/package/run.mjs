@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Packs the package, installs the tarball in empty folders in every way that users have, and runs programs with it in every
-// runtime: `npm run test:package`, on Linux x64. Ends with a table; exit code 1 if a row failed.
+// runtime: `npm run check -- package`, on Linux x64. Ends with a table; exit code 1 if a row failed.
 //
 //   --quick   fewer runtimes and install paths, nothing that is emulated
 //   --here    only npm and the Node.js that runs this, with a tarball that lies at the top of the repository: for other systems
@@ -456,7 +456,7 @@ try {
   console.log(`${report.passes} passed, ${report.failures} failed`)
   process.exitCode = report.failures > 0 ? 1 : 0
 } catch (error) {
-  console.error(`test:package: ${error.message}`)
+  console.error(`package: ${error.message}`)
   process.exitCode = 1
 } finally {
   cleanUp()

@@ -44,7 +44,7 @@ export function contentProblems(folder, files, names = Object.keys(targets)) {
 
   for (const script of ON_INSTALL)
     must(manifest.scripts?.[script] === undefined, `package.json has a script ${script}`)
-  must(!paths.has('binding.gyp'), 'binding.gyp makes npm run node-gyp')
+  must(!paths.has('binding.gyp'), 'binding.gyp has npm call node-gyp')
   for (const field of ['repository', 'homepage', 'bugs', 'keywords', 'engines', 'license', 'sideEffects']) {
     must(manifest[field] !== undefined, `package.json has no ${field}`)
   }
