@@ -325,31 +325,62 @@ describe('what a recording may hold', () => {
   })
 
   test('a tagging that the lookup of another pass has not seen, though it was recorded before it', () => {
+    const nr = (written: number) => (LONG_MAX - BigInt(written)).toString()
     const lines = [
-      ...added(1),
-      event('dd-1', 'add', `${folio(5)} ret=0`),
+      ...added(31),
+      event('dd-1', 'add', `${folio(31)} ret=0`),
       call('a-10', '0xa', 1),
       event('a-10', 'tag', 'start=0 end=2251799813685247'),
       event('a-10', 'tagged', ''),
-      lookup('a-10', 1, 2),
-      event('a-10', 'clear', `${folio(0)} ret=1`),
-      next('a-10', '0xa', 0, LONG_MAX.toString()),
-      event('a-10', 'start', `${folio(0)} keep=0`),
-      event('dd-1', 'dirty', folio(5, 0x11)),
-      event('dd-1', 'add', `${folio(6)} ret=0`),
+      lookup('a-10', 31, 2, '31'),
+      event('dd-1', 'dirty', folio(31, 0x11)),
+      event('dd-1', 'add', `${folio(40)} ret=0`),
+    ]
+    for (let i = 0; i < 31; i++) {
+      if (i > 0) lines.push(call('a-10', '0xa', 1, false, nr(i - 1)))
+      lines.push(event('a-10', 'clear', `${folio(i)} ret=1`), next('a-10', '0xa', i, nr(i)))
+      lines.push(event('a-10', 'start', `${folio(i)} keep=0`))
+    }
+    lines.push(
       call('b-11', '0xb', 1),
       event('b-11', 'tag', 'start=0 end=2251799813685247'),
+      call('a-10', '0xa', 1, false, nr(30)),
+      lookup('a-10', 0, 2),
+      next('a-10', '0xa', null, nr(31)),
+      event('b-11', 'tagged', ''),
+      lookup('b-11', 1, 2),
+      event('b-11', 'clear', `${folio(31)} ret=1`),
+      next('b-11', '0xb', 31, nr(0)),
+      event('b-11', 'start', `${folio(31)} keep=0`),
+      call('b-11', '0xb', 1, false),
+      lookup('b-11', 0, 2),
+      next('b-11', '0xb', null, nr(1)),
+    )
+    expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 2 })
+  })
+
+  test('a lookup that was recorded after another pass had written what it found', () => {
+    const lines = [
+      ...added(2),
+      call('a-10', '0xa', 1),
+      event('a-10', 'tag', 'start=0 end=2251799813685247'),
+      event('a-10', 'tagged', ''),
+      // a finds both here, and is kept from its processor while b writes folio 0.
+      call('b-11', '0xb', 0, true, 1),
+      lookup('b-11', 2, 0),
+      event('b-11', 'clear', `${folio(0)} ret=1`),
+      next('b-11', '0xb', 0, 1),
+      event('b-11', 'start', `${folio(0)} keep=0`),
+      event('b-11', 'end', folio(0, 0)),
+      call('b-11', '0xb', 0, false, 1),
+      next('b-11', '0xb', null, 0),
+      lookup('a-10', 2, 2),
+      event('a-10', 'clear', `${folio(1)} ret=1`),
+      next('a-10', '0xa', 1, LONG_MAX.toString()),
+      event('a-10', 'start', `${folio(1)} keep=0`),
       call('a-10', '0xa', 1, false),
       lookup('a-10', 0, 2),
       next('a-10', '0xa', null, (LONG_MAX - 1n).toString()),
-      event('b-11', 'tagged', ''),
-      lookup('b-11', 1, 2),
-      event('b-11', 'clear', `${folio(5)} ret=1`),
-      next('b-11', '0xb', 5, LONG_MAX.toString()),
-      event('b-11', 'start', `${folio(5)} keep=0`),
-      call('b-11', '0xb', 1, false),
-      lookup('b-11', 0, 2),
-      next('b-11', '0xb', null, (LONG_MAX - 1n).toString()),
     ]
     expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 2 })
   })

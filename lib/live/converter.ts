@@ -558,6 +558,16 @@ class Converter {
     return null
   }
 
+  /** Takes lookups that are under way, and were recorded later, but have not seen what this event takes away. */
+  #takeEarlierLookups(event: EventNamed<'start'>): void {
+    for (const call of [...this.#running]) {
+      const [lookup] = call.own
+      if (lookup?.name !== 'lookup' || this.#done.has(lookup) || lookup.pid === event.pid) continue
+      if (call.pass.cut || !this.#couldLookUp(call)) continue
+      if (this.#forecast.comesBefore(event, lookup, call.entry, this.#pass(call).position)) this.#take(lookup)
+    }
+  }
+
   /** Whether a pass could be at its next lookup now: it skips all that is left of its batch. */
   #couldLookUp(call: Call): boolean {
     const pass = this.#pass(call)
@@ -660,6 +670,7 @@ class Converter {
     if (folio === null) return
     if (folio.writeback) this.#notUnderWriteback(folio, event)
     if (this.#isLate(event, this.#lookupThatMissed(event))) return
+    this.#takeEarlierLookups(event)
     this.#emit({ name: 'start', index: event.index, keep: event.keep }, event)
     // When the folio is unlocked is not recorded, nor does it matter: others look when they can.
     if (folio.locked) this.#unlock(event.index, event, false)
@@ -743,6 +754,8 @@ class Converter {
    */
   #dirtiedWhileTagging(tag: EventNamed<'tag'>, call: Call): void {
     const dirtied: EventNamed<'dirty'>[] = []
+    /** Folios that something else happens to before. */
+    const changed = new Set<number>()
     let over = false
     for (let i = (this.#position.get(tag) ?? 0) + 1; i < this.#events.length; i++) {
       const event = this.#events[i]
@@ -756,8 +769,10 @@ class Converter {
         }
         return
       }
-      if (event.name === 'dirty' && !over) dirtied.push(event)
       if (event.name === 'next' && event.pid === tag.pid) return
+      if (!('index' in event) || event.name === 'wbwait' || event.name === 'lockwait') continue
+      if (event.name === 'dirty' && !over && !changed.has(event.index)) dirtied.push(event)
+      changed.add(event.index)
     }
   }
 

@@ -60,8 +60,12 @@ export class Forecast {
     const sets = subsets<Marking | Tagging>([event, ...others]).sort(
       (a, b) => a.length - b.length || age(b) - age(a),
     )
-    const explains = (missed: readonly (Marking | Tagging)[]) =>
-      this.#explains(new Set<LiveEvent>(missed), event, lookup, call, position)
+    const explains = (missed: readonly (Marking | Tagging)[]) => {
+      // Who misses an event has looked before the event's task went on.
+      const until = [lookup, ...missed.map((event) => this.#following.get(event) ?? lookup)]
+      const first = until.reduce((a, b) => (this.#at(b) < this.#at(a) ? b : a))
+      return this.#explains(new Set<LiveEvent>(missed), event, first, lookup, call, position)
+    }
     const fewest = sets.find(explains)
     if (fewest === undefined) return null
     if (fewest.includes(event)) return 'missed'
@@ -81,13 +85,30 @@ export class Forecast {
     const late = (chosen: readonly LiveEvent[]) =>
       new Set<LiveEvent>(dirtied.filter((dirty) => !chosen.includes(dirty)))
     return (
-      subsets(dirtied).find((chosen) => this.#explains(late(chosen), tag, lookup, call, null, chosen)) ?? null
+      subsets(dirtied).find((chosen) =>
+        this.#explains(late(chosen), tag, lookup, lookup, call, null, chosen),
+      ) ?? null
     )
+  }
+
+  /**
+   * Whether a lookup finds what the recording says if it is taken before an event, and not if it is taken in its place, behind
+   * the event and all that comes between.
+   */
+  comesBefore(
+    event: LiveEvent,
+    lookup: EventNamed<'lookup'>,
+    call: EventNamed<'call'>,
+    position: number,
+  ): boolean {
+    const explains = (until: LiveEvent) => this.#explains(new Set(), event, until, lookup, call, position)
+    return explains(event) && !explains(lookup)
   }
 
   #explains(
     missed: ReadonlySet<LiveEvent>,
     from: LiveEvent,
+    to: LiveEvent,
     lookup: EventNamed<'lookup'>,
     call: EventNamed<'call'>,
     position: number | null,
@@ -96,10 +117,8 @@ export class Forecast {
     const dirty = this.#marked('dirty')
     const towrite = this.#marked('towrite')
     for (const event of first) foresee(event, dirty, towrite)
-    // Who misses an event has looked before the event's task went on.
-    const bounds = Array.from(missed, (event) => this.#following.get(event) ?? lookup)
-    const until = Math.min(...[lookup, ...bounds].map((event) => this.#position.get(event) ?? 0))
-    for (let i = this.#position.get(from) ?? 0; i < until; i++) {
+    const until = this.#at(to)
+    for (let i = this.#at(from); i < until; i++) {
       const event = this.#events[i]
       if (event !== from && this.#done.has(event)) continue
       if (missed.has(event) || first.includes(event)) continue
@@ -110,6 +129,10 @@ export class Forecast {
     const marked = call.syncAll || call.tagged ? towrite : dirty
     for (const index of this.#returned.get(lookup) ?? []) if (!marked.has(index)) return false
     return finds(marked, start, end, lookup)
+  }
+
+  #at(event: LiveEvent): number {
+    return this.#position.get(event) ?? 0
   }
 
   #marked(mark: 'dirty' | 'towrite'): Marked {

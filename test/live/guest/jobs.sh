@@ -32,6 +32,7 @@ stop() { # lets writeback end, and stops the recorder
   gzip -f "$out/$name.txt"
 }
 device() { awk '$5 == "/mnt" { print $3 }' /proc/self/mountinfo | tail -1; }
+dm() { dmsetup --noudevsync --noudevrules "$@"; } # there is no udev here
 leave() { umount /mnt || umount -l /mnt; }
 
 small() { # small files: with and without fsync, overwritten, truncated, removed
@@ -76,7 +77,7 @@ for job in "$@"; do
       fs ext4 data=journal; record $job --dev "$(device)"
       work storm /mnt/a 2 100 mmfs
       stop; leave ;;
-    block) record $job --file /dev/ram1; work storm /dev/ram1 2 300 wwffr; stop ;;
+    block) record $job --file /dev/ram1; work storm /dev/ram1 1 300 wwffr; stop ;;
     syncfs) fs xfs; record $job --dev "$(device)"; work storm /mnt/a 2 300 wwss; stop; leave ;;
     fuse) fuse /mnt; record $job --dev "$(device)"; work storm /mnt/data 2 200 wwmffrs; stop; leave ;;
     fuse-slow) fuse /mnt 20; record $job --dev "$(device)"; work storm /mnt/data 3 200 wwmfffr; stop; leave ;;
@@ -104,8 +105,8 @@ for job in "$@"; do
     dm-error)
       # The device goes bad under a mounted vfat: first its writes fail, then they work again.
       size=$(cat /sys/block/ram0/size)
-      table() { echo "0 $size $1" | dmsetup --noudevsync load bad && dmsetup --noudevsync suspend --noflush bad && dmsetup --noudevsync resume bad; }
-      echo "0 $size linear /dev/ram0 0" | dmsetup --noudevsync create bad
+      table() { echo "0 $size $1" | dm load bad && dm suspend --noflush bad && dm resume bad; }
+      echo "0 $size linear /dev/ram0 0" | dm create bad
       mkfs.vfat /dev/mapper/bad > /dev/null
       mount -t vfat /dev/mapper/bad /mnt
       record $job --dev "$(device)"
@@ -119,7 +120,7 @@ for job in "$@"; do
       table "linear /dev/ram0 0"
       dd if=/dev/zero of=/mnt/a bs=64k count=4 conv=notrunc 2> /dev/null
       work fsync /mnt/a; sync
-      stop; leave; dmsetup --noudevsync remove bad ;;
+      stop; leave; dm remove bad ;;
     nfs)
       # A server and a client in one kernel, and no daemon: what exportfs and mountd would tell the server is told by hand.
       mkdir -p /srv
@@ -130,7 +131,7 @@ for job in "$@"; do
       echo "nfsd 127.0.0.1 $later lo" > /proc/net/rpc/auth.unix.ip/channel
       echo "lo /srv $later 9218 65534 65534 0" > /proc/net/rpc/nfsd.export/channel
       echo "lo 1 \\x00000000 $later /srv" > /proc/net/rpc/nfsd.fh/channel
-      echo "-2 +3 +4 +4.1 +4.2" > /proc/fs/nfsd/versions
+      echo "-3 +4 +4.1 +4.2" > /proc/fs/nfsd/versions
       echo "tcp 2049" > /proc/fs/nfsd/portlist 2> /dev/null
       echo 4 > /proc/fs/nfsd/threads
       echo Y > /proc/fs/nfsd/v4_end_grace
@@ -143,9 +144,9 @@ for job in "$@"; do
     trace-cmd)
       # The same events at the same time by trace-cmd, as it records and reports them.
       fs xfs; record $job --dev "$(device)"
-      trace-cmd record -q -C counter -e "writeback_iter_$recorder" -f "dev == $(( 1 << 20 ))" -o /tmp/dat sleep 6 > /dev/null 2>&1 &
+      trace-cmd record -C counter -e "writeback_iter_$recorder" -f "dev == $(( 1 << 20 ))" -o /tmp/dat sleep 6 > $out/$job.log 2>&1 &
       sleep 3; small; wait $!
-      trace-cmd report -t -i /tmp/dat > $out/$job-report.txt 2> /dev/null; gzip -f $out/$job-report.txt
+      trace-cmd report -t -i /tmp/dat > $out/$job-report.txt 2>> $out/$job.log; gzip -f $out/$job-report.txt
       stop; leave ;;
     split)
       fs xfs; record $job --dev "$(device)"
