@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-const packages = { fio: 'fio', chromium: 'chromium' }
+const packages = { fio: 'fio', chromium: 'chromium', 'firefox-esr': 'firefox-esr' }
 
 /** Whether the program is in PATH. It is not run: Chromium does not come back if a sanitizer is preloaded. */
 function isInstalled(command: string): boolean {

@@ -361,7 +361,7 @@ describe.skipIf(missing)('in Chromium', () => {
     await page.keyboard.press('End')
     const corner = () =>
       page.evaluate<number[]>(
-        "[...document.getElementById('map').getContext('2d').getImageData(6, document.getElementById('map').height > 30 ? 6 : 1, 1, 1).data]",
+        "[...document.getElementById('map').getContext('2d').getImageData(20, 3, 1, 1).data]",
       )
     expect(await corner()).toEqual([0xe6, 0x9f, 0x00, 255])
     await page.keyboard.press('ArrowLeft')
@@ -423,6 +423,38 @@ describe.skipIf(missing)('in Chromium', () => {
     }
     await page.keyboard.press('F')
     expect(await alert()).toContain('Finding 2 of 40')
+  })
+
+  test.skipIf(toolMissing('firefox-esr'))('Firefox draws the same page', async () => {
+    const png = join(folder, 'firefox.png')
+    const html = written(join(broken, 'writeback-ends.txt.gz'))
+    const { status, stderr } = spawnSync(
+      'firefox-esr',
+      ['--headless', '--window-size', '1200,800', '--screenshot', png, pathToFileURL(html).href],
+      { env: { ...process.env, HOME: folder, MOZ_HEADLESS: '1' }, encoding: 'utf8', timeout: 60_000 },
+    )
+    expect(status, stderr).toBe(0)
+    await page.goto('about:blank')
+    // Pixels of the map's 40 folios under writeback, and of the frames around the finding and its folio.
+    const counts = await page.evaluate<number[]>(`(async () => {
+      const image = new Image()
+      image.src = 'data:image/png;base64,${readFileSync(png).toString('base64')}'
+      await image.decode()
+      const canvas = new OffscreenCanvas(image.width, image.height)
+      const context = canvas.getContext('2d')
+      context.drawImage(image, 0, 0)
+      const { data } = context.getImageData(0, 0, image.width, image.height)
+      const counts = [0, 0]
+      for (let i = 0; i < data.length; i += 4) {
+        const rgb = data[i] * 65536 + data[i + 1] * 256 + data[i + 2]
+        if (rgb === 0x0072b2) counts[0]++
+        if (rgb === 0xb3261e) counts[1]++
+      }
+      return counts
+    })()`)
+    requests = []
+    expect(counts[0]).toBeGreaterThan(40 * 40 * 20)
+    expect(counts[1]).toBeGreaterThan(2 * 2 * 1100)
   })
 
   test('nothing of a name or of a recording becomes code', async () => {

@@ -201,7 +201,7 @@ function addProgram(to, name) {
 /** The guest's file system, as the kernel unpacks it. */
 function initramfs(work, built) {
   const to = join(work, 'root')
-  for (const folder of ['bin', 'proc', 'sys', 'dev', 'etc', 'lib64'])
+  for (const folder of ['bin', 'proc', 'sys', 'dev', 'etc', 'lib64', 'tmp'])
     mkdirSync(join(to, folder), { recursive: true })
   copyFileSync(run('which', ['busybox']).toString().trim(), join(to, 'bin/busybox'))
   for (const name of PROGRAMS) addProgram(to, name)

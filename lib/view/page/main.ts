@@ -267,10 +267,12 @@ class View {
     this.#listenForm('go-page', 'page', (page) => this.select(page))
     document.addEventListener('keydown', (event) => this.#key(event))
     get('scroller').addEventListener('scroll', () => this.#map.draw(this.#colours))
-    new ResizeObserver(() => {
+    const relayout = () => {
       this.#map.relayout()
       this.draw()
-    }).observe(get('scroller'))
+    }
+    new ResizeObserver(relayout).observe(get('scroller'))
+    addEventListener('resize', relayout)
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.#colours = readColours()
       this.draw()

@@ -10,7 +10,11 @@ import { number } from './words.js'
 /** From this width of a page on there are boxes with flags and marks; below, a folio is an area of one colour. */
 const BOXES = 8
 const LETTERS = 16
-const INDICES = 64
+const INDICES = 40
+/** The map is as high as its rows, between these: in pixels, and as a part of the window. */
+const LEAST_HEIGHT = 160
+const MOST_HEIGHT = 0.56
+const BORDERS = 2
 
 /** Per state the rank of its summary, from 1 on: the higher one is seen where two share a pixel. */
 const RANKS = Uint8Array.from({ length: 128 }, (_, state) => SUMMARIES.indexOf(summary(state)) + 1)
@@ -70,6 +74,11 @@ export class PageMap {
     this.#layout = this.#zoom === null ? this.#fit() : this.#at(this.#zoom)
     this.#layout.place(this.#timeline)
     this.#extent.style.height = `${Math.max(this.#layout.height, 1)}px`
+    this.#scroller.style.height = `${Math.min(this.#most, Math.max(LEAST_HEIGHT, this.#layout.height)) + BORDERS}px`
+  }
+
+  get #most(): number {
+    return Math.round(Math.max(LEAST_HEIGHT, innerHeight * MOST_HEIGHT))
   }
 
   #at(zoom: number): Layout {
@@ -80,7 +89,7 @@ export class PageMap {
   #fit(): Layout {
     for (let zoom = ZOOMS - 2; zoom > 0; zoom--) {
       const layout = this.#at(zoom)
-      if (layout.height <= this.#scroller.clientHeight) return layout
+      if (layout.height <= this.#most) return layout
     }
     return this.#at(0)
   }
@@ -231,7 +240,8 @@ export class PageMap {
     context.fillStyle = dirty ? colours.ink : writeback ? colours.inverse : colours.fg
     context.font = `bold ${Math.min(12, Math.floor(cell * 0.5))}px ui-monospace, monospace`
     const middle = y + (h - strip) / 2 + 0.5
-    if (cell < INDICES) {
+    const index = String(this.#timeline.index[folio])
+    if (cell < INDICES || context.measureText(`LDW${index}`).width > w - 8) {
       context.fillText(letters, x + w / 2, middle, w - 4)
       return
     }
@@ -239,7 +249,7 @@ export class PageMap {
     context.fillText(letters, x + 4, middle)
     context.font = '10px ui-monospace, monospace'
     context.textAlign = 'right'
-    context.fillText(String(this.#timeline.index[folio]), x + w - 4, middle, w - 34)
+    context.fillText(index, x + w - 4, middle)
   }
 
   #folds(colours: Colours): void {
