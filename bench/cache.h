@@ -86,7 +86,7 @@ static inline size_t write_extents(struct address_space *mapping)
 	size_t written = 0;
 	int error = 0;
 
-	extent.nr_folios = 0;
+	writeback_put_extent(mapping, &extent);
 	while (writeback_get_extent(mapping, &wbc, &extent, EXTENT_PAGES, &error)) {
 		written += extent.nr_folios;
 		writeback_end_extent(mapping, &extent, 0);

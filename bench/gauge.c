@@ -35,22 +35,16 @@ static void extents(struct cache *cache)
 	check(write_extents(&cache->mapping) == cache->nr, "a pass by extents missed folios");
 }
 
-static void stretches(struct cache *cache)
+/* Pages side by side, at once. */
+static void add_run(struct cache *cache)
 {
-	struct writeback_control wbc = whole_file(WB_SYNC_ALL);
-	struct writeback_ahead ahead;
-	size_t written = 0;
-	int error = 0;
-	struct folio *folio = writeback_iter(&cache->mapping, &wbc, NULL, &error);
+	check(filemap_add_folios(&cache->mapping, 0, cache->nr, 0) == 0, "folios cannot be added");
+}
 
-	writeback_begin_ahead(&ahead);
-	while (folio != NULL) {
-		writeback_look_ahead(&cache->mapping, &wbc, &ahead);
-		written += ahead.nr;
-		folio = writeback_end_ahead(&cache->mapping, &wbc, &ahead);
-		folio = writeback_iter(&cache->mapping, &wbc, folio, &error);
-	}
-	check(written == cache->nr, "a pass by stretches missed folios");
+static void dirty_range(struct cache *cache)
+{
+	check(filemap_dirty_range(&cache->mapping, 0, UINT64_MAX) == cache->nr,
+	      "a range missed folios");
 }
 
 /*
@@ -64,13 +58,10 @@ static const struct gauge {
 	uint64_t stride;
 	bool dirty;
 } gauges[] = {
-	{"add", add, 0, false},
-	{"dirty", dirty, 1, false},
-	{"tag", tag, 1, true},
-	{"sync-all", sync_all, 1, true},
-	{"extents", extents, 1, true},
-	{"stretches", stretches, 1, true},
-	{"sync-all-sparse", sync_all, 64, true},
+	{"add", add, 0, false},	       {"add-run", add_run, 0, false},
+	{"dirty", dirty, 1, false},    {"dirty-range", dirty_range, 1, false},
+	{"tag", tag, 1, true},	       {"sync-all", sync_all, 1, true},
+	{"extents", extents, 1, true}, {"sync-all-sparse", sync_all, 64, true},
 };
 
 #define NR_GAUGES (sizeof(gauges) / sizeof(gauges[0]))

@@ -54,6 +54,15 @@ export function checkAligned(index: number, order: number): void {
   if (index % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
 }
 
+/** This many folios of this order fit between this page and the last, which is `max`. */
+export function checkCount(value: unknown, index: number, order: number, max: number): number {
+  const most = Math.floor((max + 1 - index) / 2 ** order)
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) {
+    throw invalid('count', value, `an integer from 0 to ${most}, as pages end at 2^${Math.log2(max + 1)}`)
+  }
+  return value + 0
+}
+
 export function checkPageShift(value: unknown): number {
   if (value === undefined) return DEFAULT_PAGE_SHIFT
   if (

@@ -8,7 +8,7 @@ import type * as api from './types.js'
 const NO_FOLIOS: readonly api.Folio[] = Object.freeze([])
 
 /** The extent that a pass just took. */
-export let newExtent: (wbc: Pass, index: number, nrPages: number) => Extent
+export let newExtent: (wbc: Pass, index: number, nrPages: number, nrFolios: number) => Extent
 /** The callback is over: the extent has no folios any more. */
 export let endExtent: (extent: Extent) => void
 
@@ -19,27 +19,33 @@ const NEW = Symbol('newExtent')
 export class Extent implements api.Extent {
   readonly index: number
   readonly nrPages: number
+  readonly nrFolios: number
   /** Null once the callback is over. */
   #wbc: Pass | null
   #folios: readonly api.Folio[] | null = null
 
   static {
-    newExtent = (wbc, index, nrPages) => new Extent(NEW, wbc, index, nrPages)
+    newExtent = (wbc, index, nrPages, nrFolios) => new Extent(NEW, wbc, index, nrPages, nrFolios)
     endExtent = (extent) => {
       extent.#wbc = null
       extent.#folios = NO_FOLIOS
     }
   }
 
-  private constructor(made: symbol, wbc: Pass, index: number, nrPages: number) {
+  private constructor(made: symbol, wbc: Pass, index: number, nrPages: number, nrFolios: number) {
     if (made !== NEW) throw new WritebackError('EINVAL', 'an Extent is made by writeExtents')
     this.index = index
     this.nrPages = nrPages
+    this.nrFolios = nrFolios
     this.#wbc = wbc
   }
 
   get folios(): readonly api.Folio[] {
-    this.#folios ??= (this.#wbc as Pass).extentFolios()
+    if (this.#folios === null) {
+      const wbc = this.#wbc as Pass
+      if (wbc.mapping.closed) return NO_FOLIOS
+      this.#folios = wbc.extentFolios()
+    }
     return this.#folios
   }
 

@@ -6,6 +6,7 @@ import {
   checkAligned,
   checkAsyncOptions,
   checkCallback,
+  checkCount,
   checkErrorBox,
   checkIndex,
   checkMark,
@@ -107,6 +108,25 @@ export function makeBackend(ops: PageCache): api.Backend {
         throw new WritebackError('EEXIST', `a folio covers a page of ${head} to ${last} already`)
       }
       return folio
+    }
+
+    addFolios(index: number, count: number, order = 0): void {
+      checkOpen(this.#mapping)
+      const { maxIndex } = this.#mapping
+      const head = checkIndex('index', index, maxIndex)
+      const checkedOrder = checkOrder(order)
+      checkAligned(head, checkedOrder)
+      const last = head + checkCount(count, head, checkedOrder, maxIndex) * 2 ** checkedOrder - 1
+      if (!ops.filemap_add_folios(this.#mapping, head, count, checkedOrder)) {
+        throw new WritebackError('EEXIST', `a folio covers a page of ${head} to ${last} already`)
+      }
+    }
+
+    dirtyRange(start: number, end: number): number {
+      checkOpen(this.#mapping)
+      const { maxIndex } = this.#mapping
+      const first = checkIndex('start', start, maxIndex)
+      return ops.filemap_dirty_range(this.#mapping, first, checkIndex('end', end, maxIndex))
     }
 
     getFolio(index: number): api.Folio | null {

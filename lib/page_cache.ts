@@ -105,6 +105,18 @@ export interface PageCache {
    * @throws ENOMEM with nothing changed
    */
   filemap_add_folio(mapping: Mapping, index: number, order: number): api.Folio | null
+  /**
+   * Adds new folios side by side, all or none, and makes no object of them.
+   * @param index - the first page of the first, a multiple of 2^order
+   * @returns false if any of their pages is covered
+   * @throws ENOMEM with nothing changed
+   */
+  filemap_add_folios(mapping: Mapping, index: number, count: number, order: number): boolean
+  /**
+   * folio_mark_dirty() for every folio that overlaps pages `start` to `end`, both included.
+   * @returns how many became dirty
+   */
+  filemap_dirty_range(mapping: Mapping, start: number, end: number): number
   /** The folio that covers a page, or null. */
   filemap_get_folio(mapping: Mapping, index: number): api.Folio | null
   /**

@@ -176,7 +176,12 @@ export interface Extent {
   readonly index: number
   /** Number of pages in the run: 1 to `maxPages`, or those of a single larger folio. */
   readonly nrPages: number
-  /** The folios of the run, ascending, one right behind the other; not to be changed. */
+  /** Number of folios in the run. */
+  readonly nrFolios: number
+  /**
+   * The folios of the run, ascending, one right behind the other; not to be changed. Gathered when they are asked for first; in
+   * a mapping that was closed before that there are none.
+   */
   readonly folios: readonly Folio[]
 }
 
@@ -292,6 +297,21 @@ export interface AddressSpace extends Disposable {
    * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `EBADF`, `ENOMEM`
    */
   addFolio(index: number, order?: number): Folio
+  /**
+   * As `addFolio()` for folios side by side, all of them or none, as a file system adds them for a large write: no objects are
+   * made, until something asks for one.
+   * @param index - the first page of the first folio, a multiple of 2^order, 0 to 2^51 - 1
+   * @param count - how many, from 0
+   * @param order - log2 of the pages of each, 0 to 18, default 0
+   * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `EBADF`, `ENOMEM`; nothing has changed then
+   */
+  addFolios(index: number, count: number, order?: number): void
+  /**
+   * As `markDirty()` for every folio that overlaps the pages from `start` to `end`, both included.
+   * @returns how many folios became dirty: those whose flag was clear
+   * @throws `EINVAL`, `EBADF`
+   */
+  dirtyRange(start: number, end: number): number
   /**
    * filemap_get_folio: the folio that covers this page, wherever it begins, or null.
    * @throws `EINVAL`, `EBADF`

@@ -23,13 +23,6 @@ export interface ControlState {
   taggedWritepages: boolean
   rangeCyclic: boolean
   pass: Pass | null
-  /** A pass on this control that has taken folios ahead: `nrToWrite` is behind until it settles. */
-  ahead: Ahead | null
-}
-
-/** A pass that is further than it seems. To settle is to make everything as it seems. */
-export interface Ahead {
-  settle(): void
 }
 
 /**
@@ -54,15 +47,6 @@ function checkFlag(what: string, value: unknown): boolean {
   return value
 }
 
-/**
- * The state, once nothing on this control is ahead any more.
- * @internal
- */
-export function settled(state: ControlState): ControlState {
-  if (state.ahead !== null) state.ahead.settle()
-  return state
-}
-
 /** struct writeback_control; see {@link api.WritebackControl}. */
 export class WritebackControl implements api.WritebackControl {
   /** See {@link notCloneable}. */
@@ -76,14 +60,13 @@ export class WritebackControl implements api.WritebackControl {
     taggedWritepages: false,
     rangeCyclic: false,
     pass: null,
-    ahead: null,
   }
 
   static {
     controlState = (wbc) => {
       if (typeof wbc !== 'object' || wbc === null || !(#state in wbc))
         throw invalid('wbc', wbc, 'a WritebackControl')
-      return settled(wbc.#state)
+      return wbc.#state
     }
   }
 
@@ -101,11 +84,11 @@ export class WritebackControl implements api.WritebackControl {
   }
 
   get nrToWrite(): number {
-    return settled(this.#state).nrToWrite
+    return this.#state.nrToWrite
   }
   set nrToWrite(value: number) {
     if (!Number.isSafeInteger(value)) throw invalid('nrToWrite', value, 'a safe integer')
-    settled(this.#state).nrToWrite = value + 0
+    this.#state.nrToWrite = value + 0
   }
 
   get pagesSkipped(): number {

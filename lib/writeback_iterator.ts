@@ -7,7 +7,7 @@ import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Mapping, Pass } from './page_cache.js'
 import type * as api from './types.js'
 import { folio_wait } from './wait_table.js'
-import { type ControlState, settled } from './writeback_control.js'
+import type { ControlState } from './writeback_control.js'
 import { abandon, giveBack, iterate, start } from './writeback_pass.js'
 
 /** AddressSpace.writeback(), its arguments checked. */
@@ -75,7 +75,7 @@ export class WritebackIterator implements api.WritebackIterator {
     try {
       folio =
         this.#pass === null
-          ? start(this.#mapping, settled(this.#control), this.#error, this.#onWait)
+          ? start(this.#mapping, this.#control, this.#error, this.#onWait)
           : iterate(this.#mapping, this.#control, this.#folio, this.#error, this.#onWait)
     } catch (error) {
       // No memory to begin the pass: the next call may have it.

@@ -429,6 +429,125 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
     }
   })
 
+  describe('addFolios', () => {
+    test.each([
+      [0, 1, 0],
+      [60, 10, 0],
+      [2 ** 32 - 100, 3000, 0],
+      [MAX_INDEX - 199, 100, 1],
+      [0, 30, 5],
+      [64, 70, 6],
+      [2 ** 18, 3, 18],
+    ])('from %d on, %d of order %d: as addFolio', (index, count, order) => {
+      const mapping = new AddressSpace()
+      const other = new AddressSpace()
+      expect(mapping.addFolios(index, count, order)).toBe(undefined)
+      for (let i = 0; i < count; i++) other.addFolio(index + i * 2 ** order, order)
+      expect(snapshot(mapping)).toEqual(snapshot(other))
+      const folio = mapping.getFolio(index)
+      expect(folio?.mapping).toBe(mapping)
+      expect(folio).toBe([...mapping.folios()][0])
+    })
+
+    test('none is none', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolios(5, 0)
+      mapping.addFolios(MAX_INDEX, 0)
+      expect(mapping.nrPages).toBe(0)
+    })
+
+    test('all or none: EEXIST where one of their pages is covered', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolio(200, 3)
+      const before = snapshot(mapping)
+      for (const [index, count] of [
+        [0, 201],
+        [207, 5000],
+        [203, 1],
+      ]) {
+        const last = index + count - 1
+        expectError(
+          () => mapping.addFolios(index, count),
+          'EEXIST',
+          `a folio covers a page of ${index} to ${last} already`,
+        )
+      }
+      expectError(() => mapping.addFolios(0, 26, 3), 'EEXIST', 'a folio covers a page of 0 to 207 already')
+      expect(snapshot(mapping)).toEqual(before)
+    })
+
+    test('what was removed makes room, and a handle to it stays what it was', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolios(0, 40)
+      const folio = mapping.getFolio(7)
+      for (const each of [...mapping.folios()]) mapping.removeFolio(each)
+      mapping.addFolios(100, 40)
+      expect(indices(mapping.folios())).toEqual(range(100, 139))
+      expect([...mapping.folios()].every((each) => each.mapping === mapping && each !== folio)).toBe(true)
+      expect(folio).toMatchObject({ index: 7, mapping: null })
+    })
+
+    test.each([-1, 0.5, Number.NaN, 2 ** 51 + 1, '1', null])('count %p is EINVAL', (count) => {
+      expect(thrown(() => new AddressSpace().addFolios(0, count as number))).toMatchObject({ code: 'EINVAL' })
+    })
+
+    test('beyond the last page, or not aligned: EINVAL', () => {
+      const mapping = new AddressSpace()
+      expectError(
+        () => mapping.addFolios(MAX_INDEX, 2),
+        'EINVAL',
+        'count is 2, expected an integer from 0 to 1, as pages end at 2^51',
+      )
+      expectError(
+        () => mapping.addFolios(4, 1, 3),
+        'EINVAL',
+        'index is 4, expected a multiple of 8 at order 3',
+      )
+      expect(mapping.nrPages).toBe(0)
+    })
+  })
+
+  describe('dirtyRange', () => {
+    test('each folio that overlaps the range becomes dirty, flag and mark', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolios(0, 300)
+      mapping.addFolio(304, 3)
+      mapping.addFolio(512, 9)
+      expect(mapping.dirtyRange(70, 306)).toBe(231)
+      expect(indices(mapping.folios('dirty'))).toEqual([...range(70, 299), 304])
+      expect([...mapping.folios()].filter(({ dirty }) => dirty)).toHaveLength(231)
+      expect(mapping.dirtyRange(600, 600)).toBe(1)
+      expect(mapping.dirtyRange(0, MAX_INDEX)).toBe(70)
+      expect(mapping.dirtyRange(0, MAX_INDEX)).toBe(0)
+      expect(mapping.dirtyRange(9, 8)).toBe(0)
+    })
+
+    test('one that is dirty already keeps the marks that it has', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolios(0, 3)
+      const written: unknown[] = []
+      mapping.dirtyRange(0, 2)
+      mapping.writePages(new WritebackControl({ syncMode: 'all' }), (folio) => {
+        written.push([folio.index, folio.dirty, mapping.dirtyRange(folio.index + 1, 2)])
+      })
+      expect(written).toEqual([
+        [0, false, 0],
+        [1, false, 0],
+        [2, false, 0],
+      ])
+      expect(mapping.tagged('dirty')).toBe(false)
+    })
+
+    test('no page index, a closed mapping', () => {
+      const mapping = new AddressSpace()
+      expect(thrown(() => mapping.dirtyRange(-1, 0))).toMatchObject({ code: 'EINVAL' })
+      expect(thrown(() => mapping.dirtyRange(0, 0.5))).toMatchObject({ code: 'EINVAL' })
+      mapping.close()
+      expect(thrown(() => mapping.dirtyRange(0, 0))).toMatchObject({ code: 'EBADF' })
+      expect(thrown(() => mapping.addFolios(0, 1))).toMatchObject({ code: 'EBADF' })
+    })
+  })
+
   describe('tagPagesForWriteback', () => {
     test.each([
       [0, 0, [0]],

@@ -87,15 +87,15 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
 
   test.skipIf(nativeMissing !== null)('the native backend', () => {
     const { failures, fileFailures, sites } = report('native')
-    expect(fileFailures).toBeGreaterThan(10)
+    expect(fileFailures).toBeGreaterThan(5)
     const mayFail = {
-      'new AddressSpace': 3 + 3, // the list of deferred marks, the mapping, and its place in the table
+      'new AddressSpace': 2 + 1, // the mappings, and two longer tables of them
       addFolio: expect.toSatisfy((count: number) => count > 120),
-      'addFolio, of many': 5 + 3, // memory for chunks 0, 1, 2, 4 and 8; the list of chunks for 0, 4 and 8
+      'addFolio, of many': expect.toSatisfy((count: number) => count > 5 + 3), // memory for chunks 0, 1, 2, 4 and 8; the list of chunks for 0, 4 and 8
       'addFolio in a pass': expect.toSatisfy((count: number) => count > 100),
       writebackIter: expect.toSatisfy((count: number) => count > 10),
       next: 2, // the block of a pass, and its place in the table
-      writePages: 3, // and the room for stretches
+      writePages: 3, // and the room for an extent
       'writePages in a pass': 3,
       writeExtents: 3,
       'writeExtents in a pass': 3,

@@ -503,8 +503,8 @@ describe.each(backends)('writeExtents, $backend', ({ AddressSpace, WritebackCont
       expect(seen).toHaveLength(3)
     })
 
-    test('asked for after the callback closed the mapping, too', () => {
-      const { mapping, folios } = dirtyAt(0, 1, 2)
+    test('asked for after the callback closed the mapping: there are none any more', () => {
+      const { mapping } = dirtyAt(0, 1, 2)
       let seen: readonly Folio[] = []
       const call = () =>
         mapping.writeExtents(new WritebackControl(), (extent) => {
@@ -512,7 +512,7 @@ describe.each(backends)('writeExtents, $backend', ({ AddressSpace, WritebackCont
           seen = extent.folios
         })
       expectError(call, 'EBADF', 'the mapping is closed')
-      expect(seen).toEqual(folios)
+      expect(seen).toEqual([])
     })
 
     test('asked for after a pass within it', () => {

@@ -29,6 +29,8 @@ const MAX_DEPTH = 2
 const WEIGHTS: readonly (readonly [Kind, number, number])[] = [
   [Kind.add, 20, 8],
   [Kind.fill, 12, 2],
+  [Kind.addFolios, 6, 2],
+  [Kind.dirtyRange, 6, 4],
   [Kind.get, 16, 8],
   [Kind.remove, 24, 16],
   [Kind.tag, 6, 4],
@@ -120,7 +122,7 @@ class Generator {
     this.#orders = random.pick(ORDERS)
     this.#handles = random.pick(USED_HANDLES)
     this.#mappings = random.oneIn(4) ? MAPPINGS : 1
-    // Once in a while more folios than a batch holds, than one list of deferred marks, than one chunk.
+    // Once in a while more folios than a batch holds, than a node, than one chunk.
     this.#fillMax = random.oneIn(100) ? 1500 : random.oneIn(16) ? 300 : random.pick([2, 6, 20, 40])
     this.#checkEvery = random.pick(this.#fillMax <= 6 ? CHECKS_OF_FEW : CHECKS)
     const weights = awaiting ? [...WEIGHTS, ...ASYNC_WEIGHTS] : WEIGHTS
@@ -187,10 +189,15 @@ class Generator {
         const dirty = random.oneIn(4) ? 0 : 1
         return operation(kind, this.#mapping(), this.#place(), this.#index(0), stride, count, dirty)
       }
+      case Kind.addFolios: {
+        const order = random.pick(this.#orders)
+        return operation(kind, this.#mapping(), this.#index(order), random.below(this.#fillMax), order)
+      }
       case Kind.get:
         return operation(kind, this.#mapping(), this.#place(), this.#index(0))
       case Kind.remove:
         return operation(kind, this.#mapping(), this.#handle(depth), random.oneIn(6) ? 0 : 1)
+      case Kind.dirtyRange:
       case Kind.tag:
         return operation(kind, this.#mapping(), this.#index(0), this.#index(0))
       case Kind.tagged:

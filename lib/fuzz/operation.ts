@@ -10,6 +10,8 @@ import { describe } from '../errors.js'
 export const enum Kind {
   add,
   fill,
+  addFolios,
+  dirtyRange,
   get,
   remove,
   tag,
@@ -55,6 +57,8 @@ export const enum Kind {
 export const FORMS: readonly (readonly [name: string, ...parameters: string[]])[] = [
   ['add', 'mapping', 'handle', 'index', 'order'],
   ['fill', 'mapping', 'handle', 'index', 'stride', 'count', 'dirty'],
+  ['addFolios', 'mapping', 'index', 'count', 'order'],
+  ['dirtyRange', 'mapping', 'start', 'end'],
   ['get', 'mapping', 'handle', 'index'],
   ['remove', 'mapping', 'handle', 'forget'],
   ['tag', 'mapping', 'start', 'end'],

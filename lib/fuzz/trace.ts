@@ -60,6 +60,12 @@ class Translator {
           if (op.f !== 0) this.#operations.push({ name: 'dirty', index })
         }
         break
+      case Kind.addFolios:
+        this.#addFolios(op.b, op.c, op.d)
+        break
+      case Kind.dirtyRange:
+        this.#dirtyRange(op.b, op.c)
+        break
       case Kind.tag: {
         const [start, end] = [op.b, op.c]
         if (Math.max(start, end) <= this.#maxIndex()) this.#operations.push({ name: 'tag', start, end })
@@ -102,6 +108,22 @@ class Translator {
   #add(index: number, order: number): void {
     if (index <= this.#maxIndex() && order <= MAX_ORDER && index % 2 ** order === 0) {
       this.#operations.push({ name: 'add', index, order })
+    }
+  }
+
+  /** All or none. */
+  #addFolios(index: number, count: number, order: number): void {
+    const pages = 2 ** order
+    const last = index + count * pages - 1
+    if (count === 0 || last > this.#maxIndex()) return
+    for (const _ of this.#world.mapping(this.#mapping).folios(undefined, index, last)) return
+    for (let next = index; next <= last; next += pages) this.#add(next, order)
+  }
+
+  #dirtyRange(start: number, end: number): void {
+    if (Math.max(start, end) > this.#maxIndex()) return
+    for (const { index } of this.#world.mapping(this.#mapping).folios(undefined, start, end)) {
+      this.#operations.push({ name: 'dirty', index })
     }
   }
 

@@ -150,6 +150,12 @@ export class World {
       case Kind.fill:
         this.#fill(op)
         break
+      case Kind.addFolios:
+        this.mapping(op.a).addFolios(op.b, op.c, op.d)
+        break
+      case Kind.dirtyRange:
+        log.put('dirtied', this.mapping(op.a).dirtyRange(op.b, op.c))
+        break
       case Kind.get: {
         const folio = this.mapping(op.a).getFolio(op.c)
         if (folio !== null) this.folios[op.b] = folio
@@ -640,6 +646,7 @@ export class World {
     const extent = this.#extent
     if (extent === null) return
     const { folios } = extent
+    this.log.put('nrFolios', extent.nrFolios)
     this.log.put('folios', folios === extent.folios ? folios.length : -1)
     for (const folio of folios) this.log.put('of', folio.index)
     if (folios.length > 0) this.hand = folios[k % folios.length]

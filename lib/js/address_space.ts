@@ -13,6 +13,7 @@ import {
   folio_detach,
   folio_flags,
   folio_mapping,
+  folio_mark_dirty,
   folio_next_index,
   folio_nr_pages,
   folio_order,
@@ -22,7 +23,18 @@ import {
   PG_writeback,
 } from './folio.js'
 import type { JsMapping } from './mapping.js'
-import { XArray, xa_load, xa_marked, xas_erase, xas_extract_marked, xas_insert } from './xarray.js'
+import {
+  XA_PRESENT,
+  XArray,
+  xa_load,
+  xa_marked,
+  xas_entry,
+  xas_erase,
+  xas_extract_marked,
+  xas_find_marked,
+  xas_insert,
+  xas_next_marked,
+} from './xarray.js'
 
 /** The end of a range that has none; beyond every page index. */
 export const ULONG_MAX = Number.MAX_SAFE_INTEGER
@@ -52,6 +64,44 @@ export function filemap_add_folio(mapping: JsMapping, index: number, order: numb
   folio_attach(folio, mapping, slot)
   mapping.nrpages += folio_nr_pages(folio)
   return folio
+}
+
+/**
+ * Adds new folios side by side, all or none.
+ * @param index - the first page of the first, a multiple of 2^order
+ * @returns false if any of their pages is covered
+ * @throws ENOMEM with nothing changed
+ */
+export function filemap_add_folios(mapping: JsMapping, index: number, count: number, order: number): boolean {
+  const pages = 2 ** order
+  const end = index + count * pages
+  if (xas_find_marked(mapping.i_pages, index, end - 1, XA_PRESENT) !== 0) return false
+  let next = index
+  try {
+    for (; next < end; next += pages) filemap_add_folio(mapping, next, order)
+  } finally {
+    if (next !== end) {
+      for (let added = index; added < next; added += pages) {
+        filemap_remove_folio(mapping, xa_load(mapping.i_pages, added) as Folio)
+      }
+    }
+  }
+  return true
+}
+
+/**
+ * folio_mark_dirty() for every folio that overlaps pages `start` to `end`, both included.
+ * @returns how many became dirty
+ */
+export function filemap_dirty_range(mapping: JsMapping, start: number, end: number): number {
+  const xa = mapping.i_pages
+  let dirtied = 0
+  let slot = xas_find_marked(xa, start, end, XA_PRESENT)
+  while (slot !== 0) {
+    if (folio_mark_dirty(xas_entry(xa, slot))) dirtied++
+    slot = xas_next_marked(xa, slot, end, XA_PRESENT)
+  }
+  return dirtied
 }
 
 /** The folio that covers a page, or null. */

@@ -12,6 +12,8 @@ import type * as api from '../types.js'
 import {
   address_space_destroy,
   filemap_add_folio,
+  filemap_add_folios,
+  filemap_dirty_range,
   filemap_get_folio,
   filemap_get_folios_tag,
   filemap_remove_folio,
@@ -32,6 +34,8 @@ const pageCache: PageCache = {
   address_space_init: (handle, pageShift) => new JsMapping(pageCache, handle, pageShift),
   address_space_destroy,
   filemap_add_folio,
+  filemap_add_folios,
+  filemap_dirty_range,
   filemap_get_folio,
   filemap_remove_folio,
   filemap_get_folios_tag,

@@ -71,7 +71,7 @@ export function writeback_get_extent(wbc: JsPass, maxPages: number): Extent | nu
   extent.nr_folios = 0
   extent_add(extent, folio)
   extent_extend(wbc, extent, maxPages)
-  return newExtent(wbc, extent.index, extent.nr_pages)
+  return newExtent(wbc, extent.index, extent.nr_pages, extent.nr_folios)
 }
 
 /** The folios of the extent that was taken last. */

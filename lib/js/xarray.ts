@@ -21,7 +21,7 @@ import type { Folio } from './folio.js'
 const XA_CHUNK_SHIFT = 6
 const XA_CHUNK_SIZE = 64
 const XA_CHUNK_MASK = 63
-const XA_PRESENT = PRESENT
+export const XA_PRESENT = PRESENT
 const XA_NR_MARKS = 4
 
 /** Slot numbers stay below 2^31, so that 32-bit operators may take them apart. */

@@ -4,12 +4,12 @@
 import { WritebackError } from '../errors.js'
 import { Control, LAYOUT_VERSION } from './layout.js'
 
-/** What holds an open mapping: it is closed when this is collected. */
-export type MappingHandle = { readonly mappingHandle: unique symbol }
-
 /** The addon's calls. Those without parameters take them from the control block, and leave their results there. */
 export interface Addon {
+  closeMapping(): void
   addFolio(): void
+  addFolios(): void
+  dirtyRange(): void
   getFolio(): void
   removeFolio(): void
   getFoliosTag(): void
@@ -20,17 +20,15 @@ export interface Addon {
   setWritebackIndex(): void
   beginPass(): void
   writebackIter(): void
-  writebackIterAhead(): void
-  settleAhead(): void
+  makeExtent(): void
   getExtent(): void
   getExtentFolios(): void
   endExtent(): void
   releasePass(): void
-  openMapping(deferred: ArrayBuffer, pageShift: number): MappingHandle | undefined
-  closeMapping(handle: MappingHandle): void
+  openMapping(pageShift: number): number
   addChunk(slab: ArrayBuffer, number: number): void
   openPass(pass: ArrayBuffer): void
-  openStretch(stretch: ArrayBuffer): void
+  giveNodes(nodes: ArrayBuffer, max: number): void
 }
 
 interface AddonModule {

@@ -5,7 +5,8 @@ import type { MarkNumber } from '../arguments.js'
 import { WritebackError } from '../errors.js'
 import type { FolioBatch } from '../folio_batch.js'
 import { addon, doubles, words } from './addon.js'
-import { Folio, folio_detach, folio_flags, folio_mapping, folio_slot } from './folio.js'
+import { type Folio, folio_flags, folio_mapping, folio_slot } from './folio.js'
+import { grow } from './grow.js'
 import { ChunkWord, Control, Errno, NO_SLOT, PG } from './layout.js'
 import type { NativeMapping } from './mapping.js'
 
@@ -14,34 +15,50 @@ export function address_space_destroy(mapping: NativeMapping): void {
 }
 
 export function filemap_add_folio(mapping: NativeMapping, index: number, order: number): Folio | null {
-  mapping.settle()
   words[Control.MAPPING] = mapping.id
   words[Control.ORDER] = order
   doubles[Control.INDEX_F64] = index
   addon.addFolio()
-  if (words[Control.STATUS] === -Errno.ENOSPC) {
-    mapping.grow()
+  while (words[Control.STATUS] === -Errno.ENOSPC) {
+    grow(mapping, 1)
     addon.addFolio()
   }
-  switch (words[Control.STATUS]) {
-    case 0:
-      break
-    case -Errno.EEXIST:
-      return null
-    default:
-      throw new WritebackError('ENOMEM', `no memory for folio ${index}`)
+  if (words[Control.STATUS] === -Errno.EEXIST) return null
+  if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', `no memory for folio ${index}`)
+  return mapping.folio(words[Control.SLOT])
+}
+
+export function filemap_add_folios(
+  mapping: NativeMapping,
+  index: number,
+  count: number,
+  order: number,
+): boolean {
+  words[Control.MAPPING] = mapping.id
+  words[Control.ORDER] = order
+  doubles[Control.INDEX_F64] = index
+  doubles[Control.VALUE_F64] = count
+  addon.addFolios()
+  while (words[Control.STATUS] === -Errno.ENOSPC) {
+    grow(mapping, count)
+    doubles[Control.VALUE_F64] = count
+    addon.addFolios()
   }
-  const slot = words[Control.SLOT]
-  const chunk = mapping.chunks[slot >>> ChunkWord.SHIFT]
-  const at = slot & ChunkWord.MASK
-  chunk.setIndex(at, index)
-  const folio = new Folio(chunk, at)
-  chunk.folios[at] = folio
-  return folio
+  if (words[Control.STATUS] === -Errno.EEXIST) return false
+  if (words[Control.STATUS] !== 0)
+    throw new WritebackError('ENOMEM', `no memory for ${count} folios at ${index}`)
+  return true
+}
+
+export function filemap_dirty_range(mapping: NativeMapping, start: number, end: number): number {
+  words[Control.MAPPING] = mapping.id
+  doubles[Control.START_F64] = start
+  doubles[Control.END_F64] = end
+  addon.dirtyRange()
+  return doubles[Control.VALUE_F64]
 }
 
 export function filemap_get_folio(mapping: NativeMapping, index: number): Folio | null {
-  mapping.settle()
   doubles[Control.INDEX_F64] = index
   words[Control.MAPPING] = mapping.id
   addon.getFolio()
@@ -51,12 +68,12 @@ export function filemap_get_folio(mapping: NativeMapping, index: number): Folio 
 export function filemap_remove_folio(mapping: NativeMapping, folio: Folio): boolean {
   if ((folio_flags(folio) & (PG.locked | PG.writeback)) !== 0) return false
   const slot = folio_slot(folio)
-  mapping.gatherExtents()
-  folio_detach(folio)
-  mapping.chunks[slot >>> ChunkWord.SHIFT].folios[slot & ChunkWord.MASK] = null
+  const chunk = mapping.chunks[slot >>> ChunkWord.SHIFT]
+  chunk.detach(slot & ChunkWord.MASK)
   words[Control.MAPPING] = mapping.id
   words[Control.SLOT] = slot
   addon.removeFolio()
+  chunk.forget(slot & ChunkWord.MASK)
   return true
 }
 
@@ -67,7 +84,6 @@ export function filemap_get_folios_tag(
   tag: MarkNumber,
   fbatch: FolioBatch<Folio>,
 ): number {
-  mapping.settle()
   words[Control.MAPPING] = mapping.id
   words[Control.MARK] = tag
   doubles[Control.START_F64] = start
@@ -80,7 +96,6 @@ export function filemap_get_folios_tag(
 }
 
 export function mapping_tagged(mapping: NativeMapping, tag: MarkNumber): boolean {
-  mapping.settle()
   words[Control.MARK] = tag
   words[Control.MAPPING] = mapping.id
   addon.tagged()
@@ -88,7 +103,6 @@ export function mapping_tagged(mapping: NativeMapping, tag: MarkNumber): boolean
 }
 
 export function tag_pages_for_writeback(mapping: NativeMapping, start: number, end: number): void {
-  mapping.settle()
   doubles[Control.START_F64] = start
   doubles[Control.END_F64] = end
   words[Control.MAPPING] = mapping.id

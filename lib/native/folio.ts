@@ -1,23 +1,114 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The folio: its flags and its lock, in memory that is shared with the core. Flags change here without a call; what that
-// means for the marks is noted in the folio and told to the tree with the next call (native/core/deferred_marks.h).
+// The folio: its flags and its lock, and its marks, all in memory that is shared with the core. They change here without a
+// call, as the core would change them.
+//
+// A method throws first and changes then, and calls nothing behind its first store: a RangeError at the end of the stack leaves
+// all or nothing. For that, waiters are woken before the store: they go on in a later microtask.
 
+import { DIRTY, WRITEBACK } from '../arguments.js'
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
 import type * as api from '../types.js'
 import { folio_wake } from '../wait_table.js'
 import { addPages, controlState } from '../writeback_control.js'
-import { FolioChunk, is_folio_chunk } from './folio_chunk.js'
 import { ChunkWord, PG } from './layout.js'
 import { type NativeMapping, REMOVED } from './mapping.js'
+import { xas_clear_mark, xas_clear_written, xas_set_mark, xas_start_writeback } from './xarray.js'
 
 export let is_folio: (value: unknown) => value is Folio
 /** The mapping of the folio: REMOVED once it was removed. */
 export let folio_mapping: (folio: Folio) => NativeMapping
 export let folio_flags: (folio: Folio) => number
 export let folio_slot: (folio: Folio) => number
+/** Whether the folio has a slot of this chunk. */
+let folio_is_in: (folio: Folio, chunk: FolioChunk) => boolean
+/** The object of a chunk's slot, which has none. */
+let new_folio: (chunk: FolioChunk, at: number) => Folio
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
-export let folio_detach: (folio: Folio) => void
+let folio_detach: (folio: Folio) => void
+
+/** What the upper half of an index counts. */
+const HIGH_UNIT = 0x100000000
+
+/** The objects of a chunk where nobody has asked for any. */
+const NO_FOLIOS: (Folio | null)[] = new Array(ChunkWord.MASK + 1).fill(null)
+
+/** struct folio_chunk, and the objects of its folios. */
+export class FolioChunk {
+  readonly mapping: NativeMapping
+  readonly number: number
+  /** A word of flags for each slot. */
+  readonly words: Int32Array
+  /** Two words a slot: the folio's first page. */
+  readonly indices: Uint32Array
+  /** The folio's slot in the tree, while it is in there. */
+  readonly slots: Int32Array
+  /** The object of each slot's folio that was asked for. */
+  folios = NO_FOLIOS
+
+  constructor(
+    mapping: NativeMapping,
+    number: number,
+    words: Int32Array,
+    indices: Uint32Array,
+    slots: Int32Array,
+  ) {
+    this.mapping = mapping
+    this.number = number
+    this.words = words
+    this.indices = indices
+    this.slots = slots
+  }
+
+  index(at: number): number {
+    return this.indices[2 * at] + this.indices[2 * at + 1] * HIGH_UNIT
+  }
+
+  order(at: number): number {
+    return (this.words[at] & PG.order) >>> PG.ORDER_SHIFT
+  }
+
+  /**
+   * The object of the folio in this slot: one, as long as the folio is in the page cache or a pass has it. One that was cut
+   * off is another's, which had the slot before.
+   */
+  folio(at: number): Folio {
+    const folio = this.folios[at]
+    return folio !== null && (folio_is_in(folio, this) || is_removed(this.words[at]))
+      ? folio
+      : this.#newFolio(at)
+  }
+
+  #newFolio(at: number): Folio {
+    const folio = new_folio(this, at)
+    // It was removed before anything asked for it, but a pass still has it.
+    if (is_removed(this.words[at])) folio_detach(folio)
+    if (this.folios === NO_FOLIOS) this.folios = NO_FOLIOS.slice()
+    this.folios[at] = folio
+    return folio
+  }
+
+  /** To be called before the folio is removed. */
+  detach(at: number): void {
+    const folio = this.folios[at]
+    if (folio === null) return
+    if (folio_is_in(folio, this)) folio_detach(folio)
+    else this.folios[at] = null
+  }
+
+  /** To be called when the folio was removed: the slot may be another's at once, unless a pass still has the folio. */
+  forget(at: number): void {
+    if (this.folios[at] !== null && this.words[at] >>> PG.REFCOUNT_SHIFT === 0) this.folios[at] = null
+  }
+}
+
+/** These are the flags of a folio that is in no page cache any more. */
+function is_removed(flags: number): boolean {
+  return (flags & PG.cached) === 0
+}
+
+/** Only who has this makes a folio. */
+const ALLOC = Symbol('new_folio')
 
 /** struct folio; see {@link api.Folio}. */
 export class Folio implements api.Folio {
@@ -27,31 +118,26 @@ export class Folio implements api.Folio {
 
   static {
     is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #chunk in value
+    new_folio = (chunk, at) => new Folio(ALLOC, chunk, at)
+    folio_is_in = (folio, chunk) => folio.#chunk === chunk
     folio_mapping = (folio) => folio.#chunk.mapping
-    folio_flags = (folio) => {
-      folio.#chunk.mapping.settle()
-      return folio.#chunk.words[folio.#at]
-    }
-    folio_slot = (folio) => (folio.#chunk.words[ChunkWord.NUMBER] << ChunkWord.SHIFT) | folio.#at
+    folio_flags = (folio) => folio.#chunk.words[folio.#at]
+    folio_slot = (folio) => (folio.#chunk.number << ChunkWord.SHIFT) | folio.#at
     folio_detach = (folio) => {
-      const { index } = folio
       const chunk = folio.#chunk
+      const at = folio.#at
       // A chunk to itself, of one slot, that holds what it was.
-      const words = Int32Array.of(chunk.words[folio.#at] & (PG.uptodate | PG.order))
-      const own = new FolioChunk(REMOVED, words, Uint32Array.of(chunk.lows[folio.#at]), [])
-      own.setIndex(0, index)
+      const words = Int32Array.of(chunk.words[at] & (PG.uptodate | PG.order))
+      const indices = chunk.indices.slice(2 * at, 2 * at + 2)
+      const own = new FolioChunk(REMOVED, 0, words, indices, Int32Array.of(0))
       folio_wake(chunk.mapping, folio)
       folio.#chunk = own
       folio.#at = 0
     }
   }
 
-  /**
-   * The object of a slot. Users reach this constructor, but not a chunk to give it.
-   * @hidden
-   */
-  constructor(chunk: FolioChunk, at: number) {
-    if (!is_folio_chunk(chunk)) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
+  constructor(alloc: symbol, chunk: FolioChunk, at: number) {
+    if (alloc !== ALLOC) throw new WritebackError('EINVAL', 'a Folio is made by addFolio')
     this.#chunk = chunk
     this.#at = at
   }
@@ -69,13 +155,13 @@ export class Folio implements api.Folio {
     return this.#chunk.mapping.handle
   }
   get locked(): boolean {
-    return (folio_flags(this) & PG.locked) !== 0
+    return (this.#chunk.words[this.#at] & PG.locked) !== 0
   }
   get dirty(): boolean {
-    return (folio_flags(this) & PG.dirty) !== 0
+    return (this.#chunk.words[this.#at] & PG.dirty) !== 0
   }
   get writeback(): boolean {
-    return (folio_flags(this) & PG.writeback) !== 0
+    return (this.#chunk.words[this.#at] & PG.writeback) !== 0
   }
   get uptodate(): boolean {
     return (this.#chunk.words[this.#at] & PG.uptodate) !== 0
@@ -89,7 +175,7 @@ export class Folio implements api.Folio {
 
   tryLock(): boolean {
     const { mapping, words } = this.#chunk
-    if (mapping.ahead !== null) look(mapping, this)
+    if (mapping.closed) throw detached(this)
     const flags = words[this.#at]
     if ((flags & PG.locked) !== 0) return false
     words[this.#at] = flags | PG.locked
@@ -98,58 +184,53 @@ export class Folio implements api.Folio {
 
   unlock(): void {
     const { mapping, words } = this.#chunk
-    if (mapping.ahead !== null) look(mapping, this)
+    if (mapping.closed) throw detached(this)
     const flags = words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
-    words[this.#at] = flags & ~PG.locked
     if (mapping.waiters !== null) folio_wake(mapping, this)
+    words[this.#at] = flags & ~PG.locked
   }
 
   markDirty(): boolean {
-    const chunk = this.#chunk
-    const { mapping } = chunk
-    if (mapping.ahead !== null) look(mapping, this)
+    const { mapping, words, slots } = this.#chunk
+    if (mapping.closed) throw detached(this)
     const at = this.#at
-    const flags = chunk.words[at]
+    const flags = words[at]
     if ((flags & PG.dirty) !== 0) return false
-    chunk.words[at] = (flags & ~PG.clear_dirty) | PG.dirty | PG.set_dirty
-    if ((flags & PG.deferred) === 0) chunk.note(at)
+    xas_set_mark(mapping.nodes, slots[at], DIRTY)
+    words[at] = flags | PG.dirty
     return true
   }
 
   startWriteback(keepWrite = false): void {
-    const chunk = this.#chunk
-    const { mapping } = chunk
-    if (mapping.ahead !== null) look(mapping, this)
+    const { mapping, words, slots } = this.#chunk
+    if (mapping.closed) throw detached(this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const at = this.#at
-    const old = chunk.words[at]
-    if ((old & (PG.locked | PG.writeback)) !== PG.locked) throw notToWrite(this)
-    let flags = (old & ~PG.clear_writeback) | PG.writeback | PG.set_writeback
-    // Dirtied again since its flag was cleared: there is more to write.
-    if ((flags & PG.dirty) === 0) flags = (flags & ~PG.set_dirty) | PG.clear_dirty
-    if (!keepWrite) flags |= PG.clear_towrite
-    chunk.words[at] = flags
-    if ((old & PG.deferred) === 0) chunk.note(at)
+    const flags = words[at]
+    if ((flags & (PG.locked | PG.writeback)) !== PG.locked) throw notToWrite(this)
+    // Dirty: dirtied again since its flag was cleared, so that there is more to write.
+    xas_start_writeback(mapping.nodes, slots[at], (flags & PG.dirty) !== 0, keepWrite)
+    words[at] = flags | PG.writeback
   }
 
   endWriteback(): void {
-    const chunk = this.#chunk
-    const { mapping } = chunk
-    if (mapping.ahead !== null) look(mapping, this)
+    const { mapping, words, slots } = this.#chunk
+    if (mapping.closed) throw detached(this)
     const at = this.#at
-    const flags = chunk.words[at]
+    const flags = words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
-    chunk.words[at] = (flags & ~(PG.writeback | PG.set_writeback)) | PG.clear_writeback
-    if ((flags & PG.deferred) === 0) chunk.note(at)
     if (mapping.waiters !== null) folio_wake(mapping, this)
+    xas_clear_mark(mapping.nodes, slots[at], WRITEBACK)
+    words[at] = flags & ~PG.writeback
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
     if (this.#chunk.mapping.closed) throw detached(this)
     const control = controlState(wbc)
+    const dirtied = this.markDirty()
     control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
-    return this.markDirty()
+    return dirtied
   }
 
   [INSPECT](...args: InspectArguments): string {
@@ -157,8 +238,38 @@ export class Folio implements api.Folio {
   }
 }
 
-/** Makes a folio's state what it seems; throws where it is not to be changed. To be called unless `mapping.ahead` is null. */
-function look(mapping: NativeMapping, folio: Folio): void {
-  if (mapping.closed) throw detached(folio)
-  mapping.settle()
+/** Whether a pass takes a folio with these flags at once; what it does to them is `flags ^ (PG.locked | PG.dirty)`. */
+export function can_lock_for_io(flags: number): boolean {
+  return (flags & (PG.cached | PG.locked | PG.dirty | PG.writeback)) === (PG.cached | PG.dirty)
+}
+
+/**
+ * The folio of this slot was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is
+ * still locked is the pass's, and does not stay under writeback, which nobody would end.
+ */
+export function folio_end_write(mapping: NativeMapping, chunk: FolioChunk, at: number, error: number): void {
+  const { words } = chunk
+  const flags = words[at]
+  if (
+    error === 0 &&
+    (flags & (PG.cached | PG.locked | PG.dirty | PG.writeback)) === (PG.cached | PG.locked) &&
+    mapping.waiters === null &&
+    !mapping.closed
+  ) {
+    // Start of writeback, unlock and end of it at once: nobody can look in between.
+    xas_clear_written(mapping.nodes, chunk.slots[at])
+    words[at] = flags ^ PG.locked
+    return
+  }
+  if (mapping.closed || (flags & PG.cached) === 0) return
+  end_write(chunk.folio(at), error)
+}
+
+function end_write(folio: Folio, error: number): void {
+  const { locked, writeback } = folio
+  if (error !== 0) folio.markDirty()
+  if (!locked) return
+  if (error === 0 && !writeback) folio.startWriteback()
+  folio.unlock()
+  if (error === 0 || writeback) folio.endWriteback()
 }

@@ -4,7 +4,7 @@
 // that they stand as numbers in the compiled loops.
 
 /** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
-export const LAYOUT_VERSION = 6
+export const LAYOUT_VERSION = 7
 
 /** Flags of a folio and its order, in the lower half of its word; the upper half is its reference count. */
 export const enum PG {
@@ -12,36 +12,42 @@ export const enum PG {
   dirty = 0x0002,
   writeback = 0x0004,
   uptodate = 0x0008,
-  // Changes of marks that the tree has yet to be told of: native/core/deferred_marks.h has the protocol.
-  set_dirty = 0x0040,
-  clear_dirty = 0x0080,
-  set_writeback = 0x0100,
-  clear_writeback = 0x0200,
-  clear_towrite = 0x0400,
-  deferred = 0x07c0,
+  /** In its page cache: not removed. */
+  cached = 0x0020,
   order = 0xf800,
   ORDER_SHIFT = 11,
+  /** The upper half is a count. */
+  REFCOUNT_SHIFT = 16,
 }
 
 /**
- * struct folio_chunk: a word for each of its 2^SHIFT slots, and then the lower halves of their indices. The first slots are no
- * folios: the chunk's own words are there, and no indices of theirs, so that those of all slots would begin before the end
- * of the words.
+ * struct folio_chunk: a word of flags for each of its 2^SHIFT slots, and then where the folios are: the first page of each, and
+ * its slot in the tree. The first slots are no folios: the chunk's own words are there, and no indices of theirs.
  */
 export const enum ChunkWord {
   SHIFT = 10,
   MASK = 1023,
-  NUMBER = 0,
-  NOTED_NEXT = 1,
-  NOTED = 2,
-  INDEX = 988,
-  SIZE = 2048,
+  NUMBER = 2,
+  /** Two words a slot. */
+  INDEX = 1000,
+  TREE_SLOT = 3036,
 }
 
 /** A slab of chunks: so many bytes each, and some beside them. */
 export const enum Slab {
-  CHUNK_BYTES = 8192,
+  CHUNK_FOLIOS = 1012,
+  CHUNK_BYTES = 16384,
   EXTRA_BYTES = 4096,
+}
+
+/**
+ * struct xa_node: SIZE words a node, by its number. A slot of the tree is a number, node * 64 + offset. Two words a mark, with a
+ * bit a slot; the slot above at PARENT, 0 at the top.
+ */
+export const enum NodeWord {
+  SIZE = 12,
+  PARENT = 10,
+  BYTES = 48,
 }
 
 /** FOLIO_NO_SLOT, as it reads from a signed word. */
@@ -75,11 +81,14 @@ export const enum PassWord {
   END_F64 = 4,
   BLOCKED_ON = 10,
   MAX_PAGES = 11,
-  SLOTS = 12,
-  DONE = 43,
-  BATCH_NR = 62,
-  BATCH_I = 63,
-  BYTES = 512,
+  EXTENT_INDEX_F64 = 6,
+  EXTENT_PAGES_F64 = 7,
+  EXTENT_FOLIOS = 16,
+  INDICES_F64 = 9,
+  SLOTS = 80,
+  BATCH_NR = 130,
+  BATCH_I = 131,
+  BYTES = 832,
 }
 
 export const enum PassStatus {
@@ -92,22 +101,6 @@ export const enum PassMode {
   SYNC_ALL = 1,
   TAGGED = 2,
   CYCLIC = 4,
-}
-
-/** struct stretch. */
-export const enum Stretch {
-  INDEX_F64 = 0,
-  NR_PAGES_F64 = 1,
-  NR_RUNS = 4,
-  /** Two words a run: the slot of its first folio, and how many folios in as many slots. */
-  RUNS = 6,
-  RUN_SIZE = 2,
-  BYTES = 32848,
-}
-
-/** struct deferred_marks: the first chunk of the list. */
-export const enum DeferredMarks {
-  BYTES = 4,
 }
 
 /** errno values, as the core returns them. */

@@ -3,8 +3,8 @@
 // a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
 
 import { addon } from './addon.js'
-import type { Folio } from './folio.js'
-import { ChunkWord, PassStatus, PassWord, PG, Stretch } from './layout.js'
+import { can_lock_for_io, type Folio } from './folio.js'
+import { ChunkWord, PassStatus, PassWord, PG } from './layout.js'
 import type { NativePass } from './pass.js'
 
 /**
@@ -14,7 +14,6 @@ import type { NativePass } from './pass.js'
  * @param folio - the folio returned last, null to start
  */
 export function writeback_iter(wbc: NativePass, folio: Folio | null): Folio | null {
-  if (wbc.mapping.ahead !== null) wbc.mapping.settle()
   const { words } = wbc.block
   const i = words[PassWord.BATCH_I]
   // A pass has no batch before it began.
@@ -26,63 +25,46 @@ export function writeback_iter(wbc: NativePass, folio: Folio | null): Folio | nu
   const at = slot & ChunkWord.MASK
   const flags = chunk.words[at]
   const nr_to_write = wbc.control.nrToWrite - wbc.nr_pages
-  // Not as folios mostly are that come next. A removed folio is not dirty.
-  if (
-    (flags & (PG.locked | PG.dirty | PG.writeback)) !== PG.dirty ||
-    nr_to_write < (wbc.sync_all ? Number.MIN_SAFE_INTEGER : 1)
-  ) {
-    return call_writeback_iter(wbc)
-  }
+  if (!can_lock_for_io(flags) || nr_to_write < wbc.least_nr_to_write) return call_writeback_iter(wbc)
   chunk.words[at] = flags ^ (PG.locked | PG.dirty)
   words[PassWord.BATCH_I] = i + 1
   wbc.control.nrToWrite = nr_to_write
   wbc.slot = slot
   wbc.nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
-  return chunk.folios[at]
+  return chunk.folio(at)
 }
 
 function call_writeback_iter(wbc: NativePass): Folio | null {
+  pass_out(wbc)
+  addon.writebackIter()
+  return pass_in(wbc) ? wbc.mapping.folio(wbc.slot) : null
+}
+
+/** Tells the core what the pass is to go on with. */
+export function pass_out(wbc: NativePass): void {
   const { block } = wbc
   block.words[PassWord.SLOT] = wbc.slot
   block.words[PassWord.ERROR] = wbc.error
   block.doubles[PassWord.NR_TO_WRITE_F64] = wbc.control.nrToWrite
   block.select()
-  addon.writebackIter()
-  pass_in(wbc)
-  if (block.words[PassWord.STATUS] !== PassStatus.FOLIO) return null
-  wbc.slot = block.words[PassWord.SLOT]
-  const folio = wbc.mapping.folio(wbc.slot) as Folio
-  wbc.nr_pages = folio.nrPages
-  return folio
 }
 
-/**
- * writeback_iter(), and the folios behind the one it returns, as many as can be had at once: a stretch, in the pass's
- * stretch block. The stretch before, if nobody looked, is ended and handed back first; else the folio of `wbc.slot` is.
- * @returns how many runs of folios; 0 where writeback_iter() returns null
- */
-export function writeback_iter_ahead(wbc: NativePass): number {
-  const { block } = wbc
-  block.words[PassWord.SLOT] = wbc.slot
-  block.words[PassWord.ERROR] = wbc.error
-  block.doubles[PassWord.NR_TO_WRITE_F64] = wbc.control.nrToWrite
-  block.name()
-  addon.writebackIterAhead()
-  wbc.fall_back()
-  pass_in(wbc)
-  if (block.words[PassWord.STATUS] !== PassStatus.FOLIO) return 0
-  return (block.stretchWords as Int32Array)[Stretch.NR_RUNS]
-}
-
-/** Reads what the core did with the pass. */
-export function pass_in(wbc: NativePass): void {
+/** Reads what the core did with the pass. Returns whether it has a folio, that of `wbc.slot`. */
+export function pass_in(wbc: NativePass): boolean {
   const { words, doubles } = wbc.block
+  const { mapping } = wbc
+  const slot = words[PassWord.SLOT]
   wbc.control.nrToWrite = doubles[PassWord.NR_TO_WRITE_F64]
   wbc.error = words[PassWord.ERROR]
-  if (words[PassWord.STATUS] === PassStatus.BLOCKED) {
-    wbc.blocked = wbc.mapping.folio(words[PassWord.SLOT])
-    wbc.blockedOn = words[PassWord.BLOCKED_ON] === PG.locked ? 'lock' : 'writeback'
-  } else {
-    wbc.blocked = null
+  wbc.blocked = null
+  if (words[PassWord.STATUS] === PassStatus.FOLIO) {
+    wbc.slot = slot
+    wbc.nr_pages = 1 << mapping.chunks[slot >>> ChunkWord.SHIFT].order(slot & ChunkWord.MASK)
+    return true
   }
+  if (words[PassWord.STATUS] === PassStatus.BLOCKED) {
+    wbc.blocked = mapping.folio(slot)
+    wbc.blockedOn = words[PassWord.BLOCKED_ON] === PG.locked ? 'lock' : 'writeback'
+  }
+  return false
 }

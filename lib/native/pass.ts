@@ -2,7 +2,7 @@
 
 import type { Extent } from '../extent.js'
 import { Pass } from '../page_cache.js'
-import { type Ahead, type ControlState, pageIndex } from '../writeback_control.js'
+import { type ControlState, pageIndex } from '../writeback_control.js'
 import { addon } from './addon.js'
 import type { Folio } from './folio.js'
 import { NO_SLOT, PassMode, PassWord } from './layout.js'
@@ -18,8 +18,8 @@ const abandoned = new FinalizationRegistry<Lease>((lease) => lease.release())
 class Lease {
   block: PassBlock | null
 
-  constructor(mapping: NativeMapping, stretches: boolean) {
-    this.block = passBlock(mapping, stretches)
+  constructor(mapping: NativeMapping, extents: boolean) {
+    this.block = passBlock(mapping, extents)
   }
 
   release(): void {
@@ -30,16 +30,17 @@ class Lease {
 }
 
 /** Where a pass stands. Range and modes were read of its control when it started. */
-export class NativePass extends Pass implements Ahead {
+export class NativePass extends Pass {
   declare readonly mapping: NativeMapping
   declare folio: Folio | null
   readonly block: PassBlock
-  readonly sync_all: boolean
+  /** With less of the budget left, the pass ends instead of taking another folio. */
+  readonly least_nr_to_write: number
   /** Slot and pages of the folio returned last: it may have been removed since. */
   slot: number = NO_SLOT
   nr_pages = 0
-  /** How many folios of the stretch that was taken ahead are written. */
-  done = 0
+  /** Whether the extent in hand is the folio of `slot` alone, which the core does not hold as an extent. */
+  single = false
   readonly #lease: Lease
 
   /** Throws ENOMEM with nothing changed. */
@@ -50,8 +51,9 @@ export class NativePass extends Pass implements Ahead {
     let mode = 0
     this.block = block
     this.#lease = lease
-    this.sync_all = control.syncMode === 'all'
-    if (this.sync_all) mode |= PassMode.SYNC_ALL
+    const sync_all = control.syncMode === 'all'
+    this.least_nr_to_write = sync_all ? Number.MIN_SAFE_INTEGER : 1
+    if (sync_all) mode |= PassMode.SYNC_ALL
     if (control.taggedWritepages) mode |= PassMode.TAGGED
     if (control.rangeCyclic) mode |= PassMode.CYCLIC
     block.words[PassWord.MODE] = mode
@@ -70,7 +72,7 @@ export class NativePass extends Pass implements Ahead {
     return writeback_get_extent(this, maxPages)
   }
 
-  extentFolios(): Folio[] {
+  extentFolios(): readonly Folio[] {
     return extentFolios(this)
   }
 
@@ -78,38 +80,8 @@ export class NativePass extends Pass implements Ahead {
     writeback_end_extent(this, error)
   }
 
-  /** From here on, until it settles, the stretch is ahead of what everybody else may see. */
-  run_ahead(): void {
-    this.mapping.ahead = this
-    this.control.ahead = this
-  }
-
-  /** Nothing is ahead any more. After the call that saw to it, which may throw where the stack ends. */
-  fall_back(): void {
-    this.mapping.ahead = null
-    this.control.ahead = null
-  }
-
-  /** Makes everything as it would be had the folios been taken one by one; native/core/writeback_ahead.c does it. */
-  settle(): void {
-    const { block, control } = this
-    block.words[PassWord.DONE] = this.done
-    block.doubles[PassWord.NR_TO_WRITE_F64] = control.nrToWrite
-    block.name()
-    addon.settleAhead()
-    this.fall_back()
-    control.nrToWrite = block.doubles[PassWord.NR_TO_WRITE_F64]
-  }
-
   /** Drops what the core holds for the pass. It is not stepped any more. */
   release(): void {
-    // Still ahead: the call that was to end what was taken threw, where the stack ends.
-    if (this.mapping.ahead === this) {
-      this.settle()
-      this.block.words[PassWord.ERROR] = -1
-      this.block.select()
-      addon.endExtent()
-    }
     this.#lease.release()
   }
 }

@@ -2,7 +2,7 @@
 
 import { WritebackError } from '../errors.js'
 import { addon, words } from './addon.js'
-import { Control, PassWord, Stretch } from './layout.js'
+import { Control, PassWord } from './layout.js'
 import { allocate, type NativeMapping } from './mapping.js'
 
 /** The memory of a pass that is shared with the core. A mapping reuses those that no pass needs any more. */
@@ -11,9 +11,8 @@ export class PassBlock {
   readonly id: number
   readonly words: Int32Array
   readonly doubles: Float64Array
-  /** Room for stretches, made for the first pass that takes any. */
-  stretchWords: Int32Array | null = null
-  stretchDoubles: Float64Array | null = null
+  /** Whether the core has room for an extent, made for the first pass that may take any. */
+  hasExtent = false
 
   constructor(mapping: NativeMapping) {
     const memory = allocate(PassWord.BYTES)
@@ -27,33 +26,24 @@ export class PassBlock {
     mapping.blocks.push(this)
   }
 
-  /** Names this pass to a call that follows, which looks at things. */
-  select(): void {
-    this.mapping.settle()
-    this.name()
-  }
-
   /** Names this pass to the call that follows. */
-  name(): void {
+  select(): void {
     words[Control.MAPPING] = this.mapping.id
     words[Control.PASS] = this.id
   }
 
-  makeStretch(): void {
-    if (this.stretchWords !== null) return
-    const memory = allocate(Stretch.BYTES)
-    const stretchWords = new Int32Array(memory)
-    const stretchDoubles = new Float64Array(memory)
+  makeExtent(): void {
+    if (this.hasExtent) return
     this.select()
-    addon.openStretch(memory)
-    this.stretchWords = stretchWords
-    this.stretchDoubles = stretchDoubles
+    addon.makeExtent()
+    if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for an extent')
+    this.hasExtent = true
   }
 
   /** The pass is over or abandoned: drops the references that the core still holds for it. */
   release(): void {
     if (this.mapping.closed) return
-    if (this.words[PassWord.BATCH_NR] !== 0 || this.stretchWords !== null) {
+    if (this.words[PassWord.BATCH_NR] !== 0 || this.hasExtent) {
       this.select()
       addon.releasePass()
     }
@@ -63,13 +53,13 @@ export class PassBlock {
 
 /**
  * A block of this mapping's that nobody uses.
- * @param stretches - whether the pass needs room for stretches
+ * @param extents - whether the pass may take extents
  * @throws ENOMEM
  */
-export function passBlock(mapping: NativeMapping, stretches: boolean): PassBlock {
+export function passBlock(mapping: NativeMapping, extents: boolean): PassBlock {
   const { freeBlocks } = mapping
   if (freeBlocks.length === 0) freeBlocks.push(new PassBlock(mapping))
   // Taken off the list once it has all that it needs.
-  if (stretches) freeBlocks[freeBlocks.length - 1].makeStretch()
+  if (extents) freeBlocks[freeBlocks.length - 1].makeExtent()
   return freeBlocks.pop() as PassBlock
 }

@@ -1,64 +1,93 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Contiguous runs of folios for one write, over native/core/writeback_extent.c.
+// Contiguous runs of folios for one write, over native/core/writeback_extent.c. An extent of one folio out of the batch is
+// taken and ended here, without a call.
 
 import { type Extent, newExtent } from '../extent.js'
 import { folio_wake } from '../wait_table.js'
-import { addon } from './addon.js'
-import type { Folio } from './folio.js'
-import { PassStatus, PassWord, Stretch } from './layout.js'
-import { pass_in } from './page_writeback.js'
+import { addon, doubles, words } from './addon.js'
+import { can_lock_for_io, type Folio, folio_end_write } from './folio.js'
+import { ChunkWord, Control, PassWord, PG } from './layout.js'
+import { pass_in, pass_out } from './page_writeback.js'
 import type { NativePass } from './pass.js'
 
 const NO_FOLIOS: readonly Folio[] = Object.freeze([])
 
-/** The folios of the extent; while its callback runs none is missing: they are gathered before one is removed. */
-export function extentFolios(wbc: NativePass): Folio[] {
-  const words = wbc.block.stretchWords as Int32Array
-  // Whose objects they are tells nothing of their state: nothing settles for this.
-  wbc.block.name()
-  addon.getExtentFolios()
+/** The folios of the extent in hand. */
+export function extentFolios(wbc: NativePass): readonly Folio[] {
+  const { mapping } = wbc
+  if (wbc.single) return [mapping.folio(wbc.slot)]
   const folios: Folio[] = []
-  const end = Stretch.RUNS + words[Stretch.NR_RUNS] * Stretch.RUN_SIZE
-  for (let run = Stretch.RUNS; run < end; run += Stretch.RUN_SIZE) {
-    for (let i = 0; i < words[run + 1]; i++) folios.push(wbc.mapping.folio(words[run] + i) as Folio)
+  const nr = wbc.block.words[PassWord.EXTENT_FOLIOS]
+  while (folios.length < nr) {
+    doubles[Control.START_F64] = folios.length
+    wbc.block.select()
+    addon.getExtentFolios()
+    for (let i = 0; i < words[Control.COUNT]; i++) folios.push(mapping.folio(words[Control.SLOTS + i]))
   }
   return folios
 }
 
-/** The next contiguous run of folios to write; as writeback_get_extent_ahead() of native/core/writeback_extent.c. */
+/** The next contiguous run of folios to write; as writeback_get_extent() of native/core/writeback_extent.c. */
 export function writeback_get_extent(wbc: NativePass, maxPages: number): Extent | null {
-  const { block, mapping } = wbc
-  block.words[PassWord.MAX_PAGES] = maxPages
-  block.words[PassWord.ERROR] = wbc.error
-  block.doubles[PassWord.NR_TO_WRITE_F64] = wbc.control.nrToWrite
-  block.name()
-  addon.getExtent()
-  wbc.fall_back()
-  pass_in(wbc)
-  if (block.words[PassWord.STATUS] !== PassStatus.FOLIO) return null
-  const doubles = block.stretchDoubles as Float64Array
-  const extent = newExtent(wbc, doubles[Stretch.INDEX_F64], doubles[Stretch.NR_PAGES_F64])
-  mapping.extents.push(extent)
-  wbc.run_ahead()
+  return get_single(wbc, maxPages) ?? call_get_extent(wbc, maxPages)
+}
+
+/** The next folio of the batch, if it is an extent by itself and can be taken at once. */
+function get_single(wbc: NativePass, maxPages: number): Extent | null {
+  const { block } = wbc
+  const i = block.words[PassWord.BATCH_I]
+  const nr = block.words[PassWord.BATCH_NR]
+  if (i === nr || wbc.error !== 0 || wbc.blocked !== null) return null
+  const slot = block.words[PassWord.SLOTS + i]
+  const chunk = wbc.mapping.chunks[slot >>> ChunkWord.SHIFT]
+  const at = slot & ChunkWord.MASK
+  const flags = chunk.words[at]
+  const index = block.doubles[PassWord.INDICES_F64 + i]
+  const nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
+  // Behind the last of a batch another may follow.
+  if (
+    nr_pages < maxPages &&
+    (i + 1 === nr || block.doubles[PassWord.INDICES_F64 + i + 1] === index + nr_pages)
+  )
+    return null
+  const nr_to_write = wbc.control.nrToWrite - wbc.nr_pages
+  if (!can_lock_for_io(flags) || nr_to_write < wbc.least_nr_to_write) return null
+  const extent = newExtent(wbc, index, nr_pages, 1)
+  chunk.words[at] = flags ^ (PG.locked | PG.dirty)
+  block.words[PassWord.BATCH_I] = i + 1
+  wbc.control.nrToWrite = nr_to_write
+  wbc.slot = slot
+  wbc.nr_pages = nr_pages
+  wbc.single = true
   return extent
 }
 
-/** The extent, which was seen or not written, is ended: its folios are dirty again in case of an error. */
+function call_get_extent(wbc: NativePass, maxPages: number): Extent | null {
+  const { block } = wbc
+  block.words[PassWord.MAX_PAGES] = maxPages
+  pass_out(wbc)
+  addon.getExtent()
+  if (!pass_in(wbc)) return null
+  wbc.single = false
+  return newExtent(
+    wbc,
+    block.doubles[PassWord.EXTENT_INDEX_F64],
+    block.doubles[PassWord.EXTENT_PAGES_F64],
+    block.words[PassWord.EXTENT_FOLIOS],
+  )
+}
+
+/** The extent in hand is ended: its folios are dirty again in case of an error. */
 export function writeback_end_extent(wbc: NativePass, error: number): void {
-  const { block, mapping } = wbc
-  mapping.extents.pop()
+  const { block, mapping, slot } = wbc
   if (mapping.closed) return
-  if (mapping.ahead === wbc) {
-    // Nobody looked: the next call ends it.
-    if (error === 0) return
-    mapping.settle()
+  if (wbc.single) {
+    folio_end_write(mapping, mapping.chunks[slot >>> ChunkWord.SHIFT], slot & ChunkWord.MASK, error)
+    return
   }
-  const folios = mapping.waiters === null ? NO_FOLIOS : extentFolios(wbc)
+  const waited = mapping.waiters === null ? NO_FOLIOS : extentFolios(wbc)
+  for (const folio of waited) folio_wake(mapping, folio)
   block.words[PassWord.ERROR] = error
   block.select()
   addon.endExtent()
-  for (const folio of folios) {
-    // One that was removed woke whoever waited for it then.
-    if (folio !== null) folio_wake(mapping, folio)
-  }
 }

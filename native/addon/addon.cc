@@ -53,39 +53,16 @@ struct Arguments {
 	}
 };
 
-void collected(napi_env, void *mapping, void *)
-{
-	mapping_free(static_cast<struct mapping *>(mapping));
-}
-
-// openMapping(deferred, pageShift): its number goes to control.mapping. Returns what closes the
-// mapping when it is collected, or undefined if there is no memory.
+// openMapping(pageShift): its number goes to control.mapping. Returns 0, or a negative errno.
 napi_value openMapping(napi_env env, napi_callback_info info)
 {
 	const Arguments arguments(env, info);
-	void *deferred = arguments.memory(DEFERRED_BYTES);
-	napi_value handle;
 
-	if (deferred == nullptr || !arguments[1].IsNumber())
+	if (!arguments[0].IsNumber())
 		return nullptr;
-	struct mapping *mapping = instance_open_mapping(
-		arguments.instance, deferred, arguments[1].As<Napi::Number>().Uint32Value());
-	if (mapping == nullptr)
-		return nullptr;
-	if (napi_create_external(env, mapping, collected, nullptr, &handle) != napi_ok) {
-		mapping_free(mapping);
-		return nullptr;
-	}
-	return handle;
-}
-
-napi_value closeMapping(napi_env env, napi_callback_info info)
-{
-	const Arguments arguments(env, info);
-
-	if (arguments[0].IsExternal())
-		mapping_close(arguments[0].As<Napi::External<struct mapping>>().Data());
-	return nullptr;
+	return Napi::Number::New(
+		env, instance_open_mapping(arguments.instance,
+					   arguments[0].As<Napi::Number>().Uint32Value()));
 }
 
 // addChunk(slab, number): that chunk of a slab, for the mapping that the control block names.
@@ -102,15 +79,28 @@ napi_value addChunk(napi_env env, napi_callback_info info)
 	return nullptr;
 }
 
-// A block of shared memory for the mapping, and the pass, that the control block names.
-template <void (*take)(struct instance *, void *), size_t size>
-napi_value takeMemory(napi_env env, napi_callback_info info)
+// giveNodes(nodes, max): memory for so many, for the mapping that the control block names.
+napi_value giveNodes(napi_env env, napi_callback_info info)
 {
 	const Arguments arguments(env, info);
-	void *memory = arguments.memory(size);
 
-	if (memory != nullptr)
-		take(arguments.instance, memory);
+	if (!arguments[1].IsNumber())
+		return nullptr;
+	uint32_t max = arguments[1].As<Napi::Number>().Uint32Value();
+	void *nodes = arguments.memory(max * size_t{NODE_BYTES});
+	if (nodes != nullptr)
+		instance_give_nodes(arguments.instance, nodes, max);
+	return nullptr;
+}
+
+// openPass(pass): a block for the mapping that the control block names.
+napi_value openPass(napi_env env, napi_callback_info info)
+{
+	const Arguments arguments(env, info);
+	void *pass = arguments.memory(PASS_BYTES);
+
+	if (pass != nullptr)
+		instance_open_pass(arguments.instance, pass);
 	return nullptr;
 }
 
@@ -125,10 +115,9 @@ bool add(Napi::Object object, const struct call &call, void *data)
 
 constexpr struct call calls_with_arguments[] = {
 	{"openMapping", openMapping},
-	{"closeMapping", closeMapping},
 	{"addChunk", addChunk},
-	{"openPass", takeMemory<instance_open_pass, PASS_BYTES>},
-	{"openStretch", takeMemory<instance_open_stretch, STRETCH_BYTES>},
+	{"giveNodes", giveNodes},
+	{"openPass", openPass},
 };
 
 // create(control): the calls, over a control block of the caller's own. Undefined if there is no

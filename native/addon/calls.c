@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "deferred_marks.h"
-#include "writeback_ahead.h"
 #include "writeback_extent.h"
 
 enum { PASS_FOLIO, PASS_DONE, PASS_BLOCKED };
@@ -18,7 +16,8 @@ enum { PASS_SYNC_ALL = 1, PASS_TAGGED = 2, PASS_CYCLIC = 4 };
  * @pass: which of the mapping's passes
  * @slot: a folio, FOLIO_NO_SLOT for none
  * @status: 0 or a negative errno; or the answer of a question
- * @slots: a batch of folios, @count of them
+ * @count: how many folios @slots has; with -ENOSPC, how many the pool has left
+ * @slots: a batch of folios
  */
 struct control {
 	uint32_t mapping;
@@ -37,40 +36,21 @@ struct control {
 };
 
 /**
- * struct stretch - folios that a pass hands to TypeScript together
- * @index: of an extent, the first page
- * @nr_pages: of an extent, how many pages
- * @nr_runs: how many runs of folios; of an extent only once they are asked for
- * @runs: the slot of each one's first folio, and how many folios in as many slots
- * @ahead: what the core has of them as long as nobody looks
- * @held: the extent, once somebody did
- */
-struct stretch {
-	double index;
-	double nr_pages;
-	uint32_t nr_runs;
-	uint32_t unused;
-	struct {
-		uint32_t slot;
-		uint32_t nr;
-	} runs[WRITEBACK_AHEAD_SIZE];
-	struct writeback_ahead ahead;
-	struct writeback_extent held;
-};
-
-/**
  * struct pass - a pass, and what TypeScript has to know of it
  * @error: as *error of writeback_iter()
  * @status: PASS_FOLIO, PASS_DONE or PASS_BLOCKED
- * @slot: in: the folio returned last; out: the folio returned or waited for
+ * @slot: in: the folio returned last, of an extent its last; out: the folio returned, likewise, or
+ * waited for
  * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
  * @start: first page of the range
  * @end: last page of the range
- * @max_pages: the most pages of an extent; 0 where folios are written one by one
- * @slots: the folios of wbc.fbatch. TypeScript takes the next one by itself in the common case, and
- *	advances wbc.fbatch.i
- * @done: how many folios of the stretch were written
- * @stretch: room for stretches, if TypeScript gave any
+ * @max_pages: the most pages of an extent
+ * @extent_index: of the extent that get_extent() returned, the first page
+ * @extent_pages: how many pages
+ * @extent_folios: how many folios
+ * @indices: the first pages of the folios of wbc.fbatch
+ * @slots: the folios. TypeScript takes the next one by itself in the common case, and advances
+ * wbc.fbatch.i
  */
 struct pass {
 	int32_t error;
@@ -82,10 +62,13 @@ struct pass {
 	double end;
 	uint32_t blocked_on;
 	uint32_t max_pages;
+	double extent_index;
+	double extent_pages;
+	uint32_t extent_folios;
+	uint32_t unused;
+	double indices[FOLIO_BATCH_SIZE];
 	uint32_t slots[FOLIO_BATCH_SIZE];
-	uint32_t done;
 	struct writeback_control wbc;
-	struct stretch *stretch;
 };
 
 /* lib/native/layout.ts has these numbers. */
@@ -95,43 +78,46 @@ static_assert(offsetof(struct control, slot) == 2 * 4, "layout.ts");
 static_assert(offsetof(struct control, index) == 4 * 8, "layout.ts");
 static_assert(offsetof(struct control, slots) == 16 * 4, "layout.ts");
 static_assert(sizeof(struct control) <= CONTROL_BYTES, "layout.ts");
-static_assert(offsetof(struct stretch, nr_runs) == 4 * 4, "layout.ts");
-static_assert(offsetof(struct stretch, runs) == 6 * 4, "layout.ts");
-static_assert(sizeof(struct stretch) <= STRETCH_BYTES, "layout.ts");
 static_assert(offsetof(struct pass, nr_to_write) == 2 * 8, "layout.ts");
 static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
-static_assert(offsetof(struct pass, slots) == 12 * 4, "layout.ts");
-static_assert(offsetof(struct pass, wbc.fbatch.nr) == 62 * 4, "layout.ts");
-static_assert(offsetof(struct pass, wbc.fbatch.i) == 63 * 4, "layout.ts");
+static_assert(offsetof(struct pass, extent_index) == 6 * 8, "layout.ts");
+static_assert(offsetof(struct pass, extent_folios) == 16 * 4, "layout.ts");
+static_assert(offsetof(struct pass, indices) == 9 * 8, "layout.ts");
+static_assert(offsetof(struct pass, slots) == 80 * 4, "layout.ts");
+static_assert(offsetof(struct pass, wbc.fbatch.nr) == 130 * 4, "layout.ts");
+static_assert(offsetof(struct pass, wbc.fbatch.i) == 131 * 4, "layout.ts");
 static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
-static_assert(sizeof(struct deferred_marks) == DEFERRED_BYTES, "layout.ts");
 static_assert(sizeof(struct folio_chunk) == FOLIO_CHUNK_BYTES, "layout.ts");
 static_assert(FOLIO_CHUNK_SHIFT == 10 && FOLIO_CHUNK_ALIGN == SLAB_EXTRA_BYTES, "layout.ts");
 static_assert(sizeof(struct folio) == 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, number) == 0, "layout.ts");
-static_assert(offsetof(struct folio_chunk, noted_next) == 1 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, noted) == 2 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, index) - FOLIO_CHUNK_FIRST * 4 == 988 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, number) == 2 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, index) - FOLIO_CHUNK_FIRST * 8 == 1000 * 4, "layout.ts");
+static_assert(offsetof(struct folio_chunk, tree_slot) - FOLIO_CHUNK_FIRST * 4 == 3036 * 4,
+	      "layout.ts");
+static_assert(sizeof(struct xa_node) == NODE_BYTES && sizeof(struct xa_node) == 12 * 4,
+	      "layout.ts");
+static_assert(offsetof(struct xa_node, marks[1]) == 2 * 4, "layout.ts");
+static_assert(offsetof(struct xa_node, parent) == 10 * 4 && XA_CHUNK_SHIFT == 6, "layout.ts");
+static_assert(PAGECACHE_TAG_DIRTY == 0 && PAGECACHE_TAG_WRITEBACK == 1 &&
+		      PAGECACHE_TAG_TOWRITE == 2,
+	      "layout.ts");
 static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
 static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-		      FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
-	      "layout.ts");
-static_assert(PG_set_dirty == 0x40 && PG_clear_dirty == 0x80 && PG_set_writeback == 0x100 &&
-		      PG_clear_writeback == 0x200 && PG_clear_towrite == 0x400,
+		      PG_cached == 0x20 && FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
 	      "layout.ts");
 
 #define MIN_SAFE_INTEGER (-9007199254740991.0)
 
 /**
- * struct mapping - an open mapping, or what is left of it until its handle is collected
- * @instance: whose number @id it is; NULL once closed
+ * struct mapping - an open mapping
+ * @passes: the blocks of its passes, and the extent of each, which the first pass by extents makes
  */
 struct mapping {
-	struct instance *instance;
-	uint32_t id;
 	struct address_space mapping;
-	struct deferred_marks *deferred;
-	struct pass **passes;
+	struct {
+		struct pass *pass;
+		struct writeback_extent *extent;
+	} * passes;
 	uint32_t nr_passes;
 	uint32_t max_passes;
 };
@@ -159,14 +145,30 @@ static void *host_alloc(size_t size)
  */
 static const struct address_space_operations operations = {.alloc = host_alloc, .free = free};
 
-/* The environment ends. Nobody calls any more, but handles of mappings are yet to be collected. */
+/* Drops the page cache. The memory that it shared with TypeScript is not touched: it may be gone.
+ */
+static void mapping_close(struct instance *instance, uint32_t id)
+{
+	struct mapping *mapping = instance->mappings[id];
+
+	address_space_destroy(&mapping->mapping);
+	for (uint32_t i = 0; i < mapping->nr_passes; i++)
+		free(mapping->passes[i].extent);
+	free(mapping->passes);
+	free(mapping);
+	instance->mappings[id] = NULL;
+	if (id < instance->first_free)
+		instance->first_free = id;
+}
+
+/* The environment ends, and nobody calls any more. */
 static void instance_free(void *data)
 {
 	struct instance *instance = data;
 
 	for (uint32_t i = 0; i < instance->nr_mappings; i++) {
 		if (instance->mappings[i] != NULL)
-			mapping_close(instance->mappings[i]);
+			mapping_close(instance, i);
 	}
 	napi_delete_reference(instance->env, instance->memory);
 	free(instance->mappings);
@@ -197,59 +199,39 @@ free_instance:
 	return NULL;
 }
 
-/* Opens a mapping and names it in the control block. NULL without memory, and nothing changed. */
-struct mapping *instance_open_mapping(struct instance *instance, void *deferred,
-				      unsigned int page_shift)
+/*
+ * Opens a mapping and names it in the control block. It is open until close_mapping(). Returns 0,
+ * or -ENOMEM with nothing changed.
+ */
+int instance_open_mapping(struct instance *instance, unsigned int page_shift)
 {
 	struct mapping *mapping = calloc(1, sizeof(*mapping));
 	uint32_t id = instance->first_free;
 
 	if (mapping == NULL)
-		return NULL;
+		return -ENOMEM;
 	while (id < instance->nr_mappings && instance->mappings[id] != NULL)
 		id++;
 	if (id == instance->nr_mappings) {
+		uint32_t max = id * 2 + 1;
 		struct mapping **mappings =
-			realloc(instance->mappings, (id + 1) * sizeof(struct mapping *));
+			realloc(instance->mappings, max * sizeof(struct mapping *));
 
 		if (mappings == NULL) {
 			free(mapping);
-			return NULL;
+			return -ENOMEM;
 		}
+		memset(mappings + id, 0, (max - id) * sizeof(struct mapping *));
 		instance->mappings = mappings;
-		instance->nr_mappings++;
+		instance->nr_mappings = max;
 	}
-	mapping->instance = instance;
-	mapping->id = id;
-	mapping->deferred = deferred;
-	deferred_marks_init(deferred);
 	address_space_init(&mapping->mapping, page_shift, false, &operations);
+	/* TypeScript changes marks in place: the memory of the nodes is its own (giveNodes). */
+	mapping->mapping.i_pages.xa_host_nodes = true;
 	instance->mappings[id] = mapping;
 	instance->first_free = id + 1;
 	instance->control->mapping = id;
-	return mapping;
-}
-
-/* Drops the page cache. The memory that it shared with TypeScript is not touched any more. */
-void mapping_close(struct mapping *mapping)
-{
-	struct instance *instance = mapping->instance;
-
-	if (instance == NULL)
-		return;
-	address_space_destroy(&mapping->mapping);
-	free(mapping->passes);
-	instance->mappings[mapping->id] = NULL;
-	if (mapping->id < instance->first_free)
-		instance->first_free = mapping->id;
-	mapping->instance = NULL;
-}
-
-/* The handle was collected. */
-void mapping_free(struct mapping *mapping)
-{
-	mapping_close(mapping);
-	free(mapping);
+	return 0;
 }
 
 static struct mapping *current_mapping(const struct instance *instance)
@@ -263,7 +245,12 @@ static struct pass *current_pass(const struct instance *instance)
 	struct mapping *mapping = current_mapping(instance);
 
 	assert(instance->control->pass < mapping->nr_passes);
-	return mapping->passes[instance->control->pass];
+	return mapping->passes[instance->control->pass].pass;
+}
+
+static struct writeback_extent *current_extent(const struct instance *instance)
+{
+	return current_mapping(instance)->passes[instance->control->pass].extent;
 }
 
 /*
@@ -282,6 +269,13 @@ void instance_add_chunk(struct instance *instance, void *slab, uint32_t number)
 					(struct folio_chunk *)(void *)((char *)slab + offset));
 }
 
+/* Memory for the records of the tree's nodes, in the place of what was given before. */
+void instance_give_nodes(struct instance *instance, void *nodes, uint32_t max)
+{
+	instance->control->status =
+		address_space_give_nodes(&current_mapping(instance)->mapping, nodes, max);
+}
+
 /* A pass block is the mapping's until it is closed; its number goes to control.pass. */
 void instance_open_pass(struct instance *instance, void *pass)
 {
@@ -289,7 +283,7 @@ void instance_open_pass(struct instance *instance, void *pass)
 
 	if (mapping->nr_passes == mapping->max_passes) {
 		uint32_t max = mapping->max_passes * 2 + 1;
-		struct pass **passes = realloc(mapping->passes, max * sizeof(struct pass *));
+		void *passes = realloc(mapping->passes, max * sizeof(*mapping->passes));
 
 		if (passes == NULL) {
 			instance->control->status = -ENOMEM;
@@ -300,28 +294,25 @@ void instance_open_pass(struct instance *instance, void *pass)
 	}
 	instance->control->pass = mapping->nr_passes;
 	instance->control->status = 0;
-	mapping->passes[mapping->nr_passes++] = pass;
+	mapping->passes[mapping->nr_passes].pass = pass;
+	mapping->passes[mapping->nr_passes++].extent = NULL;
 }
 
-/* The memory is zero. It is for a pass that has not begun. */
-void instance_open_stretch(struct instance *instance, void *stretch)
-{
-	current_pass(instance)->stretch = stretch;
-}
-
-/* What every call begins with. The tree is told of the marks before anybody looks at them. */
+/* What every call begins with. */
 static struct instance *enter(napi_env env, napi_callback_info info)
 {
-	struct instance *instance;
-	struct mapping *mapping;
 	void *data = NULL;
 
 	napi_get_cb_info(env, info, NULL, NULL, NULL, &data);
-	instance = data;
-	mapping = current_mapping(instance);
-	if (mapping->deferred->chunks != DEFERRED_END)
-		apply_deferred_marks(&mapping->mapping, mapping->deferred);
-	return instance;
+	return data;
+}
+
+static napi_value close_mapping(napi_env env, napi_callback_info info)
+{
+	struct instance *instance = enter(env, info);
+
+	mapping_close(instance, instance->control->mapping);
+	return NULL;
 }
 
 static napi_value add_folio(napi_env env, napi_callback_info info)
@@ -332,8 +323,33 @@ static napi_value add_folio(napi_env env, napi_callback_info info)
 
 	control->status = filemap_add_folio(&current_mapping(instance)->mapping,
 					    (pgoff_t)control->index, control->order, &folio);
+	control->count = current_mapping(instance)->mapping.pool.nr_free;
 	if (control->status == 0)
 		control->slot = folio_slot(folio);
+	return NULL;
+}
+
+/* control.value folios side by side. */
+static napi_value add_folios(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct control *control = instance->control;
+
+	control->status =
+		filemap_add_folios(&current_mapping(instance)->mapping, (pgoff_t)control->index,
+				   (uint64_t)control->value, control->order);
+	control->count = current_mapping(instance)->mapping.pool.nr_free;
+	return NULL;
+}
+
+static napi_value dirty_range(napi_env env, napi_callback_info info)
+{
+	const struct instance *instance = enter(env, info);
+	struct control *control = instance->control;
+
+	control->value =
+		(double)filemap_dirty_range(&current_mapping(instance)->mapping,
+					    (pgoff_t)control->start, (pgoff_t)control->end);
 	return NULL;
 }
 
@@ -442,8 +458,6 @@ static napi_value begin_pass(napi_env env, napi_callback_info info)
 		/* No lookup leaves this index, so that pass_out() sees the first one. */
 		.index = UINT64_MAX - 1,
 	};
-	if (pass->stretch != NULL)
-		writeback_begin_ahead(&pass->stretch->ahead);
 	return NULL;
 }
 
@@ -456,8 +470,10 @@ static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
 	if (pass->nr_to_write < MIN_SAFE_INTEGER)
 		pass->nr_to_write = MIN_SAFE_INTEGER;
 	if (pass->wbc.index != index_before) {
-		for (uint32_t i = 0; i < fbatch->nr; i++)
+		for (uint32_t i = 0; i < fbatch->nr; i++) {
 			pass->slots[i] = folio_slot(fbatch->folios[i]);
+			pass->indices[i] = (double)folio_index(fbatch->folios[i]);
+		}
 	}
 	if (found) {
 		pass->status = PASS_FOLIO;
@@ -488,105 +504,72 @@ static napi_value next_folio(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* Tells TypeScript which folios the stretch has, or had before it was settled. */
-static void stretch_out(struct stretch *stretch)
-{
-	const struct writeback_ahead *ahead = &stretch->ahead;
-
-	stretch->nr_runs = ahead->nr_runs;
-	for (uint32_t i = 0; i < ahead->nr_runs; i++) {
-		stretch->runs[i].slot = folio_slot(ahead->runs[i].first);
-		stretch->runs[i].nr = ahead->runs[i].nr;
-	}
-}
-
-/*
- * The folios of the last stretch were written, or its only folio was ended by TypeScript: the next
- * stretch.
- */
-static napi_value next_folios(napi_env env, napi_callback_info info)
+/* A pass by extents starts: status -ENOMEM where there is no memory for one. */
+static napi_value make_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
-	struct address_space *mapping = &current_mapping(instance)->mapping;
-	struct pass *pass = current_pass(instance);
-	struct stretch *stretch = pass->stretch;
-	struct writeback_ahead *ahead = &stretch->ahead;
-	pgoff_t before = pass->wbc.index;
-	struct folio *folio = NULL;
+	struct mapping *mapping = current_mapping(instance);
+	struct writeback_extent **extent = &mapping->passes[instance->control->pass].extent;
 
-	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	if (ahead->nr != 0)
-		folio = writeback_end_ahead(mapping, &pass->wbc, ahead);
-	else if (pass->slot != FOLIO_NO_SLOT)
-		folio = folio_of_slot(&mapping->pool, pass->slot);
-	folio = writeback_iter(mapping, &pass->wbc, folio, &pass->error);
-	if (folio != NULL) {
-		writeback_look_ahead(mapping, &pass->wbc, ahead);
-		stretch_out(stretch);
-	}
-	pass_out(pass, before, folio != NULL);
+	if (*extent == NULL)
+		*extent = calloc(1, sizeof(**extent));
+	instance->control->status = *extent == NULL ? -ENOMEM : 0;
 	return NULL;
 }
 
 /*
- * Somebody might look: in the callback for the folio behind the @done that were written, or in that
- * for the extent.
+ * The next extent. The one before was ended: by end_extent(), or by TypeScript if it was a single
+ * folio that TypeScript took.
  */
-static napi_value settle(napi_env env, napi_callback_info info)
-{
-	const struct instance *instance = enter(env, info);
-	struct address_space *mapping = &current_mapping(instance)->mapping;
-	struct pass *pass = current_pass(instance);
-	struct stretch *stretch = pass->stretch;
-	pgoff_t before = pass->wbc.index;
-
-	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	if (pass->max_pages != 0)
-		writeback_hold_extent(mapping, &pass->wbc, &stretch->ahead, &stretch->held);
-	else
-		writeback_settle_ahead(mapping, &pass->wbc, &stretch->ahead, pass->done, 1);
-	pass_out(pass, before, true);
-	return NULL;
-}
-
-/* The last extent was written unseen, or ended; the next one. */
 static napi_value get_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
 	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct writeback_extent *extent = current_extent(instance);
 	struct pass *pass = current_pass(instance);
-	struct stretch *stretch = pass->stretch;
-	struct writeback_ahead *ahead = &stretch->ahead;
+	pgoff_t before = pass->wbc.index;
 	bool found;
 
+	if (pass->slot != FOLIO_NO_SLOT)
+		writeback_hold_last(mapping, extent, folio_of_slot(&mapping->pool, pass->slot));
 	pass->wbc.nr_to_write = (int64_t)pass->nr_to_write;
-	found = writeback_get_extent_ahead(mapping, &pass->wbc, ahead, &stretch->held,
-					   pass->max_pages, &pass->error);
-	if (found) {
-		stretch->index = (double)folio_index(ahead->runs[0].first);
-		stretch->nr_pages = (double)ahead->nr_pages;
-	}
-	/* TypeScript takes extents from here only, never from the batch. */
-	pass_out(pass, pass->wbc.index, found);
+	found = writeback_get_extent(mapping, &pass->wbc, extent, pass->max_pages, &pass->error);
+	pass->extent_index = (double)extent->index;
+	pass->extent_pages = (double)extent->nr_pages;
+	pass->extent_folios = extent->nr_folios;
+	if (found)
+		pass->slot = folio_slot(extent_last(extent));
+	pass_out(pass, before, found);
 	return NULL;
 }
 
-/* Somebody wants to know the folios of the extent in hand. */
+/* A batch of the folios of the extent in hand, from control.start on. */
 static napi_value get_extent_folios(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
+	const struct writeback_extent *extent = current_extent(instance);
+	struct control *control = instance->control;
+	uint32_t skip = (uint32_t)control->start;
 
-	stretch_out(current_pass(instance)->stretch);
+	control->count = 0;
+	for (uint32_t run = 0; run < extent->nr_runs; run++) {
+		for (uint32_t i = 0; i < extent->runs[run].nr; i++) {
+			if (skip != 0)
+				skip--;
+			else if (control->count < FOLIO_BATCH_SIZE)
+				control->slots[control->count++] =
+					folio_slot(extent->runs[run].first + i);
+		}
+	}
 	return NULL;
 }
 
 static napi_value end_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
-	const struct pass *pass = current_pass(instance);
 
-	writeback_end_extent(&current_mapping(instance)->mapping, &pass->stretch->held,
-			     pass->error);
+	writeback_end_extent(&current_mapping(instance)->mapping, current_extent(instance),
+			     current_pass(instance)->error);
 	return NULL;
 }
 
@@ -595,19 +578,21 @@ static napi_value release_pass(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
 	struct address_space *mapping = &current_mapping(instance)->mapping;
+	struct writeback_extent *extent = current_extent(instance);
 	struct pass *pass = current_pass(instance);
 
 	folio_batch_release(mapping, &pass->wbc.fbatch);
 	pass->wbc.blocked = NULL;
-	if (pass->stretch != NULL && pass->stretch->held.nr_folios != 0) {
-		folio_put(mapping, pass->stretch->held.folios[0]);
-		pass->stretch->held.nr_folios = 0;
-	}
+	if (extent != NULL)
+		writeback_put_extent(mapping, extent);
 	return NULL;
 }
 
 const struct call calls[] = {
+	{"closeMapping", close_mapping},
 	{"addFolio", add_folio},
+	{"addFolios", add_folios},
+	{"dirtyRange", dirty_range},
 	{"getFolio", get_folio},
 	{"removeFolio", remove_folio},
 	{"getFoliosTag", get_folios_tag},
@@ -618,8 +603,7 @@ const struct call calls[] = {
 	{"setWritebackIndex", set_writeback_index},
 	{"beginPass", begin_pass},
 	{"writebackIter", next_folio},
-	{"writebackIterAhead", next_folios},
-	{"settleAhead", settle},
+	{"makeExtent", make_extent},
 	{"getExtent", get_extent},
 	{"getExtentFolios", get_extent_folios},
 	{"endExtent", end_extent},

@@ -61,6 +61,47 @@ int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *c
 }
 
 /**
+ * address_space_give_nodes - give a page cache memory for more nodes of its tree
+ * @mapping: the page cache; all memory for its nodes comes in this way, or none
+ * @nodes: zeroed; stays the caller's. In use until the next such call or address_space_destroy()
+ * @max: how many nodes it has room for: more than before
+ *
+ * For a host that changes marks in place. The memory given before is the host's alone again.
+ *
+ * Return: 0, or -ENOMEM with nothing taken.
+ */
+int address_space_give_nodes(struct address_space *mapping, struct xa_node *nodes, uint32_t max)
+{
+	int err;
+
+	xa_lock(&mapping->i_pages);
+	err = xa_give_nodes(&mapping->i_pages, nodes, max);
+	xa_unlock(&mapping->i_pages);
+	return err;
+}
+
+/* Neighbours in memory come into the page cache side by side, the first in this slot of the tree.
+ */
+static void folios_attach(struct address_space *mapping, struct folio *first, uint32_t nr,
+			  const struct xa_state *xas, unsigned int order)
+{
+	const uint16_t flags =
+		(uint16_t)(PG_uptodate | PG_cached | (mapping->i_pages.xa_shared ? PG_shared : 0) |
+			   order << FOLIO_ORDER_SHIFT);
+	uint32_t slot = xa_slot_number(&mapping->i_pages, xas->xa_node, xas->xa_offset);
+	uint32_t *tree_slots = folio_tree_slot(first);
+	pgoff_t *indices = folio_index_place(first);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		indices[i] = xas->xa_index + ((pgoff_t)i << order);
+		tree_slots[i] = slot + (i << order % XA_CHUNK_SHIFT);
+		atomic_store_explicit(&first[i].refcount, 1, memory_order_relaxed);
+		atomic_store_explicit(&first[i].flags, flags, memory_order_release);
+	}
+	mapping->nrpages += (uint64_t)nr << order;
+}
+
+/**
  * filemap_add_folio - add a new folio: clean, up to date and unlocked
  * @mapping: the page cache
  * @index: its first page, a multiple of 2^@order
@@ -68,41 +109,97 @@ int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *c
  * @foliop: on success the folio; the page cache holds the reference
  *
  * Return: 0; -EEXIST if any of its pages is covered; -ENOSPC if the page cache has no memory for a
- * folio (address_space_add_chunk()); -ENOMEM. On error nothing changed.
+ * folio (address_space_add_chunk()) or, where the host gives it, for nodes
+ * (address_space_give_nodes()); -ENOMEM. On error nothing changed.
  */
 int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
 		      struct folio **foliop)
 {
 	XA_STATE(xas, &mapping->i_pages, index);
 	struct folio *folio;
+	uint32_t nr;
 	int err;
 
 	xa_lock(&mapping->i_pages);
-	folio = folio_pool_get(&mapping->pool);
+	folio = folio_pool_get(&mapping->pool, 1, &nr);
 	if (folio == NULL) {
 		err = -ENOSPC;
 		goto unlock;
 	}
 	err = xas_insert(&xas, order, folio_entry(folio));
-	if (err == 0) {
-		err = folio_set_index(&mapping->pool, folio, index, mapping->a_ops->alloc);
-		if (err != 0)
-			xas_erase(&xas, order);
-	}
 	if (err != 0) {
 		folio_pool_put(&mapping->pool, folio);
 		goto unlock;
 	}
-	atomic_store_explicit(&folio->flags,
-			      (uint16_t)(PG_uptodate | PG_cached |
-					 (mapping->i_pages.xa_shared ? PG_shared : 0) |
-					 order << FOLIO_ORDER_SHIFT),
-			      memory_order_relaxed);
-	atomic_store_explicit(&folio->refcount, 1, memory_order_relaxed);
-	folio_join(folio);
-	mapping->nrpages += (uint64_t)folio_nr_pages(folio);
+	folios_attach(mapping, folio, 1, &xas, order);
 	*foliop = folio;
 unlock:
+	xa_unlock(&mapping->i_pages);
+	return err;
+}
+
+/* Takes a folio that nobody uses yet out again. */
+static void filemap_unadd_folio(struct address_space *mapping, xa_entry_t entry)
+{
+	struct folio *folio = folio_of_entry(mapping, entry);
+	struct xa_state xas = folio_xas(mapping, folio);
+
+	xas_erase(&xas, folio_order(folio));
+	mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
+	folio_change_flags(folio, 0, PG_cached);
+	folio_pool_put(&mapping->pool, folio);
+}
+
+/**
+ * filemap_add_folios - add new folios side by side, as filemap_add_folio() does
+ * @mapping: the page cache
+ * @index: the first page of the first, a multiple of 2^@order
+ * @count: how many
+ * @order: the order of each
+ *
+ * A lowest node's worth of folios is added at once. The tree's lock is held throughout.
+ *
+ * Return: as filemap_add_folio(). On error nothing changed.
+ */
+int filemap_add_folios(struct address_space *mapping, pgoff_t index, uint64_t count,
+		       unsigned int order)
+{
+	XA_STATE(xas, &mapping->i_pages, index);
+	uint64_t left = count;
+	int err = 0;
+
+	if (count == 0)
+		return 0;
+	xa_lock(&mapping->i_pages);
+	if (xa_conflict(&mapping->i_pages, index, index + (count << order) - 1))
+		err = -EEXIST;
+	else if (mapping->pool.nr_free < count)
+		err = -ENOSPC;
+	while (err == 0 && left != 0) {
+		unsigned int width = order % XA_CHUNK_SHIFT;
+		uint64_t room = (XA_CHUNK_SIZE -
+				 ((xas.xa_index >> xa_order_shift(order)) & XA_CHUNK_MASK)) >>
+				width;
+		uint32_t nr;
+		struct folio *first =
+			folio_pool_get(&mapping->pool, (uint32_t)(left < room ? left : room), &nr);
+
+		assert(first != NULL);
+		err = xas_insert(&xas, order, folio_entry(first));
+		if (err != 0) {
+			for (uint32_t i = nr; i-- > 0;)
+				folio_pool_put(&mapping->pool, first + i);
+			break;
+		}
+		xas_insert_next(&xas, order, folio_entry(first), nr);
+		folios_attach(mapping, first, nr, &xas, order);
+		xas.xa_index += (uint64_t)nr << order;
+		left -= nr;
+	}
+	if (left != 0 && left != count) {
+		for (pgoff_t end = xas.xa_index; index < end; index += UINT64_C(1) << order)
+			filemap_unadd_folio(mapping, xa_load(&mapping->i_pages, index));
+	}
 	xa_unlock(&mapping->i_pages);
 	return err;
 }
@@ -138,7 +235,6 @@ static void filemap_erase_folio(struct address_space *mapping, struct folio *fol
 	xa_lock(&mapping->i_pages);
 	xas = folio_xas(mapping, folio);
 	xas_erase(&xas, folio_order(folio));
-	folio_part(folio);
 	folio_change_flags(folio, 0, PG_dirty | PG_cached);
 	mapping->nrpages -= (uint64_t)folio_nr_pages(folio);
 	xa_unlock(&mapping->i_pages);
@@ -194,7 +290,7 @@ int remove_mapping(struct address_space *mapping, struct folio *folio)
 }
 
 /**
- * filemap_get_folios_tag - the next folios that bear a mark, ascending
+ * filemap_get_folios_tag - the next folios that have a mark, ascending
  * @mapping: the page cache
  * @start: the page to start at: a folio that covers it counts, wherever it begins. Moved behind the
  *	last folio if the batch filled up, else behind @end.
@@ -346,6 +442,76 @@ bool folio_trylock_for_io(struct folio *folio)
 		&folio->flags, &old, old ^ (PG_locked | PG_dirty), memory_order_acq_rel,
 		memory_order_acquire));
 	return true;
+}
+
+/**
+ * folio_trylock_run_for_io - folio_trylock_for_io() for neighbours in memory
+ * @first: the first; the caller holds a reference to each
+ * @nr: how many
+ *
+ * Return: how many of them, from the first on, were taken: all up to one that cannot be.
+ */
+uint32_t folio_trylock_run_for_io(struct folio *first, uint32_t nr)
+{
+	const folio_word_t mask = PG_cached | PG_locked | PG_dirty | PG_writeback;
+	folio_word_t *words = folio_words(first);
+	uint32_t ready = 0;
+
+	if (unlikely((folio_flags(first) & PG_shared) != 0)) {
+		while (ready < nr && folio_trylock_for_io(first + ready))
+			ready++;
+		return ready;
+	}
+	if (likely(words_all(words, nr, mask, PG_cached | PG_dirty)))
+		ready = nr;
+	else
+		while (can_lock_for_io(words[ready]))
+			ready++;
+	for (uint32_t i = 0; i < ready; i++)
+		words[i] ^= PG_locked | PG_dirty;
+	return ready;
+}
+
+/**
+ * filemap_dirty_range - folio_mark_dirty() for all folios in a range
+ * @mapping: the page cache
+ * @start: first page of the range; a folio that covers it counts
+ * @end: last page of the range, included
+ *
+ * Return: how many folios became dirty: those whose flag was clear.
+ */
+uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff_t end)
+{
+	XA_STATE(xas, &mapping->i_pages, start);
+	uint64_t dirtied = 0, bits = 0;
+	struct folio *first;
+	uint32_t nr;
+
+	xa_lock(&mapping->i_pages);
+	while ((first = xas_next_run(mapping, &xas, &bits, end, XA_PRESENT, &nr)) != NULL) {
+		uint32_t slot = *folio_tree_slot(first);
+		struct xa_node *node = xa_slot_node(&mapping->i_pages, slot);
+		folio_word_t *words = folio_words(first);
+		uint64_t newly = 0;
+
+		if (likely(words_all(words, nr, PG_dirty | PG_shared, 0))) {
+			for (uint32_t i = 0; i < nr; i++)
+				words[i] |= PG_dirty;
+			newly = word_of_ones(nr);
+		} else {
+			for (uint32_t i = 0; i < nr; i++) {
+				unsigned int old = folio_change_flags(first + i, PG_dirty, 0);
+
+				newly |= (uint64_t)((old & PG_dirty) == 0) << i;
+			}
+		}
+		if (newly != 0)
+			xas_set_marks(&mapping->i_pages, node, newly << (slot & XA_CHUNK_MASK),
+				      PAGECACHE_TAG_DIRTY);
+		dirtied += (uint64_t)__builtin_popcountll(newly);
+	}
+	xa_unlock(&mapping->i_pages);
+	return dirtied;
 }
 
 /**

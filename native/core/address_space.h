@@ -52,10 +52,13 @@ void address_space_init(struct address_space *mapping, unsigned int page_shift, 
 			const struct address_space_operations *a_ops);
 void address_space_destroy(struct address_space *mapping);
 int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *chunk);
+int address_space_give_nodes(struct address_space *mapping, struct xa_node *nodes, uint32_t max);
 
 int filemap_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order,
 		      struct folio **foliop);
 struct folio *filemap_get_folio(struct address_space *mapping, pgoff_t index);
+int filemap_add_folios(struct address_space *mapping, pgoff_t index, uint64_t count,
+		       unsigned int order);
 int filemap_remove_folio(struct address_space *mapping, struct folio *folio);
 int remove_mapping(struct address_space *mapping, struct folio *folio);
 unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end,
@@ -67,9 +70,11 @@ void folio_batch_release(struct address_space *mapping, struct folio_batch *fbat
 int folio_lock_slow(struct address_space *mapping, struct folio *folio);
 void folio_unlock(struct address_space *mapping, struct folio *folio);
 bool folio_trylock_for_io(struct folio *folio);
+uint32_t folio_trylock_run_for_io(struct folio *first, uint32_t nr);
 int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
 
 bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
+uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write);
 void folio_end_writeback(struct address_space *mapping, struct folio *folio);
 
@@ -116,8 +121,24 @@ static inline struct folio *folio_of_entry(const struct address_space *mapping, 
 	return folio_of_slot(&mapping->pool, entry >> 2);
 }
 
+/*
+ * How many entries, @max at most, follow one another here and in memory, of single pages if more
+ * than one: the last of several is one unless the slot behind it continues it. @rest slots are left
+ * in the node.
+ */
+static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint32_t rest)
+{
+	uint32_t nr = 1;
+
+	while (nr < max && slots[nr] == slots[0] + 4 * nr)
+		nr++;
+	if (nr > 1 && nr < rest && xa_is_sibling(slots[nr]))
+		nr--;
+	return nr;
+}
+
 /**
- * xas_next_run - walk the folios that bear a mark, ascending, in runs
+ * xas_next_run - walk the folios that have a mark, ascending, in runs
  * @mapping: the page cache
  * @xas: where to start: the first folio may begin before its index if it contains it
  * @bits: 0 to start; what is left of the node, to be left alone
@@ -133,6 +154,7 @@ static inline struct folio *folio_of_entry(const struct address_space *mapping, 
 static inline struct folio *xas_next_run(const struct address_space *mapping, struct xa_state *xas,
 					 uint64_t *bits, uint64_t max, xa_mark_t mark, uint32_t *nr)
 {
+	const xa_entry_t *slots;
 	struct folio *folio;
 
 	if (*bits == 0) {
@@ -141,8 +163,10 @@ static inline struct folio *xas_next_run(const struct address_space *mapping, st
 		*bits = xas_marked_bits(xas, max, mark);
 	}
 	xas->xa_offset = (unsigned int)__builtin_ctzll(*bits);
-	folio = folio_of_entry(mapping, (xa_entry_t)xa_slot(xas->xa_node, xas->xa_offset));
-	*nr = folio_run_length(folio, word_ones(*bits >> xas->xa_offset));
+	slots = &xa_slots(xas->xa, xas->xa_node)[xas->xa_offset];
+	folio = folio_of_entry(mapping, slots[0]);
+	*nr = xa_run_length(slots, word_ones(*bits >> xas->xa_offset),
+			    XA_CHUNK_SIZE - xas->xa_offset);
 	xas->xa_offset += *nr - 1;
 	*bits &= ~UINT64_C(1) << xas->xa_offset;
 	if (*bits == 0)
@@ -172,6 +196,25 @@ static inline void folio_put(struct address_space *mapping, struct folio *folio)
 	}
 	if (unlikely(old == 1))
 		folio_free(mapping, folio);
+}
+
+/* folio_put() for neighbours in memory. */
+static inline void folio_put_run(struct address_space *mapping, struct folio *first, uint32_t nr)
+{
+	const folio_word_t one = (folio_word_t)1 << 16;
+	folio_word_t *words = folio_words(first);
+	uint32_t odd = (folio_flags(first) & PG_shared) != 0;
+
+	/* A last reference, or a count that sticks. */
+	for (uint32_t i = 0; i < nr; i++)
+		odd |= words[i] >> 16 == FOLIO_REFCOUNT_MAX || words[i] >> 16 == 1;
+	if (unlikely(odd != 0)) {
+		for (uint32_t i = 0; i < nr; i++)
+			folio_put(mapping, first + i);
+		return;
+	}
+	for (uint32_t i = 0; i < nr; i++)
+		words[i] -= one;
 }
 
 /* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */
@@ -214,7 +257,7 @@ static inline bool folio_clear_dirty_for_io(struct folio *folio)
 	return (folio_change_flags(folio, 0, PG_dirty) & PG_dirty) != 0;
 }
 
-/* Whether any folio bears the mark. */
+/* Whether any folio has the mark. */
 static inline bool mapping_tagged(struct address_space *mapping, xa_mark_t tag)
 {
 	bool tagged;
@@ -228,34 +271,14 @@ static inline bool mapping_tagged(struct address_space *mapping, xa_mark_t tag)
 /* The slot of a folio that is in the cache; the tree's lock is held. */
 static inline struct xa_state folio_xas(struct address_space *mapping, const struct folio *folio)
 {
-	pgoff_t index = folio_index(folio);
-	struct xa_node *node = xa_node_of(&mapping->i_pages, index, folio_order(folio));
+	uint32_t slot = *folio_tree_slot(folio);
 
 	return (struct xa_state){
 		.xa = &mapping->i_pages,
-		.xa_index = index,
-		.xa_node = node,
-		.xa_offset = xa_node_offset(node, index),
+		.xa_index = folio_index(folio),
+		.xa_node = xa_slot_node(&mapping->i_pages, slot),
+		.xa_offset = slot & XA_CHUNK_MASK,
 	};
-}
-
-/* Whether this node, if any, holds the folio, which is in the cache. */
-static inline bool folio_is_in(const struct folio *folio, const struct xa_node *node)
-{
-	return xa_node_holds(node, folio_index(folio), folio_order(folio));
-}
-
-/* The folio's bit in the mark words of its node. */
-static inline uint64_t folio_bit(const struct folio *folio, const struct xa_node *node)
-{
-	return UINT64_C(1) << xa_node_offset(node, folio_index(folio));
-}
-
-/* These slots of a node were written: start and end of writeback leave them without a mark. */
-static inline void clear_marks_written(struct xa_node *node, uint64_t bits)
-{
-	xas_clear_marks(node, bits, PAGECACHE_TAG_DIRTY);
-	xas_clear_marks(node, bits, PAGECACHE_TAG_TOWRITE);
 }
 
 #endif

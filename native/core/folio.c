@@ -40,12 +40,6 @@ void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory))
 {
 	for (uint32_t i = 0; i < pool->nr_chunks; i++)
 		unpoison(pool->chunks[i], sizeof(struct folio_chunk));
-	while (pool->highs != NULL) {
-		struct folio_highs *highs = pool->highs;
-
-		pool->highs = highs->next;
-		free(highs);
-	}
 	if (pool->chunks != NULL)
 		free(pool->chunks);
 	folio_pool_init(pool);
@@ -91,116 +85,51 @@ void folio_pool_add(struct folio_pool *pool, struct folio_chunk *chunk)
 {
 	assert(pool->nr_chunks < pool->max_chunks);
 	assert((uintptr_t)chunk % FOLIO_CHUNK_ALIGN == 0);
+	chunk->pool = pool;
 	chunk->number = pool->nr_chunks;
 	pool->chunks[pool->nr_chunks++] = chunk;
 	pool->nr_free += FOLIO_CHUNK_FOLIOS;
 }
 
-/* A folio that nobody else has, or NULL if the pool has none left. */
-struct folio *folio_pool_get(struct folio_pool *pool)
+/**
+ * folio_pool_get - hand out folios that nobody else has
+ * @pool: the pool
+ * @max: how many are wanted, at least one
+ * @nr: how many there are, neighbours in memory
+ *
+ * Return: the first; NULL if the pool has none left.
+ */
+struct folio *folio_pool_get(struct folio_pool *pool, uint32_t max, uint32_t *nr)
 {
 	struct folio *folio;
 
 	if (pool->nr_free == 0)
 		return NULL;
-	pool->nr_free--;
+	*nr = 1;
 	if (pool->free != FOLIO_NO_SLOT) {
 		folio = folio_of_slot(pool, pool->free);
 		unpoison(folio, sizeof(*folio));
-		unpoison(folio_index_low(folio), sizeof(uint32_t));
-		pool->free = *folio_index_low(folio);
+		unpoison(folio_index_place(folio), sizeof(pgoff_t));
+		pool->free = (uint32_t)folio_index(folio);
 	} else {
-		folio = folio_of_slot(pool, pool->unused++);
+		uint32_t rest = FOLIO_CHUNK_SIZE - (pool->unused & (FOLIO_CHUNK_SIZE - 1));
+
+		*nr = max < rest ? max : rest;
+		folio = folio_of_slot(pool, pool->unused);
+		pool->unused += *nr;
 		if (pool->unused % FOLIO_CHUNK_SIZE == 0)
 			pool->unused += FOLIO_CHUNK_FIRST;
 	}
+	pool->nr_free -= *nr;
 	return folio;
-}
-
-/**
- * folio_set_index - say where a folio is to be
- * @pool: the pool that the folio came from
- * @folio: the folio, which nobody else sees yet
- * @index: the index of its first page
- * @alloc: gives zeroed memory or NULL
- *
- * Return: 0, or -ENOMEM.
- */
-int folio_set_index(struct folio_pool *pool, struct folio *folio, pgoff_t index,
-		    void *(*alloc)(size_t size))
-{
-	struct folio_chunk *chunk = folio_chunk(folio);
-
-	if (unlikely(index > UINT32_MAX) && chunk->highs == NULL) {
-		struct folio_highs *highs = alloc(sizeof(*highs));
-
-		if (highs == NULL)
-			return -ENOMEM;
-		highs->next = pool->highs;
-		pool->highs = highs;
-		atomic_store_explicit(&chunk->highs, highs, memory_order_release);
-	}
-	*folio_index_low(folio) = (uint32_t)index;
-	if (unlikely(chunk->highs != NULL))
-		chunk->highs->index[folio_chunk_index(folio)] = (uint32_t)(index >> 32);
-	return 0;
-}
-
-/* A single page in a page cache. */
-__attribute__((no_sanitize("address"))) static bool is_cached_page(const struct folio *folio)
-{
-	uint16_t flags = atomic_load_explicit(&folio->flags, memory_order_relaxed);
-
-	return (flags & (PG_cached | FOLIO_ORDER_MASK)) == PG_cached;
-}
-
-/* Whether a folio follows the one in the slot before it; neither has to be in use. */
-__attribute__((no_sanitize("address"))) static bool follows(const struct folio *folio)
-{
-	const struct folio_highs *highs = folio_chunk(folio)->highs;
-	const uint32_t *index = folio_index_low(folio);
-	uint32_t i = folio_chunk_index(folio);
-
-	return index[0] == index[-1] + 1 && (index[0] & XA_CHUNK_MASK) != 0 &&
-	       is_cached_page(folio) && is_cached_page(folio - 1) &&
-	       (highs == NULL || highs->index[i] == highs->index[i - 1]);
-}
-
-static void set_follows(struct folio_chunk *chunk, uint32_t i, bool set)
-{
-	uint64_t bit = UINT64_C(1) << i % 64;
-
-	chunk->follows[i / 64] = (chunk->follows[i / 64] & ~bit) | (set ? bit : 0);
-}
-
-/* The folio came into the page cache: it may follow its neighbour, or be followed by the other. */
-void folio_join(const struct folio *folio)
-{
-	struct folio_chunk *chunk = folio_chunk(folio);
-	uint32_t i = folio_chunk_index(folio);
-
-	if (i > FOLIO_CHUNK_FIRST)
-		set_follows(chunk, i, follows(folio));
-	if (i < FOLIO_CHUNK_SIZE - 1)
-		set_follows(chunk, i + 1, follows(folio + 1));
-}
-
-/* The folio leaves the page cache. */
-void folio_part(const struct folio *folio)
-{
-	struct folio_chunk *chunk = folio_chunk(folio);
-	uint32_t i = folio_chunk_index(folio);
-
-	set_follows(chunk, i, false);
-	set_follows(chunk, i + 1, false);
 }
 
 /* Takes a folio back that nobody refers to. */
 void folio_pool_put(struct folio_pool *pool, struct folio *folio)
 {
-	*folio_index_low(folio) = pool->free;
+	*folio_index_place(folio) = pool->free;
 	pool->free = folio_slot(folio);
 	pool->nr_free++;
 	poison(folio, sizeof(*folio));
-	poison(folio_index_low(folio), sizeof(uint32_t));
+	poison(folio_index_place(folio), sizeof(pgoff_t));
 }

@@ -11,10 +11,7 @@ typedef uint64_t pgoff_t;
 
 struct address_space;
 
-/*
- * The flags. 0x0040 to 0x0400 belong to deferred_marks.h: changes of marks that the folio's tree
- * has yet to be told.
- */
+/* The flags. */
 #define PG_locked 0x0001
 #define PG_dirty 0x0002
 #define PG_writeback 0x0004
@@ -35,9 +32,9 @@ struct address_space;
  * @refcount: one for the page cache and one for each batch; sticks at %FOLIO_REFCOUNT_MAX, as the
  *	kernel's refcount_t does, rather than wrap: such a folio is never reused
  *
- * What a pass looks at and changes of each folio, and no more: sixteen neighbours in a cache line.
- * Its index stands apart, in the chunk. Eight bytes together, since this and the tree's five are
- * all that the core needs of a cached page. JavaScript reads both as words.
+ * What a pass changes of each folio, and no more: sixteen neighbours in a cache line. Where the
+ *folio is stands apart, in the chunk. JavaScript reads both as words, and changes flags and marks
+ *in mappings that are not shared.
  */
 struct folio {
 	_Atomic uint16_t flags;
@@ -53,7 +50,7 @@ struct folio {
  */
 #define FOLIO_CHUNK_SHIFT 10
 #define FOLIO_CHUNK_SIZE (1U << FOLIO_CHUNK_SHIFT)
-#define FOLIO_CHUNK_FIRST 36
+#define FOLIO_CHUNK_FIRST 12
 #define FOLIO_CHUNK_FOLIOS (FOLIO_CHUNK_SIZE - FOLIO_CHUNK_FIRST)
 #define FOLIO_NO_SLOT UINT32_MAX
 #define FOLIO_MAX_CHUNKS (1U << (30 - FOLIO_CHUNK_SHIFT))
@@ -61,49 +58,35 @@ struct folio {
 /* So that the address of a folio tells where its chunk begins. */
 #define FOLIO_CHUNK_ALIGN (FOLIO_CHUNK_SIZE * sizeof(struct folio))
 
-/**
- * struct folio_highs - the upper halves of the indices of a chunk's folios
- * @next: those of another chunk of the pool
- * @index: by slot
- */
-struct folio_highs {
-	struct folio_highs *next;
-	uint32_t index[FOLIO_CHUNK_SIZE];
-};
+struct folio_pool;
 
 /**
  * struct folio_chunk - memory for FOLIO_CHUNK_FOLIOS folios, at a multiple of FOLIO_CHUNK_ALIGN
- * @folios: the folios, from FOLIO_CHUNK_FIRST on; what stands in the place of those before:
+ * @folios: the folios, from FOLIO_CHUNK_FIRST on; in the place of those before:
+ * @pool: whose chunk it is
  * @number: which chunk of its pool it is
- * @noted_next: the next chunk in the list of deferred_marks.h; 0 if it is not on it
- * @noted: a bit for each folio with deferred marks
- * @index: the lower halves of the indices of the folios' first pages, kept after removal. Not a
- *	multiple of a page behind the folios: the processor would take a folio that was just written
- *	for the index that is read (4 KiB aliasing).
- * @follows: a bit for each single page in a page cache of which the page before, in the same tree
- *	node, has the slot before; the tree's lock protects it. One more, for no slot, is never set.
- * @highs: NULL while no folio of the chunk had an index beyond 32 bits; changes under the tree's
- *	lock, before such a folio is seen, while others are looked at
+ * @index: the folios' first pages, kept after removal; in a free slot, the slot freed before it
+ * @tree_slot: where the folio is in the tree (xa_slot_number()); set while it is in a page cache,
+ *and under the tree's lock
+ *
+ * The arrays begin at different places of a page: the processor takes a load for one of a word that
+ *was stored just before if the lower twelve bits of their addresses agree.
  */
 struct folio_chunk {
 	union {
 		struct {
+			struct folio_pool *pool;
 			uint32_t number;
-			uint32_t noted_next;
-			uint64_t noted[FOLIO_CHUNK_SIZE / 64];
 		};
 		struct folio folios[FOLIO_CHUNK_SIZE];
 	};
-	uint32_t index[FOLIO_CHUNK_FOLIOS];
-	uint64_t follows[FOLIO_CHUNK_SIZE / 64 + 1];
-	struct folio_highs *_Atomic highs;
+	pgoff_t index[FOLIO_CHUNK_FOLIOS];
+	uint32_t tree_slot[FOLIO_CHUNK_FOLIOS];
+	uint32_t unused[36];
 };
 
-static_assert(sizeof(struct folio) == 4, "a folio: four bytes, and four of the index");
-static_assert(sizeof(struct folio_chunk) == 2 * FOLIO_CHUNK_ALIGN, "nothing beside the folios");
-static_assert(offsetof(struct folio_chunk, noted[FOLIO_CHUNK_SIZE / 64]) <=
-		      offsetof(struct folio_chunk, folios[FOLIO_CHUNK_FIRST]),
-	      "it fits");
+static_assert(sizeof(struct folio) == 4, "a folio: four bytes, and twelve of where it is");
+static_assert(sizeof(struct folio_chunk) == 4 * FOLIO_CHUNK_ALIGN, "nothing beside the folios");
 static_assert(XA_MAX_ORDER <= FOLIO_ORDER_MASK >> FOLIO_ORDER_SHIFT, "an order fits its bits");
 
 static inline struct folio_chunk *folio_chunk(const struct folio *folio)
@@ -127,21 +110,19 @@ static inline unsigned int folio_flags(const struct folio *folio)
 	return atomic_load_explicit(&folio->flags, memory_order_acquire);
 }
 
-/* The lower half of the folio's index: as far behind the folio in every slot. */
-static inline uint32_t *folio_index_low(const struct folio *folio)
+static inline pgoff_t *folio_index_place(const struct folio *folio)
 {
-	return (uint32_t *)((uintptr_t)folio + offsetof(struct folio_chunk, index) -
-			    offsetof(struct folio_chunk, folios[FOLIO_CHUNK_FIRST]));
+	return &folio_chunk(folio)->index[folio_chunk_index(folio) - FOLIO_CHUNK_FIRST];
 }
 
 static inline pgoff_t folio_index(const struct folio *folio)
 {
-	const struct folio_highs *highs =
-		atomic_load_explicit(&folio_chunk(folio)->highs, memory_order_acquire);
+	return *folio_index_place(folio);
+}
 
-	if (likely(highs == NULL))
-		return *folio_index_low(folio);
-	return (pgoff_t)highs->index[folio_chunk_index(folio)] << 32 | *folio_index_low(folio);
+static inline uint32_t *folio_tree_slot(const struct folio *folio)
+{
+	return &folio_chunk(folio)->tree_slot[folio_chunk_index(folio) - FOLIO_CHUNK_FIRST];
 }
 
 static inline bool folio_test_large(const struct folio *folio)
@@ -203,24 +184,15 @@ static inline folio_word_t *folio_words(const struct folio *folio)
 	return (folio_word_t *)(uintptr_t)folio;
 }
 
-/*
- * How many single pages, from this folio on, follow one another both in a tree node and in memory,
- * @max at most; 1 for any other folio. It is in a page cache.
- */
-static inline uint32_t folio_run_length(const struct folio *folio, uint32_t max)
+/* Whether all of these words have these values under the mask. */
+static inline bool words_all(const folio_word_t *words, uint32_t nr, folio_word_t mask,
+			     folio_word_t value)
 {
-	const struct folio_chunk *chunk = folio_chunk(folio);
-	uint32_t next = folio_chunk_index(folio) + 1;
-	uint64_t follows;
-	uint32_t nr;
+	folio_word_t differ = 0;
 
-	if (max == 1)
-		return 1;
-	follows = chunk->follows[next / 64] >> next % 64;
-	if (next % 64 != 0)
-		follows |= chunk->follows[next / 64 + 1] << (64 - next % 64);
-	nr = 1 + word_ones(follows);
-	return nr < max ? nr : max;
+	for (uint32_t i = 0; i < nr; i++)
+		differ |= (words[i] & mask) ^ value;
+	return differ == 0;
 }
 
 static inline bool folio_test_locked(const struct folio *folio)
@@ -256,7 +228,6 @@ static inline bool folio_trylock(struct folio *folio)
  * @unused: the first slot that was never handed out; it and those behind it are untouched memory
  * @free: the slot that was freed last, the next one in its index; FOLIO_NO_SLOT where none
  * @nr_free: how many slots can be handed out
- * @highs: the upper halves of indices, of all chunks that have any
  *
  * The tree's lock protects all of it.
  */
@@ -267,7 +238,6 @@ struct folio_pool {
 	uint32_t unused;
 	uint32_t free;
 	uint32_t nr_free;
-	struct folio_highs *highs;
 };
 
 static inline struct folio *folio_of_slot(const struct folio_pool *pool, uint32_t slot)
@@ -277,12 +247,10 @@ static inline struct folio *folio_of_slot(const struct folio_pool *pool, uint32_
 	return &pool->chunks[slot >> FOLIO_CHUNK_SHIFT]->folios[slot & (FOLIO_CHUNK_SIZE - 1)];
 }
 
-/* Whether the folio came from this pool. */
+/* Whether the folio came from this pool. No lock is needed: a chunk's pool never changes. */
 static inline bool folio_pool_has(const struct folio_pool *pool, const struct folio *folio)
 {
-	const struct folio_chunk *chunk = folio_chunk(folio);
-
-	return chunk->number < pool->nr_chunks && pool->chunks[chunk->number] == chunk;
+	return folio_chunk(folio)->pool == pool;
 }
 
 void folio_pool_init(struct folio_pool *pool);
@@ -290,11 +258,7 @@ void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory));
 int folio_pool_reserve(struct folio_pool *pool, void *(*alloc)(size_t size),
 		       void (*free)(void *memory));
 void folio_pool_add(struct folio_pool *pool, struct folio_chunk *chunk);
-struct folio *folio_pool_get(struct folio_pool *pool);
-int folio_set_index(struct folio_pool *pool, struct folio *folio, pgoff_t index,
-		    void *(*alloc)(size_t size));
-void folio_join(const struct folio *folio);
-void folio_part(const struct folio *folio);
+struct folio *folio_pool_get(struct folio_pool *pool, uint32_t max, uint32_t *nr);
 void folio_pool_put(struct folio_pool *pool, struct folio *folio);
 
 #endif

@@ -16,11 +16,14 @@
  * @nr: how many there are
  * @i: which one folio_batch_next() returns next
  * @folios: the folios
+ * @runs: how many folios, from this one on, were single pages that follow one another both in the
+ *file and in memory when they were looked up
  */
 struct folio_batch {
 	uint32_t nr;
 	uint32_t i;
 	struct folio *folios[FOLIO_BATCH_SIZE];
+	uint8_t runs[FOLIO_BATCH_SIZE];
 };
 
 static inline void folio_batch_init(struct folio_batch *fbatch)
@@ -37,8 +40,10 @@ static inline unsigned int folio_batch_add_run(struct folio_batch *fbatch, struc
 					       uint32_t nr)
 {
 	assert(nr > 0 && nr <= FOLIO_BATCH_SIZE - fbatch->nr);
-	for (uint32_t i = 0; i < nr; i++)
+	for (uint32_t i = 0; i < nr; i++) {
 		fbatch->folios[fbatch->nr + i] = first + i;
+		fbatch->runs[fbatch->nr + i] = (uint8_t)(nr - i);
+	}
 	fbatch->nr += nr;
 	return FOLIO_BATCH_SIZE - fbatch->nr;
 }

@@ -4,58 +4,67 @@
  */
 #include "writeback_extent.h"
 
-static void extent_add(struct writeback_extent *extent, struct folio *folio)
+/* Adds folios that follow the extent and are one run; the run before grows by them if the two are
+ * one. */
+static void extent_add(struct writeback_extent *extent, struct folio *first, uint32_t nr)
 {
-	folio_get(folio);
-	extent->folios[extent->nr_folios++] = folio;
-	extent->nr_pages += (uint64_t)folio_nr_pages(folio);
+	pgoff_t index = extent->index + extent->nr_pages;
+
+	folio_get_run(first, nr);
+	extent->nr_folios += nr;
+	extent->nr_pages += nr == 1 ? (uint64_t)folio_nr_pages(first) : nr;
+	if (extent->nr_runs != 0) {
+		struct folio_run *last = &extent->runs[extent->nr_runs - 1];
+
+		/* A node begins where all these bits of the index are 0. */
+		if (first == last->first + last->nr && (index & XA_CHUNK_MASK) != 0 &&
+		    !folio_test_large(last->first) && !folio_test_large(first)) {
+			last->nr += nr;
+			return;
+		}
+	}
+	extent->runs[extent->nr_runs++] = (struct folio_run){.first = first, .nr = nr};
 }
 
 /*
- * The folio that writeback_iter() would return if the last one were handed back without error,
- * taken as it would take it: if it continues the extent, and without a wait. NULL otherwise, with
- * nothing done.
+ * Takes what writeback_iter() would return next, the folios before handed back without error, as
+ * long as that continues the extent, at once and without a wait.
  */
-static struct folio *extent_continue(struct address_space *mapping, struct writeback_control *wbc,
-				     const struct writeback_extent *extent, uint64_t max_pages)
+static void extent_extend(struct address_space *mapping, struct writeback_control *wbc,
+			  struct writeback_extent *extent, uint64_t max_pages)
 {
-	int64_t nr_to_write =
-		wbc->nr_to_write - folio_nr_pages(extent->folios[extent->nr_folios - 1]);
-	struct folio *next;
+	struct folio_batch *fbatch = &wbc->fbatch;
+	int64_t last = (int64_t)extent->nr_pages;
 
-	if (extent->nr_pages >= max_pages)
-		return NULL;
-	if (wbc->sync_mode == WB_SYNC_NONE && nr_to_write <= 0)
-		return NULL;
-	if (!writeback_fill_batch(mapping, wbc))
-		return NULL;
-	next = wbc->fbatch.folios[wbc->fbatch.i];
-	if (folio_index(next) != extent->index + extent->nr_pages ||
-	    extent->nr_pages + (uint64_t)folio_nr_pages(next) > max_pages)
-		return NULL;
-	if (!folio_trylock_for_io(next))
-		return NULL;
-	wbc->fbatch.i++;
-	wbc->nr_to_write = nr_to_write;
-	return next;
-}
+	while (extent->nr_pages < max_pages) {
+		/* What handing back the last folio would leave. */
+		int64_t left = wbc->sync_mode == WB_SYNC_ALL ? INT64_MAX : wbc->nr_to_write - last;
+		uint64_t room = max_pages - extent->nr_pages;
+		uint64_t nr, nr_pages;
+		struct folio *first;
+		uint32_t taken;
 
-/*
- * The first folio of the next extent; NULL where the pass is over or blocked. Of the extent before,
- * only @last was still held, if that, and is no longer, unless the pass is blocked.
- */
-static struct folio *extent_begin(struct address_space *mapping, struct writeback_control *wbc,
-				  struct writeback_extent *extent, struct folio *last, int *error)
-{
-	struct folio *folio = writeback_iter(mapping, wbc, last, error);
-
-	if (wbc->blocked != NULL)
-		return NULL;
-	if (extent->nr_folios != 0)
-		folio_put(mapping, last);
-	extent->nr_folios = 0;
-	extent->nr_pages = 0;
-	return folio;
+		if (left <= 0 || !writeback_fill_batch(mapping, wbc))
+			return;
+		first = fbatch->folios[fbatch->i];
+		nr = fbatch->runs[fbatch->i];
+		nr_pages = (uint64_t)folio_nr_pages(first);
+		if (folio_index(first) != extent->index + extent->nr_pages || nr_pages > room)
+			return;
+		if (nr > room)
+			nr = room;
+		if (nr > (uint64_t)left)
+			nr = (uint64_t)left;
+		taken = folio_trylock_run_for_io(first, (uint32_t)nr);
+		if (taken == 0)
+			return;
+		wbc->nr_to_write -= last + (taken - 1);
+		last = (int64_t)nr_pages;
+		fbatch->i += taken;
+		extent_add(extent, first, taken);
+		if (taken < nr)
+			return;
+	}
 }
 
 /**
@@ -76,80 +85,65 @@ static struct folio *extent_begin(struct address_space *mapping, struct writebac
 bool writeback_get_extent(struct address_space *mapping, struct writeback_control *wbc,
 			  struct writeback_extent *extent, uint64_t max_pages, int *error)
 {
-	struct folio *last = NULL;
-	struct folio *folio;
+	struct folio *last = extent->nr_folios != 0 ? extent_last(extent) : NULL;
+	struct folio *folio = writeback_iter(mapping, wbc, last, error);
 
-	if (extent->nr_folios != 0)
-		last = extent->folios[0];
-	folio = extent_begin(mapping, wbc, extent, last, error);
+	if (wbc->blocked != NULL)
+		return false;
+	writeback_put_extent(mapping, extent);
 	if (folio == NULL)
 		return false;
 	extent->index = folio_index(folio);
-	extent_add(extent, folio);
-	while ((folio = extent_continue(mapping, wbc, extent, max_pages)) != NULL)
-		extent_add(extent, folio);
+	extent_add(extent, folio, 1);
+	extent_extend(mapping, wbc, extent, max_pages);
 	*error = 0;
 	return true;
 }
 
 /*
- * The folio was written, or the write failed. Who unlocked or removed it meanwhile has taken it
- * over. A folio that is still locked is the pass's: it does not stay under writeback, which nobody
- * would end.
+ * The folio was written, or the write failed. A caller that unlocked or removed it meanwhile has
+ * taken it over. A folio that is still locked is the pass's: it does not stay under writeback,
+ * which nobody would end.
  */
-static void end_write(struct address_space *mapping, struct folio *folio, int error)
+static void folio_end_write(struct address_space *mapping, struct folio *folio, int error)
 {
-	bool started;
+	unsigned int flags = folio_flags(folio);
 
-	if (!folio_test_cached(folio))
+	if ((flags & PG_cached) == 0)
 		return;
 	if (error != 0)
 		folio_mark_dirty(mapping, folio);
-	if (!folio_test_locked(folio))
+	if ((flags & PG_locked) == 0)
 		return;
-	if (error == 0 && !folio_test_writeback(folio))
+	if (error == 0 && (flags & PG_writeback) == 0)
 		folio_start_writeback(mapping, folio, false);
-	/* Once it is unlocked, another thread may start writeback of its own. */
-	started = folio_test_writeback(folio);
 	folio_unlock(mapping, folio);
-	if (started)
+	if (error == 0 || (flags & PG_writeback) != 0)
 		folio_end_writeback(mapping, folio);
 }
 
-/**
- * writeback_end_folios - folios were written: start and end writeback of each, and unlock it
- * @mapping: the page cache
- * @folios: the folios, which the caller locked and cleared for I/O; who unlocked or removed one
- *	meanwhile has taken it over
- * @nr: how many
- *
- * Neighbours lose their marks at once, a word at a time.
+/*
+ * folio_end_write() without error for a run. Where nobody can look in between, start and end of
+ * writeback are one step, as WRITEBACK would be set to be cleared, and neighbours lose their marks
+ * together.
  */
-void writeback_end_folios(struct address_space *mapping, struct folio *const *folios, uint32_t nr)
+static void end_written(struct address_space *mapping, struct folio_run run)
 {
-	const unsigned int state = PG_cached | PG_locked | PG_dirty | PG_writeback | PG_shared;
-	struct xa_node *node = NULL;
-	uint64_t bits = 0;
+	const folio_word_t state = PG_cached | PG_locked | PG_dirty | PG_writeback | PG_shared;
+	folio_word_t *words = folio_words(run.first);
 
-	for (uint32_t i = 0; i < nr; i++) {
-		struct folio *folio = folios[i];
+	if (likely(words_all(words, run.nr, state, PG_cached | PG_locked))) {
+		struct xa_state xas = folio_xas(mapping, run.first);
+		uint64_t bits = word_of_ones(run.nr) << xas.xa_offset;
 
-		if (bits != 0 && !folio_is_in(folio, node)) {
-			clear_marks_written(node, bits);
-			bits = 0;
-		}
-		/* Start and end of writeback at once: WRITEBACK would be set and cleared again. */
-		if ((folio_flags(folio) & state) == (PG_cached | PG_locked)) {
-			folio_change_flags(folio, 0, PG_locked);
-			if (bits == 0)
-				node = folio_xas(mapping, folio).xa_node;
-			bits |= folio_bit(folio, node);
-		} else {
-			end_write(mapping, folio, 0);
-		}
+		for (uint32_t i = 0; i < run.nr; i++)
+			words[i] &= ~(folio_word_t)PG_locked;
+		xas_clear_marks(xas.xa_node, bits, PAGECACHE_TAG_DIRTY);
+		xas_clear_marks(xas.xa_node, bits, PAGECACHE_TAG_TOWRITE);
+		return;
 	}
-	if (bits != 0)
-		clear_marks_written(node, bits);
+	for (uint32_t i = 0; i < run.nr; i++)
+		folio_end_write(mapping, run.first + i, 0);
 }
 
 /**
@@ -160,71 +154,43 @@ void writeback_end_folios(struct address_space *mapping, struct folio *const *fo
  */
 void writeback_end_extent(struct address_space *mapping, struct writeback_extent *extent, int error)
 {
-	struct folio *last = extent->folios[extent->nr_folios - 1];
+	struct folio *last = extent_last(extent);
 
-	if (error == 0)
-		writeback_end_folios(mapping, extent->folios, extent->nr_folios);
-	for (uint32_t i = 0; i < extent->nr_folios; i++) {
-		struct folio *folio = extent->folios[i];
+	for (uint32_t i = 0; i < extent->nr_runs; i++) {
+		struct folio_run run = extent->runs[i];
 
-		if (error != 0)
-			end_write(mapping, folio, error);
-		if (folio != last)
-			folio_put(mapping, folio);
+		if (error == 0)
+			end_written(mapping, run);
+		for (uint32_t j = 0; error != 0 && j < run.nr; j++)
+			folio_end_write(mapping, run.first + j, error);
 	}
-	extent->folios[0] = last;
-	extent->nr_folios = 1;
+	writeback_hold_last(mapping, extent, last);
 }
 
 /**
- * writeback_get_extent_ahead - writeback_get_extent(), for a host that pays for every call
- * @mapping: the page cache, not shared
- * @wbc: the pass
- * @ahead: in: the stretch that was returned last; it was written, unless it was held; out: the next
- *	one, contiguous
- * @held: in: what was held and ended of the extent that was returned last; out: nothing
- * @max_pages: as for writeback_get_extent()
- * @error: as for writeback_get_extent()
- *
- * If anything might look at a folio, a mark or the pass before the extent is written, or the write
- * fails, it is to be held first.
- *
- * Return: as writeback_get_extent().
- */
-bool writeback_get_extent_ahead(struct address_space *mapping, struct writeback_control *wbc,
-				struct writeback_ahead *ahead, struct writeback_extent *held,
-				uint64_t max_pages, int *error)
-{
-	struct folio *last = NULL;
-	struct folio *folio;
-
-	if (ahead->nr != 0)
-		last = writeback_end_ahead(mapping, wbc, ahead);
-	else if (held->nr_folios != 0)
-		last = held->folios[0];
-	folio = extent_begin(mapping, wbc, held, last, error);
-	if (folio == NULL)
-		return false;
-	writeback_look_ahead_contiguous(mapping, wbc, ahead, max_pages);
-	*error = 0;
-	return true;
-}
-
-/**
- * writeback_hold_extent - make everything as if writeback_get_extent() had returned the stretch
+ * writeback_hold_last - let go of an extent but for the folio to be handed back
  * @mapping: the page cache
- * @wbc: the pass
- * @ahead: a stretch that writeback_get_extent_ahead() returned; none afterwards
- * @held: the extent; to be ended with writeback_end_extent()
+ * @extent: the extent, which has been ended, if it is one; afterwards it holds @last alone
+ * @last: the folio that the pass returned last; the caller holds a reference
  */
-void writeback_hold_extent(struct address_space *mapping, struct writeback_control *wbc,
-			   struct writeback_ahead *ahead, struct writeback_extent *held)
+void writeback_hold_last(struct address_space *mapping, struct writeback_extent *extent,
+			 struct folio *last)
 {
-	assert(held->nr_folios == 0 && held->nr_pages == 0);
-	held->index = folio_index(ahead->runs[0].first);
-	for (const struct folio_run *run = ahead->runs; run < &ahead->runs[ahead->nr_runs]; run++) {
-		for (uint32_t i = 0; i < run->nr; i++)
-			extent_add(held, run->first + i);
-	}
-	writeback_settle_ahead(mapping, wbc, ahead, 0, ahead->nr);
+	folio_get(last);
+	writeback_put_extent(mapping, extent);
+	extent->runs[0] = (struct folio_run){.first = last, .nr = 1};
+	extent->nr_runs = extent->nr_folios = 1;
+}
+
+/**
+ * writeback_put_extent - let go of an extent
+ * @mapping: the page cache
+ * @extent: the extent, which has been ended, if it is one; none afterwards
+ */
+void writeback_put_extent(struct address_space *mapping, struct writeback_extent *extent)
+{
+	for (uint32_t i = 0; i < extent->nr_runs; i++)
+		folio_put_run(mapping, extent->runs[i].first, extent->runs[i].nr);
+	extent->nr_runs = extent->nr_folios = 0;
+	extent->nr_pages = 0;
 }

@@ -4,15 +4,17 @@
  * names; the walking is ours.
  *
  * Invariants, whenever the lock is free:
- *  - a node other than one under construction bears at least one entry (XA_PRESENT is not zero);
- *  - a mark's word in a node is not zero exactly if the node's slot above bears the mark;
+ *  - a node other than one under construction has at least one entry (XA_PRESENT is not zero);
+ *  - the slot above a node has each mark that any slot of the node has, and XA_PRESENT. Of the
+ * other marks it may have more (see struct xa_node);
  *  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the
- * first, siblings on the rest, all marks on the first;
- *  - xa_hint is NULL or a node of the tree.
+ *    first, siblings on the rest, all marks on the first;
+ *  - the top node begins at index 0; xa_hint is 0 or a node of the tree.
  */
 #include "xarray.h"
 
 #include <errno.h>
+#include <string.h>
 #ifdef _WIN32
 #include <windows.h>
 #define cpu_relax() SwitchToThread()
@@ -27,23 +29,14 @@ void xa_lock_slow(struct xarray *xa)
 		cpu_relax();
 }
 
-static uintptr_t xa_mk_node(const struct xa_node *node)
+static xa_entry_t xa_mk_node(uint32_t number)
 {
-	return (uintptr_t)node + XA_NODE_TAG;
+	return number << 2 | XA_NODE_TAG;
 }
 
 static xa_entry_t xa_mk_sibling(unsigned int offset)
 {
-	return (xa_entry_t)(offset << 2 | XA_SIBLING_TAG);
-}
-
-/* Stores an entry, a sibling or 0. */
-static void set_slot(struct xa_node *node, unsigned int offset, xa_entry_t entry)
-{
-	if (node->shift == 0)
-		node->entries[offset] = entry;
-	else
-		node->slots[offset] = entry;
+	return offset << 2 | XA_SIBLING_TAG;
 }
 
 /* The last index that the node covers. The top level's shift is 48 at most, so this never wraps. */
@@ -53,12 +46,24 @@ static uint64_t node_last(const struct xa_node *node)
 }
 
 /* The slot that holds the entry, or the node, which covers the index. */
-static unsigned int node_head_offset(const struct xa_node *node, uint64_t index)
+static unsigned int node_head_offset(const struct xarray *xa, const struct xa_node *node,
+				     uint64_t index)
 {
 	unsigned int offset = xa_node_offset(node, index);
-	uintptr_t slot = xa_slot(node, offset);
+	xa_entry_t slot = xa_slots(xa, node)[offset];
 
 	return xa_is_sibling(slot) ? xa_to_sibling(slot) : offset;
+}
+
+/* The node above, NULL at the top. */
+static struct xa_node *node_parent(const struct xarray *xa, const struct xa_node *node)
+{
+	return node->parent == 0 ? NULL : xa_slot_node(xa, node->parent);
+}
+
+static uint64_t parent_bit(const struct xa_node *node)
+{
+	return UINT64_C(1) << (node->parent & XA_CHUNK_MASK);
 }
 
 /**
@@ -71,118 +76,162 @@ static unsigned int node_head_offset(const struct xa_node *node, uint64_t index)
 void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	     void (*free)(void *memory))
 {
-	xa->xa_head = NULL;
-	xa->xa_hint = NULL;
+	memset(xa, 0, sizeof(*xa));
 	atomic_flag_clear(&xa->xa_lock);
+	xa->xa_nr_nodes = 1;
 	xa->xa_shared = shared;
 	xa->xa_alloc = alloc;
 	xa->xa_free = free;
-}
-
-static struct xa_node *xa_node_alloc(struct xarray *xa, struct xa_node *parent, unsigned int shift,
-				     unsigned int offset, uint64_t index)
-{
-	struct xa_node *node = xa->xa_alloc(shift == 0 ? XA_LOWEST_NODE_SIZE : sizeof(*node));
-
-	if (node == NULL)
-		return NULL;
-	node->shift = (uint8_t)shift;
-	node->offset = (uint8_t)offset;
-	node->parent = parent;
-	node->index = index;
-	return node;
-}
-
-static void xa_node_free(struct xarray *xa, struct xa_node *node)
-{
-	if (xa->xa_hint == node)
-		xa->xa_hint = NULL;
-	xa->xa_free(node);
 }
 
 /**
  * xa_destroy - free every node
  * @xa: the array; empty afterwards
  *
- * The entries are the caller's; they are not looked at.
+ * The entries are the caller's; they are not looked at. Neither are the records that a host gave:
+ * their memory may be gone already.
  */
 void xa_destroy(struct xarray *xa)
 {
-	struct xa_node *node = xa->xa_head;
-
-	while (node != NULL) {
-		uint64_t rest = node->marks[XA_PRESENT];
-
-		if (rest != 0) {
-			unsigned int offset = (unsigned int)__builtin_ctzll(rest);
-			uintptr_t slot = xa_slot(node, offset);
-
-			node->marks[XA_PRESENT] = rest & (rest - 1);
-			if (xa_is_node(slot))
-				node = xa_to_node(slot);
-		} else {
-			struct xa_node *parent = node->parent;
-
-			xa->xa_free(node);
-			node = parent;
-		}
+	for (uint32_t number = 1; number < xa->xa_nr_nodes; number++) {
+		if (xa->xa_slots[number] != NULL)
+			xa->xa_free(xa->xa_slots[number]);
 	}
-	xa->xa_head = NULL;
-	xa->xa_hint = NULL;
+	if (xa->xa_slots != NULL)
+		xa->xa_free(xa->xa_slots);
+	if (xa->xa_nodes != NULL && !xa->xa_host_nodes)
+		xa->xa_free(xa->xa_nodes);
+	xa_init(xa, xa->xa_shared, xa->xa_alloc, xa->xa_free);
+}
+
+/* Moves the tables to larger ones. */
+static int xa_move_nodes(struct xarray *xa, struct xa_node *nodes, uint32_t max)
+{
+	xa_entry_t **slots = xa->xa_alloc(max * sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	if (xa->xa_slots != NULL) {
+		memcpy(nodes, xa->xa_nodes, xa->xa_nr_nodes * sizeof(*nodes));
+		memcpy(slots, xa->xa_slots, xa->xa_nr_nodes * sizeof(*slots));
+		xa->xa_free(xa->xa_slots);
+	}
+	xa->xa_nodes = nodes;
+	xa->xa_slots = slots;
+	xa->xa_max_nodes = max;
+	return 0;
+}
+
+/**
+ * xa_give_nodes - give an array memory for more nodes
+ * @xa: the array, its lock held; all memory for its nodes comes in this way, or none
+ * @nodes: zeroed room for @max records; stays the host's, and in use until the next such call. The
+ *memory given before is the host's alone again
+ * @max: more than before
+ *
+ * Return: 0, or -ENOMEM with nothing taken.
+ */
+int xa_give_nodes(struct xarray *xa, struct xa_node *nodes, uint32_t max)
+{
+	assert(max > xa->xa_max_nodes && (xa->xa_host_nodes || xa->xa_nodes == NULL));
+	xa->xa_host_nodes = true;
+	return xa_move_nodes(xa, nodes, max);
+}
+
+/* Makes sure that an insertion does not run out of records. */
+static int xa_reserve(struct xarray *xa)
+{
+	struct xa_node *old = xa->xa_nodes;
+	struct xa_node *nodes;
+	uint32_t max;
+
+	if (likely(xa->xa_nr_nodes + XA_NODES_PER_INSERT <= xa->xa_max_nodes + xa->xa_nr_free))
+		return 0;
+	if (xa->xa_host_nodes)
+		return -ENOSPC;
+	max = xa->xa_max_nodes == 0 ? XA_NODES_PER_INSERT + 14 : xa->xa_max_nodes * 2;
+	if (max > XA_MAX_NODES)
+		return -ENOMEM;
+	nodes = xa->xa_alloc(max * sizeof(*nodes));
+	if (nodes == NULL)
+		return -ENOMEM;
+	if (xa_move_nodes(xa, nodes, max) != 0) {
+		xa->xa_free(nodes);
+		return -ENOMEM;
+	}
+	if (old != NULL)
+		xa->xa_free(old);
+	return 0;
+}
+
+/* A node below this slot, or the top (@parent is 0). There is a record for it (xa_reserve()). */
+static struct xa_node *xa_node_alloc(struct xarray *xa, uint32_t parent, unsigned int shift,
+				     uint64_t index)
+{
+	xa_entry_t *slots = xa->xa_alloc(XA_CHUNK_SIZE * sizeof(*slots));
+	uint32_t number = xa->xa_free_node;
+	struct xa_node *node;
+
+	if (slots == NULL)
+		return NULL;
+	if (number != 0) {
+		xa->xa_free_node = xa->xa_nodes[number].parent;
+		xa->xa_nr_free--;
+	} else {
+		number = xa->xa_nr_nodes++;
+		assert(number < xa->xa_max_nodes);
+	}
+	node = &xa->xa_nodes[number];
+	xa->xa_slots[number] = slots;
+	node->parent = parent;
+	node->shift = (uint8_t)shift;
+	node->index = index;
+	return node;
+}
+
+static void xa_node_free(struct xarray *xa, struct xa_node *node)
+{
+	uint32_t number = xa_node_number(xa, node);
+
+	if (xa->xa_hint == number)
+		xa->xa_hint = 0;
+	xa->xa_free(xa->xa_slots[number]);
+	xa->xa_slots[number] = NULL;
+	memset(node->marks, 0, sizeof(node->marks));
+	node->parent = xa->xa_free_node;
+	xa->xa_free_node = number;
+	xa->xa_nr_free++;
 }
 
 /* Sets the slots above a node whose word for the mark was empty and is no longer. */
-void xas_set_marks_up(struct xa_node *node, xa_mark_t mark)
+void xas_set_marks_up(const struct xarray *xa, const struct xa_node *node, xa_mark_t mark)
 {
 	uint64_t old;
 
 	do {
-		unsigned int offset = node->offset;
+		uint64_t bit = parent_bit(node);
+		struct xa_node *parent = node_parent(xa, node);
 
-		node = node->parent;
-		if (node == NULL)
+		if (parent == NULL)
 			return;
-		old = node->marks[mark];
-		node->marks[mark] = old | UINT64_C(1) << offset;
+		old = parent->marks[mark];
+		parent->marks[mark] = old | bit;
+		node = parent;
 	} while (old == 0);
-}
-
-/* Clears the slots above a node whose word for the mark has become empty. */
-void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark)
-{
-	do {
-		unsigned int offset = node->offset;
-
-		node = node->parent;
-		if (node == NULL)
-			return;
-		node->marks[mark] &= ~(UINT64_C(1) << offset);
-	} while (node->marks[mark] == 0);
-}
-
-/* How many nodes a walk asks for ahead. */
-#define PREFETCH 8
-
-/*
- * The node in a slot. Its neighbours come next, mostly: a walk waits for their memory more than for
- * all else.
- */
-static struct xa_node *xas_descend(const struct xa_node *node, unsigned int offset)
-{
-	if (offset < XA_CHUNK_SIZE - PREFETCH)
-		__builtin_prefetch((void *)node->slots[offset + PREFETCH]);
-	return xa_to_node(node->slots[offset]);
 }
 
 /* The lowest node that covers the index, seen from the node used last; NULL if none does. */
 static struct xa_node *xas_start(const struct xa_state *xas)
 {
-	struct xa_node *node = xas->xa->xa_hint;
+	const struct xarray *xa = xas->xa;
+	uint32_t number = xa->xa_hint != 0 ? xa->xa_hint : xa->xa_head;
+	struct xa_node *node;
 
-	if (node == NULL)
-		node = xas->xa->xa_head;
+	if (number == 0)
+		return NULL;
+	node = &xa->xa_nodes[number];
 	while (node != NULL && !xa_node_covers(node, xas->xa_index))
-		node = node->parent;
+		node = node_parent(xa, node);
 	return node;
 }
 
@@ -194,54 +243,32 @@ static struct xa_node *xas_start(const struct xa_state *xas)
  */
 xa_entry_t xas_load(struct xa_state *xas)
 {
+	struct xarray *xa = xas->xa;
 	struct xa_node *node = xas_start(xas);
 	unsigned int offset;
-	uintptr_t slot;
+	xa_entry_t slot;
 
 	xas->xa_node = NULL;
 	if (node == NULL)
 		return 0;
 	for (;;) {
 		offset = xa_node_offset(node, xas->xa_index);
-		slot = xa_slot(node, offset);
+		slot = xa_slots(xa, node)[offset];
 		if (!xa_is_node(slot))
 			break;
-		node = xa_to_node(slot);
+		node = xa_to_node(xa, slot);
 	}
-	xas->xa->xa_hint = node;
+	xa->xa_hint = xa_node_number(xa, node);
 	if (slot == 0)
 		return 0;
 	if (xa_is_sibling(slot)) {
 		offset = xa_to_sibling(slot);
-		slot = xa_slot(node, offset);
+		slot = xa_slots(xa, node)[offset];
 	}
 	xas->xa_node = node;
 	xas->xa_offset = offset;
 	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
-	return (xa_entry_t)slot;
-}
-
-/**
- * xa_find_node - the node that holds an entry; the slow way of xa_node_of()
- * @xa: the array, its lock held
- * @index: the first index of an entry that is in the array
- * @order: its order
- *
- * Return: the node; lookups nearby start there.
- */
-struct xa_node *xa_find_node(struct xarray *xa, uint64_t index, unsigned int order)
-{
-	unsigned int shift = xa_order_shift(order);
-	struct xa_node *node = xa->xa_hint;
-
-	if (node == NULL)
-		node = xa->xa_head;
-	while (node->shift < shift || !xa_node_covers(node, index))
-		node = node->parent;
-	while (node->shift > shift)
-		node = xas_descend(node, xa_node_offset(node, index));
-	xa->xa_hint = node;
-	return node;
+	return slot;
 }
 
 /**
@@ -258,74 +285,117 @@ xa_entry_t xa_load(struct xarray *xa, uint64_t index)
 	return xas_load(&xas);
 }
 
-/* Puts a new node, without entries yet, above the top: all that the top bears is below slot 0. */
-static void node_adopt(struct xa_node *node, struct xa_node *head)
+/**
+ * xa_marked - whether any entry has the mark
+ * @xa: the array, its lock held
+ * @mark: the mark
+ */
+bool xa_marked(struct xarray *xa, xa_mark_t mark)
 {
-	node->slots[0] = xa_mk_node(head);
-	head->parent = node;
-	assert(head->offset == 0);
+	XA_STATE(xas, xa, 0);
+
+	return xas_find_marked(&xas, XA_MAX_INDEX, mark) != 0;
+}
+
+/* Puts a new node, without entries yet, above the top: all that the top has is below slot 0. */
+static void node_adopt(struct xarray *xa, struct xa_node *node, struct xa_node *head)
+{
+	xa_slots(xa, node)[0] = xa_mk_node(xa_node_number(xa, head));
+	head->parent = xa_slot_number(xa, node, 0);
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++) {
 		if (head->marks[mark] != 0)
 			node->marks[mark] = 1;
 	}
+	xa->xa_head = xa_node_number(xa, node);
 }
 
-/* Frees the node and those above it that bear no entry, then lowers a top of one first slot only.
+/* Frees the node and those above it that have no entry, then lowers a top of one first slot only.
  */
 static void xas_delete_node(struct xarray *xa, struct xa_node *node)
 {
 	struct xa_node *head;
+	xa_entry_t slot;
 
 	while (node->marks[XA_PRESENT] == 0) {
-		struct xa_node *parent = node->parent;
-		unsigned int offset = node->offset;
+		struct xa_node *parent = node_parent(xa, node);
+		uint64_t bit = parent_bit(node);
+		unsigned int offset = node->parent & XA_CHUNK_MASK;
 
 		xa_node_free(xa, node);
 		if (parent == NULL) {
-			xa->xa_head = NULL;
+			xa->xa_head = 0;
 			return;
 		}
-		/* The marks above were cleared when this node's words became empty. */
-		assert((parent->marks[XA_PRESENT] >> offset & 1) == 0);
-		parent->slots[offset] = 0;
+		for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
+			parent->marks[mark] &= ~bit;
+		xa_slots(xa, parent)[offset] = 0;
 		node = parent;
 	}
-	while ((head = xa->xa_head)->marks[XA_PRESENT] == 1 && xa_is_node(xa_slot(head, 0))) {
-		xa->xa_head = xa_to_node(head->slots[0]);
-		xa->xa_head->parent = NULL;
+	while ((head = &xa->xa_nodes[xa->xa_head])->marks[XA_PRESENT] == 1 &&
+	       xa_is_node(slot = xa_slots(xa, head)[0])) {
 		xa_node_free(xa, head);
+		xa_to_node(xa, slot)->parent = 0;
+		xa->xa_head = slot >> 2;
 	}
 }
 
 /* Makes the top cover this index. An empty tree gets a top of at least @shift. */
-static int xas_expand(struct xa_state *xas, unsigned int shift, uint64_t last)
+static int xas_expand(struct xarray *xa, unsigned int shift, uint64_t last)
 {
-	struct xarray *xa = xas->xa;
-	struct xa_node *head = xa->xa_head;
+	struct xa_node *node;
 
-	if (head == NULL) {
+	if (xa->xa_head == 0) {
 		while (last >> shift >= XA_CHUNK_SIZE)
 			shift += XA_CHUNK_SHIFT;
-		xa->xa_head = xa_node_alloc(xa, NULL, shift, 0, 0);
-		return xa->xa_head == NULL ? -ENOMEM : 0;
-	}
-	while (last > node_last(head)) {
-		struct xa_node *node = xa_node_alloc(xa, NULL, head->shift + XA_CHUNK_SHIFT, 0, 0);
-
+		node = xa_node_alloc(xa, 0, shift, 0);
 		if (node == NULL)
 			return -ENOMEM;
-		node_adopt(node, head);
-		xa->xa_head = head = node;
+		xa->xa_head = xa_node_number(xa, node);
+		return 0;
 	}
-	return 0;
+	for (;;) {
+		struct xa_node *head = &xa->xa_nodes[xa->xa_head];
+
+		if (last <= node_last(head))
+			return 0;
+		node = xa_node_alloc(xa, 0, head->shift + XA_CHUNK_SHIFT, 0);
+		if (node == NULL)
+			return -ENOMEM;
+		node_adopt(xa, node, head);
+	}
 }
 
-/* Whether any entry lies in these indices or covers one of them. */
-static bool xa_conflict(struct xarray *xa, uint64_t first, uint64_t last)
+/* The node for an entry of this index and shift, made if it is not there; NULL without memory. */
+static struct xa_node *xas_create(struct xarray *xa, uint64_t index, unsigned int shift,
+				  uint64_t last)
 {
-	XA_STATE(xas, xa, first);
+	struct xa_node *node;
 
-	return xas_find_marked(&xas, last, XA_PRESENT) != 0;
+	if (xas_expand(xa, shift, last) != 0) {
+		if (xa->xa_head != 0)
+			xas_delete_node(xa, &xa->xa_nodes[xa->xa_head]);
+		return NULL;
+	}
+	node = &xa->xa_nodes[xa->xa_head];
+	assert(node->shift >= shift);
+	while (node->shift > shift) {
+		unsigned int offset = xa_node_offset(node, index);
+		xa_entry_t *slot = &xa_slots(xa, node)[offset];
+
+		if (*slot == 0) {
+			struct xa_node *child = xa_node_alloc(xa, xa_slot_number(xa, node, offset),
+							      node->shift - XA_CHUNK_SHIFT,
+							      index >> node->shift << node->shift);
+
+			if (child == NULL) {
+				xas_delete_node(xa, node);
+				return NULL;
+			}
+			*slot = xa_mk_node(xa_node_number(xa, child));
+		}
+		node = xa_to_node(xa, *slot);
+	}
+	return node;
 }
 
 /**
@@ -334,65 +404,74 @@ static bool xa_conflict(struct xarray *xa, uint64_t first, uint64_t last)
  * @order: log2 of how many indices the entry covers
  * @entry: a multiple of four, not 0
  *
- * Return: 0; -EEXIST if any of its indices is covered; -ENOMEM with the array as it was.
+ * Return: 0; with the array as it was, -EEXIST if any of its indices is covered, -ENOSPC if the
+ * host is to give more nodes first (xa_give_nodes()), -ENOMEM.
  */
 int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 {
 	struct xarray *xa = xas->xa;
 	uint64_t index = xas->xa_index;
 	uint64_t last = index + ((UINT64_C(1) << order) - 1);
-	unsigned int shift = xa_order_shift(order);
 	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
-	struct xa_node *node = xa->xa_hint;
+	struct xa_node *node = xa->xa_hint != 0 ? &xa->xa_nodes[xa->xa_hint] : NULL;
 	unsigned int offset;
+	xa_entry_t *slots;
 
 	assert((entry & 3) == 0 && entry != 0);
 	assert(order <= XA_MAX_ORDER && last <= XA_MAX_INDEX && (index & (last - index)) == 0);
 
 	/* Most entries go next to the last one: look there before walking from the top. */
-	if (!xa_node_holds(node, index, order)) {
+	if (node == NULL || !xa_node_holds(node, index, order)) {
+		int err;
+
 		if (xa_conflict(xa, index, last))
 			return -EEXIST;
-		if (xas_expand(xas, shift, last) != 0) {
-			if (xa->xa_head != NULL)
-				xas_delete_node(xa, xa->xa_head);
+		err = xa_reserve(xa);
+		if (err != 0)
+			return err;
+		node = xas_create(xa, index, xa_order_shift(order), last);
+		if (node == NULL)
 			return -ENOMEM;
-		}
-		node = xa->xa_head;
-		assert(node->shift >= shift);
-		while (node->shift > shift) {
-			uintptr_t slot;
-
-			offset = xa_node_offset(node, index);
-			slot = node->slots[offset];
-			if (slot == 0) {
-				unsigned int below = node->shift - XA_CHUNK_SHIFT;
-				uint64_t base = index >> node->shift << node->shift;
-				struct xa_node *child =
-					xa_node_alloc(xa, node, below, offset, base);
-
-				if (child == NULL) {
-					xas_delete_node(xa, node);
-					return -ENOMEM;
-				}
-				slot = node->slots[offset] = xa_mk_node(child);
-			}
-			node = xa_to_node(slot);
-		}
 	}
 	offset = xa_node_offset(node, index);
+	slots = xa_slots(xa, node);
 	for (unsigned int i = 0; i < nr_slots; i++) {
-		if (xa_slot(node, offset + i) != 0)
+		if (slots[offset + i] != 0)
 			return -EEXIST;
 	}
-	set_slot(node, offset, entry);
-	for (unsigned int i = 1; i < nr_slots; i++)
-		set_slot(node, offset + i, xa_mk_sibling(offset));
 	xas->xa_node = node;
 	xas->xa_offset = offset;
-	xas_set_mark(xas, XA_PRESENT);
-	xa->xa_hint = node;
+	xas_insert_next(xas, order, entry, 1);
+	xa->xa_hint = xa_node_number(xa, node);
 	return 0;
+}
+
+/**
+ * xas_insert_next - store entries side by side, as many as the node has slots for
+ * @xas: the slot of the first; nothing is in it or in those that follow
+ * @order: the order of each
+ * @entry: the first; each is four more than the one before
+ * @nr: how many there are
+ *
+ * Return: how many were stored.
+ */
+uint32_t xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr)
+{
+	xa_entry_t *slots = xa_slots(xas->xa, xas->xa_node);
+	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
+	unsigned int offset = xas->xa_offset;
+	uint64_t bits = 0;
+	uint32_t stored = 0;
+
+	for (; stored < nr && offset < XA_CHUNK_SIZE; stored++) {
+		bits |= UINT64_C(1) << offset;
+		slots[offset] = entry + 4 * stored;
+		for (unsigned int i = 1; i < nr_slots; i++)
+			slots[offset + i] = xa_mk_sibling(offset);
+		offset += nr_slots;
+	}
+	xas_set_marks(xas->xa, xas->xa_node, bits, XA_PRESENT);
+	return stored;
 }
 
 /**
@@ -409,19 +488,19 @@ void xas_erase(struct xa_state *xas, unsigned int order)
 
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 		xas_clear_mark(xas, (xa_mark_t)mark);
-	for (unsigned int i = 0; i < nr_slots; i++)
-		set_slot(node, xas->xa_offset + i, 0);
+	memset(&xa_slots(xas->xa, node)[xas->xa_offset], 0, nr_slots * sizeof(xa_entry_t));
 	xas->xa_node = NULL;
 	xas_delete_node(xas->xa, node);
 }
 
 /*
- * Moves to the next slot whose entry bears the mark; false if there is none (@xas is then unset).
+ * Moves to the next slot whose entry has the mark; false if there is none (@xas is then unset).
  * In a lowest node the slot itself is not read: a sparse tree then costs one cache line a node
  * here.
  */
 static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
+	struct xarray *xa = xas->xa;
 	uint64_t start = xas->xa_index;
 	struct xa_node *node = xas_start(xas);
 	unsigned int offset;
@@ -429,18 +508,24 @@ static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t m
 	xas->xa_node = NULL;
 	if (node == NULL || start > max)
 		return false;
-	offset = node_head_offset(node, start);
+	offset = node_head_offset(xa, node, start);
 	for (;;) {
 		uint64_t rest = node->marks[mark] >> offset;
 		uint64_t index;
+		xa_entry_t slot;
 
 		if (rest == 0) {
 			/* Nothing more here: on with the slot behind this node. */
 			do {
-				offset = node->offset + 1U;
-				node = node->parent;
+				bool stale = node->marks[mark] == 0;
+				uint64_t bit = parent_bit(node);
+
+				offset = (node->parent & XA_CHUNK_MASK) + 1;
+				node = node_parent(xa, node);
 				if (node == NULL)
 					return false;
+				if (stale)
+					node->marks[mark] &= ~bit;
 			} while (offset == XA_CHUNK_SIZE);
 			continue;
 		}
@@ -448,21 +533,21 @@ static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t m
 		index = node->index + ((uint64_t)offset << node->shift);
 		if (index > max)
 			return false;
-		if (node->shift == 0 || !xa_is_node(node->slots[offset])) {
-			xas->xa->xa_hint = node;
+		if (node->shift == 0 || !xa_is_node(slot = xa_slots(xa, node)[offset])) {
+			xa->xa_hint = xa_node_number(xa, node);
 			xas->xa_node = node;
 			xas->xa_offset = offset;
 			xas->xa_index = index;
 			return true;
 		}
 		/* The child that covers the start is entered there, all later ones at slot 0. */
-		node = xas_descend(node, offset);
-		offset = start > node->index ? node_head_offset(node, start) : 0;
+		node = xa_to_node(xa, slot);
+		offset = start > node->index ? node_head_offset(xa, node, start) : 0;
 	}
 }
 
 /**
- * xas_find_marked - the next entry that bears a mark
+ * xas_find_marked - the next entry that has a mark
  * @xas: where to search from; moved to the entry's slot. An entry that begins before the index but
  *	covers it is found.
  * @max: the last index that an entry may begin at
@@ -474,7 +559,7 @@ xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
 	if (!xas_find_marked_slot(xas, max, mark))
 		return 0;
-	return (xa_entry_t)xa_slot(xas->xa_node, xas->xa_offset);
+	return xa_slots(xas->xa, xas->xa_node)[xas->xa_offset];
 }
 
 /**
@@ -487,10 +572,13 @@ void xas_pause(struct xa_state *xas)
 	struct xa_node *node = xas->xa_node;
 	unsigned int offset = xas->xa_offset;
 
+	const xa_entry_t *slots;
+
 	assert(node != NULL);
+	slots = xa_slots(xas->xa, node);
 	do {
 		offset++;
-	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(xa_slot(node, offset)));
+	} while (offset < XA_CHUNK_SIZE && xa_is_sibling(slots[offset]));
 	xas->xa_index = node->index + ((uint64_t)offset << node->shift);
 	xas->xa_node = NULL;
 }
@@ -547,7 +635,7 @@ bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t
 		} else {
 			xas_pause(xas);
 		}
-		xas_set_marks(node, bits, to);
+		xas_set_marks(xas->xa, node, bits, to);
 		copied += (unsigned int)__builtin_popcountll(bits);
 		if (copied >= XA_CHECK_SCHED)
 			return true;

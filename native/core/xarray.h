@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks an entry.
- * Entries are numbers of 32 bits, so that a lowest node, which is what most nodes are, takes half
- * of what pointers would.
+ * Entries and nodes are numbers of 32 bits, so that a slot takes half of what a pointer would.
  *
  * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree
  * beneath is our own. What differs from the kernel's stands in native/README.md.
@@ -34,51 +33,67 @@
  */
 typedef enum { XA_MARK_0, XA_MARK_1, XA_MARK_2, XA_PRESENT, XA_NR_MARKS } xa_mark_t;
 
-/* What a slot of a lowest node holds: 0, an entry (a multiple of four), or a sibling. */
+/* What a slot of a node holds: 0, an entry (a multiple of four), a sibling, or a node. */
 typedef uint32_t xa_entry_t;
 
 /**
  * struct xa_node - 64 slots of the tree
- * @shift: log2 of how many indices one slot covers; 0 in a lowest node
- * @offset: the slot of @parent that holds this node
- * @parent: the node above, NULL at the top
+ * @marks: a bit for each slot and mark. On a slot that holds a node, a mark means that some entry
+ *below may have it: clearing a mark does not go up, so that a mark that comes and goes costs no
+ *walk, and a search that finds nothing below clears the bit. XA_PRESENT is exact. On a sibling slot
+ *no mark is ever set
  * @index: the first index that the node covers
- * @marks: a bit a slot for each mark; on a slot that holds a node it means that some entry below
- *	bears the mark, on a sibling slot it is never set
- * @entries: the slots of a lowest node, which ends with them: 0, an entry, or the rest of a large
- *	one (xa_is_sibling)
- * @slots: those of any other node: the same, or a node (xa_is_node)
+ * @parent: the slot above, which holds the node (xa_slot_number()); 0 at the top
+ * @shift: log2 of how many indices one slot covers; 0 in a lowest node
+ *
+ * A node is a number, under which its record stands in a table (@xa_nodes) and its slots in another
+ * (@xa_slots). The host may share the table of records with whom it lets change marks in place: it
+ * holds no pointer.
  */
 struct xa_node {
-	uint8_t shift;
-	uint8_t offset;
-	struct xa_node *parent;
-	uint64_t index;
 	uint64_t marks[XA_NR_MARKS];
-	union {
-		xa_entry_t entries[XA_CHUNK_SIZE];
-		uintptr_t slots[XA_CHUNK_SIZE];
-	};
+	uint64_t index;
+	uint32_t parent;
+	uint8_t shift;
 };
 
-/* What a cached page costs depends on this. Eight bytes are for who gives the memory. */
-#define XA_LOWEST_NODE_SIZE offsetof(struct xa_node, entries[XA_CHUNK_SIZE])
-static_assert(XA_LOWEST_NODE_SIZE == 5 * 64 - 8, "a lowest node: five cache lines");
+static_assert(sizeof(struct xa_node) == 48, "what a cached page costs depends on this");
+
+/* Node numbers stay below, so that slot numbers are positive numbers of 32 bits for everybody. */
+#define XA_MAX_NODES (UINT32_C(1) << 25)
+
+/* An insertion takes fewer: up to eight levels on top, eight below. */
+#define XA_NODES_PER_INSERT 18
 
 /**
  * struct xarray - the array
- * @xa_head: the topmost node; NULL while empty
- * @xa_hint: the node that was looked up last, or NULL; lookups nearby start there
+ * @xa_nodes: the records of the nodes, by number; number 0 is no node
+ * @xa_slots: the slots of each node
+ * @xa_max_nodes: how many nodes the tables have room for
+ * @xa_nr_nodes: how many numbers were ever handed out, 0 included
+ * @xa_free_node: the number that was freed last, the next one in its @parent; 0 for none
+ * @xa_nr_free: how many numbers were freed
+ * @xa_head: the topmost node; 0 while empty
+ * @xa_hint: the node that was looked up last, or 0; lookups nearby start there
  * @xa_lock: protects everything here and below, if @xa_shared
  * @xa_shared: whether threads share the array; set before the first entry and never changed
- * @xa_alloc: gives zeroed memory for a node, or NULL
+ * @xa_host_nodes: whether the host gives the memory of @xa_nodes (xa_give_nodes()); set by it
+ *before the first entry, or by its giving some
+ * @xa_alloc: gives zeroed memory, or NULL
  * @xa_free: takes it back
  */
 struct xarray {
-	struct xa_node *xa_head;
-	struct xa_node *xa_hint;
+	struct xa_node *xa_nodes;
+	xa_entry_t **xa_slots;
+	uint32_t xa_max_nodes;
+	uint32_t xa_nr_nodes;
+	uint32_t xa_free_node;
+	uint32_t xa_nr_free;
+	uint32_t xa_head;
+	uint32_t xa_hint;
 	atomic_flag xa_lock;
 	bool xa_shared;
+	bool xa_host_nodes;
 	void *(*xa_alloc)(size_t size);
 	void (*xa_free)(void *memory);
 };
@@ -87,7 +102,8 @@ struct xarray {
  * struct xa_state - a position in the array
  * @xa: the array
  * @xa_index: the index looked for; after a find the first index of the entry found
- * @xa_node: the node that holds the entry, NULL to start over from @xa_index
+ * @xa_node: the node that holds the entry, NULL to start over from @xa_index; holds until the next
+ *	insertion
  * @xa_offset: its slot there
  */
 struct xa_state {
@@ -101,8 +117,8 @@ struct xa_state {
 	struct xa_state name = {.xa = (array), .xa_index = (index), .xa_node = NULL, .xa_offset = 0}
 
 /* The low bits tell the slots apart; those of an entry are 0. */
-#define XA_NODE_TAG ((uintptr_t)2)
-#define XA_SIBLING_TAG ((uintptr_t)1)
+#define XA_NODE_TAG 2U
+#define XA_SIBLING_TAG 1U
 
 /* How many ones a word of marks begins with, from its lowest bit on. */
 static inline uint32_t word_ones(uint64_t word)
@@ -110,37 +126,54 @@ static inline uint32_t word_ones(uint64_t word)
 	return ~word == 0 ? XA_CHUNK_SIZE : (uint32_t)__builtin_ctzll(~word);
 }
 
-/* A word that begins with so many ones, 1 to 64. */
+/* A word that begins with this many ones, 1 to 64. */
 static inline uint64_t word_of_ones(uint32_t nr)
 {
 	return ~UINT64_C(0) >> (XA_CHUNK_SIZE - nr);
 }
 
-static inline bool xa_is_node(uintptr_t slot)
+static inline bool xa_is_node(xa_entry_t slot)
 {
 	return (slot & 3) == XA_NODE_TAG;
 }
 
-static inline bool xa_is_sibling(uintptr_t slot)
+static inline bool xa_is_sibling(xa_entry_t slot)
 {
 	return (slot & 3) == XA_SIBLING_TAG;
 }
 
-static inline struct xa_node *xa_to_node(uintptr_t slot)
-{
-	return (struct xa_node *)(slot - XA_NODE_TAG);
-}
-
 /* The slot that holds the entry which this sibling slot continues. */
-static inline unsigned int xa_to_sibling(uintptr_t slot)
+static inline unsigned int xa_to_sibling(xa_entry_t slot)
 {
-	return (unsigned int)(slot >> 2);
+	return slot >> 2;
 }
 
-/* What stands in a slot. */
-static inline uintptr_t xa_slot(const struct xa_node *node, unsigned int offset)
+static inline struct xa_node *xa_to_node(const struct xarray *xa, xa_entry_t slot)
 {
-	return node->shift == 0 ? node->entries[offset] : node->slots[offset];
+	return &xa->xa_nodes[slot >> 2];
+}
+
+static inline uint32_t xa_node_number(const struct xarray *xa, const struct xa_node *node)
+{
+	return (uint32_t)(node - xa->xa_nodes);
+}
+
+/* A slot of the tree as a number: it finds the slot's node and offset without a walk. */
+static inline uint32_t xa_slot_number(const struct xarray *xa, const struct xa_node *node,
+				      unsigned int offset)
+{
+	return xa_node_number(xa, node) << XA_CHUNK_SHIFT | offset;
+}
+
+static inline struct xa_node *xa_slot_node(const struct xarray *xa, uint32_t slot)
+{
+	return &xa->xa_nodes[slot >> XA_CHUNK_SHIFT];
+}
+
+/* The slots of a node. */
+static inline xa_entry_t *xa_slots(const struct xarray *xa, const struct xa_node *node)
+{
+	return xa->xa_slots[xa_node_number(xa, node)];
 }
 
 static inline bool xa_node_covers(const struct xa_node *node, uint64_t index)
@@ -160,11 +193,6 @@ static inline unsigned int xa_order_shift(unsigned int order)
 	return likely(order < XA_CHUNK_SHIFT) ? 0 : order - order % XA_CHUNK_SHIFT;
 }
 
-static inline bool xa_marked(const struct xarray *xa, xa_mark_t mark)
-{
-	return xa->xa_head != NULL && xa->xa_head->marks[mark] != 0;
-}
-
 void xa_lock_slow(struct xarray *xa);
 
 static inline void xa_lock(struct xarray *xa)
@@ -182,34 +210,27 @@ static inline void xa_unlock(struct xarray *xa)
 void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	     void (*free)(void *memory));
 void xa_destroy(struct xarray *xa);
+int xa_give_nodes(struct xarray *xa, struct xa_node *nodes, uint32_t max);
 xa_entry_t xa_load(struct xarray *xa, uint64_t index);
-struct xa_node *xa_find_node(struct xarray *xa, uint64_t index, unsigned int order);
+bool xa_marked(struct xarray *xa, xa_mark_t mark);
 
 xa_entry_t xas_load(struct xa_state *xas);
 int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry);
+uint32_t xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr);
 void xas_erase(struct xa_state *xas, unsigned int order);
 xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark);
 bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t to);
-void xas_set_marks_up(struct xa_node *node, xa_mark_t mark);
-void xas_clear_marks_up(struct xa_node *node, xa_mark_t mark);
+void xas_set_marks_up(const struct xarray *xa, const struct xa_node *node, xa_mark_t mark);
 
 void xas_pause(struct xa_state *xas);
 uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark);
 
-/* Whether this node, if any, is the one for an entry of this index and order. */
-static inline bool xa_node_holds(const struct xa_node *node, uint64_t index, unsigned int order)
+/* Whether any entry overlaps these indices. */
+static inline bool xa_conflict(struct xarray *xa, uint64_t first, uint64_t last)
 {
-	return node != NULL && node->shift == xa_order_shift(order) && xa_node_covers(node, index);
-}
+	XA_STATE(xas, xa, first);
 
-/* The node that holds an entry of this index and order, which is there. */
-static inline struct xa_node *xa_node_of(struct xarray *xa, uint64_t index, unsigned int order)
-{
-	struct xa_node *node = xa->xa_hint;
-
-	if (likely(xa_node_holds(node, index, order)))
-		return node;
-	return xa_find_node(xa, index, order);
+	return xas_find_marked(&xas, last, XA_PRESENT) != 0;
 }
 
 static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
@@ -218,36 +239,39 @@ static inline bool xas_get_mark(const struct xa_state *xas, xa_mark_t mark)
 }
 
 /*
- * Sets or clears a mark on these slots of a node, all of them entries. It travels up only where the
- * node's word was, or becomes, empty: else the slot above bears it already, or still has to.
+ * Sets a mark on these slots of a node, all of them entries. It goes up only where the node's word
+ * was empty: else the slot above has it already.
  */
-static inline void xas_set_marks(struct xa_node *node, uint64_t bits, xa_mark_t mark)
+static inline void xas_set_marks(const struct xarray *xa, struct xa_node *node, uint64_t bits,
+				 xa_mark_t mark)
 {
 	uint64_t old = node->marks[mark];
 
 	node->marks[mark] = old | bits;
 	if (unlikely(old == 0))
-		xas_set_marks_up(node, mark);
+		xas_set_marks_up(xa, node, mark);
 }
 
+/* Clears a mark on these slots of a node. What stands above is left to searches. */
 static inline void xas_clear_marks(struct xa_node *node, uint64_t bits, xa_mark_t mark)
 {
-	uint64_t old = node->marks[mark];
-	uint64_t word = old & ~bits;
-
-	node->marks[mark] = word;
-	if (unlikely(word == 0) && old != 0)
-		xas_clear_marks_up(node, mark);
+	node->marks[mark] &= ~bits;
 }
 
 static inline void xas_set_mark(const struct xa_state *xas, xa_mark_t mark)
 {
-	xas_set_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
+	xas_set_marks(xas->xa, xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
 }
 
 static inline void xas_clear_mark(const struct xa_state *xas, xa_mark_t mark)
 {
 	xas_clear_marks(xas->xa_node, UINT64_C(1) << xas->xa_offset, mark);
+}
+
+/* Whether this node is the one for an entry of this index and order. */
+static inline bool xa_node_holds(const struct xa_node *node, uint64_t index, unsigned int order)
+{
+	return node->shift == xa_order_shift(order) && xa_node_covers(node, index);
 }
 
 #endif

@@ -40,7 +40,7 @@ const SITES = 5
 const OF_ADDON = 1
 
 /** How many folios a chunk of the native backend's has: native/core/folio.h. */
-const CHUNK_FOLIOS = 988
+const CHUNK_FOLIOS = 1012
 const OF_BUFFERS = 2
 
 const LAST = 2 ** 51 - 1

@@ -3,6 +3,7 @@
  * The page cache, function by function: results, references, flags and marks.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "folio_state.h"
 #include "host.h"
@@ -71,7 +72,7 @@ static void test_init(void)
 	address_space_init(&mapping, 9, true, &host_ops);
 	CHECK(mapping.nrpages == 0 && mapping.writeback_index == 0 && mapping.page_shift == 9);
 	CHECK(mapping.a_ops == &host_ops && mapping.i_pages.xa_shared);
-	CHECK(mapping.i_pages.xa_head == NULL && mapping.i_pages.xa_hint == NULL);
+	CHECK(mapping.i_pages.xa_head == 0 && mapping.i_pages.xa_hint == 0);
 	for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 		CHECK(!mapping_tagged(&mapping, (xa_mark_t)mark));
 	end();
@@ -210,56 +211,184 @@ static void test_stuck_neighbour(bool shared)
 	end();
 }
 
-#define NR_NEIGHBOURS (2 * FOLIO_CHUNK_FOLIOS + 20)
-
-/* Who follows whom, where a chunk begins and ends: host_check_tree() knows. */
-static void test_neighbours(bool shared)
+/* How many folios a lookup takes for a run that begins with the folio at this index. */
+static uint32_t run_at(pgoff_t index)
 {
-	static const unsigned int edges[] = {0,
-					     1,
-					     FOLIO_CHUNK_FOLIOS - 2,
-					     FOLIO_CHUNK_FOLIOS - 1,
-					     FOLIO_CHUNK_FOLIOS,
-					     FOLIO_CHUNK_FOLIOS + 1,
-					     2 * FOLIO_CHUNK_FOLIOS - 2,
-					     2 * FOLIO_CHUNK_FOLIOS - 1};
-	static struct folio *folios[NR_NEIGHBOURS];
+	XA_STATE(xas, &mapping.i_pages, index);
+	uint64_t bits = 0;
+	uint32_t nr;
 
-	/* Once so that a chunk ends within a node, once where the next node begins. */
-	for (pgoff_t first = 0; first <= 17; first += 17) {
+	CHECK(xas_next_run(&mapping, &xas, &bits, UINT64_MAX, XA_PRESENT, &nr) != NULL);
+	return nr;
+}
+
+/* A run is of single pages that follow one another in a node and in memory. */
+static void test_runs(bool shared)
+{
+	struct folio *folio;
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 2 * FOLIO_CHUNK_FOLIOS; i++)
+		host_add_folio(&mapping, i, 0);
+	CHECK(run_at(0) == 64 && run_at(10) == 54 && run_at(63) == 1 && run_at(64) == 64);
+	/* Where a chunk ends. */
+	CHECK(run_at(FOLIO_CHUNK_FOLIOS - 2) == 2 && run_at(FOLIO_CHUNK_FOLIOS - 1) == 1);
+	CHECK(run_at(FOLIO_CHUNK_FOLIOS) == 64 - FOLIO_CHUNK_FOLIOS % 64);
+	/* The slots that were freed last come in the other order. */
+	for (pgoff_t i = 20; i < 23; i++) {
+		folio = filemap_get_folio(&mapping, i);
+		CHECK(filemap_remove_folio(&mapping, folio) == 0);
+		folio_put(&mapping, folio);
+	}
+	CHECK(run_at(10) == 10 && run_at(20) == 41);
+	for (pgoff_t i = 20; i < 23; i++)
+		host_add_folio(&mapping, i, 0);
+	CHECK(run_at(10) == 10 && run_at(20) == 1 && run_at(21) == 1 && run_at(22) == 1);
+	CHECK(run_at(23) == 41);
+	end();
+
+	/* The last of a run is no large folio, though it is next to the one before. */
+	begin(shared);
+	host_add_folio(&mapping, 0, 0);
+	host_add_folio(&mapping, 1, 0);
+	host_add_folio(&mapping, 2, 1);
+	host_add_folio(&mapping, 4, 0);
+	host_add_folio(&mapping, 64, 6);
+	host_add_folio(&mapping, 128, 6);
+	CHECK(run_at(0) == 2 && run_at(2) == 1 && run_at(4) == 1 && run_at(64) == 1);
+	end();
+
+	begin(shared);
+	host_add_folio(&mapping, 61, 0);
+	host_add_folio(&mapping, 62, 1);
+	CHECK(run_at(61) == 1 && run_at(62) == 1);
+	end();
+}
+
+/* Folios side by side: as if they were added one by one. */
+static void test_add_folios(bool shared)
+{
+	static const struct {
+		pgoff_t index;
+		uint64_t count;
+		unsigned int order;
+	} adds[] = {
+		{0, 1, 0},
+		{60, 200, 0},
+		{60, 20, 1},
+		{0, 40, 5},
+		{64, 100, 6},
+		{1 << 18, 3, XA_MAX_ORDER},
+		{XA_MAX_INDEX - 99, 100, 0},
+		{(UINT64_C(1) << 32) - 70, 140, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(adds) / sizeof(adds[0]); i++) {
+		const pgoff_t index = adds[i].index;
+		const uint64_t nr_pages = adds[i].count << adds[i].order;
+		pgoff_t next = index;
+
 		begin(shared);
-		for (unsigned int i = 0; i < NR_NEIGHBOURS; i++)
-			folios[i] = host_add_folio(&mapping, first + i, 0);
+		CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
+		CHECK(filemap_add_folios(&mapping, index, adds[i].count, adds[i].order) == 0);
 		host_check_tree(&mapping);
-		for (size_t e = 0; e < sizeof(edges) / sizeof(edges[0]); e++) {
-			unsigned int i = edges[e];
+		CHECK(mapping.nrpages == nr_pages);
+		CHECK(mapping.pool.nr_free == FOLIO_CHUNK_FOLIOS - adds[i].count);
+		for (; next < index + nr_pages; next += UINT64_C(1) << adds[i].order) {
+			struct folio *folio = filemap_get_folio(&mapping, next);
 
-			/* The same slot again: it was freed last. */
-			CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
-			host_check_tree(&mapping);
-			CHECK(host_add_folio(&mapping, first + i, 0) == folios[i]);
-			host_check_tree(&mapping);
-			/* Behind one that is in no cache any more, though its index is the one
-			 * before. */
-			if (i + 1 < NR_NEIGHBOURS) {
-				folio_get(folios[i]);
-				CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
-				CHECK(filemap_remove_folio(&mapping, folios[i + 1]) == 0);
-				CHECK(host_add_folio(&mapping, first + i + 1, 0) == folios[i + 1]);
-				host_check_tree(&mapping);
-				folio_put(&mapping, folios[i]);
-				CHECK(host_add_folio(&mapping, first + i, 0) == folios[i]);
-				host_check_tree(&mapping);
-			}
-			/* And in another slot than its neighbours', and another page in its own. */
-			CHECK(filemap_remove_folio(&mapping, folios[i]) == 0);
-			CHECK(host_add_folio(&mapping, first + NR_NEIGHBOURS + e, 0) == folios[i]);
-			host_check_tree(&mapping);
-			folios[i] = host_add_folio(&mapping, first + i, 0);
-			host_check_tree(&mapping);
+			CHECK(folio_index(folio) == next && folio_order(folio) == adds[i].order);
+			CHECK(state_of(folio) == 0 && folio_test_uptodate(folio));
+			CHECK(folio->refcount == 2 && marks_of(&mapping, folio) == 0);
+			folio_put(&mapping, folio);
 		}
+		/* All or nothing. */
+		CHECK(filemap_add_folios(&mapping, next - (UINT64_C(1) << adds[i].order), 1,
+					 adds[i].order) == -EEXIST);
+		if (index >= UINT64_C(4) << adds[i].order)
+			CHECK(filemap_add_folios(&mapping, index - (UINT64_C(4) << adds[i].order),
+						 5, adds[i].order) == -EEXIST);
+		CHECK(filemap_add_folios(&mapping, 0, 0, 0) == 0);
+		CHECK(filemap_add_folios(&mapping, UINT64_C(1) << 40, FOLIO_CHUNK_FOLIOS, 0) ==
+		      -ENOSPC);
+		CHECK(mapping.nrpages == nr_pages);
 		end();
 	}
+}
+
+/* What is dirty already keeps the marks that it has. */
+static void test_dirty_range(bool shared)
+{
+	struct folio *clean, *cleaned;
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 200; i++)
+		host_add_folio(&mapping, i, 0);
+	host_add_folio(&mapping, 200, 3);
+	CHECK(filemap_dirty_range(&mapping, 10, 9) == 0);
+	CHECK(filemap_dirty_range(&mapping, 1000, 2000) == 0);
+	CHECK(filemap_dirty_range(&mapping, 60, 70) == 11);
+	cleaned = filemap_get_folio(&mapping, 65);
+	CHECK(folio_trylock(cleaned));
+	folio_start_writeback(&mapping, cleaned, false);
+	CHECK(marks_of(&mapping, cleaned) == (DIRTY | WRITEBACK));
+	CHECK(folio_clear_dirty_for_io(cleaned));
+	clean = filemap_get_folio(&mapping, 71);
+	CHECK(marks_of(&mapping, clean) == 0 && state_of(clean) == 0);
+	CHECK(filemap_dirty_range(&mapping, 60, 207) == 131);
+	CHECK(state_of(clean) == PG_dirty && marks_of(&mapping, clean) == DIRTY);
+	CHECK(state_of(cleaned) == (PG_dirty | PG_locked | PG_writeback));
+	/* Its flag is set, so its mark is not looked at. */
+	xa_lock(&mapping.i_pages);
+	{
+		struct xa_state xas = folio_xas(&mapping, clean);
+
+		xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
+	}
+	xa_unlock(&mapping.i_pages);
+	CHECK(filemap_dirty_range(&mapping, 0, UINT64_MAX) == 60);
+	CHECK(marks_of(&mapping, clean) == 0 && mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
+	folio_end_writeback(&mapping, cleaned);
+	folio_unlock(&mapping, cleaned);
+	folio_put(&mapping, cleaned);
+	folio_put(&mapping, clean);
+	end();
+}
+
+/* A host that gives the memory of the nodes: it is asked for more, and nothing has changed. */
+static void test_given_nodes(bool shared)
+{
+	struct xa_node *nodes[2];
+	struct folio *folio;
+
+	begin(shared);
+	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
+	nodes[0] = calloc(32, sizeof(struct xa_node));
+	nodes[1] = calloc(64, sizeof(struct xa_node));
+	CHECK(nodes[0] != NULL && nodes[1] != NULL);
+	host_alloc_fails = 0;
+	CHECK(address_space_give_nodes(&mapping, nodes[0], 32) == -ENOMEM);
+	host_alloc_fails = -1;
+	CHECK(address_space_give_nodes(&mapping, nodes[0], 32) == 0);
+	for (pgoff_t i = 0; i < 13; i++)
+		CHECK(filemap_add_folio(&mapping, 64 * i, 0, &folio) == 0);
+	CHECK(folio_mark_dirty(&mapping, folio));
+	CHECK(filemap_add_folio(&mapping, 64 * 13, 0, &folio) == -ENOSPC);
+	CHECK(filemap_add_folios(&mapping, 64 * 13, 100, 0) == -ENOSPC && mapping.nrpages == 13);
+	host_check_tree(&mapping);
+	CHECK(address_space_give_nodes(&mapping, nodes[1], 64) == 0);
+	memset(nodes[0], 0xff, 32 * sizeof(struct xa_node));
+	host_check_tree(&mapping);
+	CHECK(filemap_add_folios(&mapping, 64 * 13, 100, 0) == 0 && mapping.nrpages == 113);
+	CHECK(mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
+	/* Not all of them find room: those that did are gone again. */
+	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
+	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
+	CHECK(filemap_add_folios(&mapping, 4096, 2000, 0) == -ENOSPC && mapping.nrpages == 113);
+	host_check_tree(&mapping);
+	end();
+	free(nodes[0]);
+	free(nodes[1]);
 }
 
 /* Indices of more than 32 bits, of which the lower halves alone would tell something else. */
@@ -279,10 +408,6 @@ static void test_high_indices(bool shared)
 	const size_t nr = sizeof(indices) / sizeof(indices[0]);
 
 	begin(shared);
-	host_add_folio(&mapping, UINT32_MAX, 0);
-	CHECK(mapping.pool.highs == NULL);
-	end();
-	begin(shared);
 	for (size_t i = 0; i < nr; i++) {
 		folios[i] = host_add_dirty(&mapping, indices[i], 0);
 		host_check_tree(&mapping);
@@ -299,10 +424,6 @@ static void test_high_indices(bool shared)
 	CHECK(folio_index(folios[3]) == indices[3]);
 	folio_put(&mapping, folios[3]);
 	CHECK(host_add_folio(&mapping, 10, 0) == folios[3] && folio_index(folios[3]) == 10);
-	host_check_tree(&mapping);
-	/* Every chunk has upper halves of its own, which go with the page cache. */
-	for (pgoff_t i = 0; i < FOLIO_CHUNK_FOLIOS; i++)
-		host_add_folio(&mapping, (UINT64_C(3) << 32) + i, 0);
 	host_check_tree(&mapping);
 	end();
 }
@@ -356,7 +477,7 @@ static void test_remove(bool shared)
 	folio_put(&mapping, folio);
 	CHECK(mapping.pool.nr_free == nr_free + 1);
 	CHECK(filemap_remove_folio(&mapping, other) == 0);
-	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == NULL);
+	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == 0);
 	end();
 }
 
@@ -565,7 +686,10 @@ int main(void)
 		test_get(shared != 0);
 		test_stuck_references(shared != 0);
 		test_stuck_neighbour(shared != 0);
-		test_neighbours(shared != 0);
+		test_runs(shared != 0);
+		test_add_folios(shared != 0);
+		test_dirty_range(shared != 0);
+		test_given_nodes(shared != 0);
 		test_high_indices(shared != 0);
 		test_remove(shared != 0);
 		test_remove_mapping(shared != 0);

@@ -18,6 +18,8 @@
 #define POISONS false
 #endif
 
+static_assert(FOLIO_CHUNK_FIRST == 12 && FOLIO_CHUNK_FOLIOS == 1012, "a chunk");
+
 #define MAX_CHUNKS 9
 
 static struct folio_pool pool;
@@ -28,6 +30,15 @@ static int reserve(void)
 	return folio_pool_reserve(&pool, host_ops.alloc, host_ops.free);
 }
 
+static struct folio *get(void)
+{
+	uint32_t nr = 0;
+	struct folio *folio = folio_pool_get(&pool, 1, &nr);
+
+	CHECK(folio == NULL || nr == 1);
+	return folio;
+}
+
 static void add_chunk(void)
 {
 	struct folio_chunk *chunk = host_alloc_chunk();
@@ -35,7 +46,7 @@ static void add_chunk(void)
 	CHECK(reserve() == 0);
 	chunks[pool.nr_chunks] = chunk;
 	folio_pool_add(&pool, chunk);
-	CHECK(chunk->number == pool.nr_chunks - 1);
+	CHECK(chunk->number == pool.nr_chunks - 1 && chunk->pool == &pool);
 }
 
 static void destroy(void)
@@ -45,7 +56,6 @@ static void destroy(void)
 	folio_pool_destroy(&pool, host_ops.free);
 	CHECK(pool.chunks == NULL && pool.nr_chunks == 0 && pool.max_chunks == 0);
 	CHECK(pool.unused == FOLIO_CHUNK_FIRST && pool.nr_free == 0 && pool.free == FOLIO_NO_SLOT);
-	CHECK(pool.highs == NULL);
 	CHECK(host_allocated == 0);
 	for (uint32_t i = 0; i < nr_chunks; i++) {
 		CHECK(!is_any_poisoned(chunks[i], sizeof(*chunks[i])));
@@ -59,23 +69,25 @@ static void test_slots(void)
 	struct folio *seventh, *first, *last;
 
 	folio_pool_init(&pool);
-	CHECK(folio_pool_get(&pool) == NULL);
+	CHECK(get() == NULL);
 	for (uint32_t chunk = 0; chunk < 2; chunk++) {
 		add_chunk();
 		CHECK(pool.nr_free == FOLIO_CHUNK_FOLIOS);
 		for (uint32_t i = FOLIO_CHUNK_FIRST; i < FOLIO_CHUNK_SIZE; i++) {
-			struct folio *folio = folio_pool_get(&pool);
+			struct folio *folio = get();
 
 			CHECK(folio == &chunks[chunk]->folios[i]);
 			CHECK(folio_chunk(folio) == chunks[chunk] && folio_chunk_index(folio) == i);
-			CHECK(folio_index_low(folio) ==
+			CHECK(folio_index_place(folio) ==
 			      &chunks[chunk]->index[i - FOLIO_CHUNK_FIRST]);
+			CHECK(folio_tree_slot(folio) ==
+			      &chunks[chunk]->tree_slot[i - FOLIO_CHUNK_FIRST]);
 			CHECK(folio_pool_has(&pool, folio));
 			CHECK(folio_slot(folio) == chunk * FOLIO_CHUNK_SIZE + i);
 			CHECK(folio_of_slot(&pool, folio_slot(folio)) == folio);
 			CHECK(pool.nr_free == FOLIO_CHUNK_SIZE - 1 - i);
 		}
-		CHECK(folio_pool_get(&pool) == NULL && pool.nr_free == 0);
+		CHECK(get() == NULL && pool.nr_free == 0);
 	}
 	first = &chunks[0]->folios[FOLIO_CHUNK_FIRST];
 	/* The second of two in eight bytes, which AddressSanitizer sees alone. */
@@ -85,15 +97,16 @@ static void test_slots(void)
 	folio_pool_put(&pool, first);
 	folio_pool_put(&pool, seventh);
 	CHECK(pool.nr_free == 3 && pool.unused == 2 * FOLIO_CHUNK_SIZE + FOLIO_CHUNK_FIRST);
-	CHECK(is_poisoned(seventh) == POISONS && is_poisoned(folio_index_low(seventh)) == POISONS);
-	CHECK(!is_poisoned(folio_index_low(seventh) + 1) &&
-	      !is_poisoned(folio_index_low(seventh) - 1));
+	CHECK(is_poisoned(seventh) == POISONS &&
+	      is_poisoned(folio_index_place(seventh)) == POISONS);
+	CHECK(!is_poisoned(folio_index_place(seventh) + 1) &&
+	      !is_poisoned(folio_index_place(seventh) - 1));
 	CHECK(!is_poisoned(seventh + 1) && !is_poisoned(seventh - 1));
-	CHECK(folio_pool_get(&pool) == seventh);
+	CHECK(get() == seventh);
 	CHECK(!is_any_poisoned(seventh, sizeof(*seventh)));
-	CHECK(!is_any_poisoned(folio_index_low(seventh), sizeof(uint32_t)));
-	CHECK(folio_pool_get(&pool) == first && folio_pool_get(&pool) == last);
-	CHECK(folio_pool_get(&pool) == NULL && pool.nr_free == 0);
+	CHECK(!is_any_poisoned(folio_index_place(seventh), sizeof(pgoff_t)));
+	CHECK(get() == first && get() == last);
+	CHECK(get() == NULL && pool.nr_free == 0);
 	folio_pool_put(&pool, last);
 	destroy();
 }
@@ -148,40 +161,34 @@ static void test_failure(void)
 	destroy();
 }
 
-/* Beside a walk from bit to bit. */
-static void test_run_length(void)
+/* As many neighbours as are wanted, as far as a chunk goes; freed ones come one by one. */
+static void test_runs(void)
 {
-	static const uint32_t maxima[] = {1, 2, 31, 63, 64};
-	struct folio_chunk *chunk = host_alloc_chunk();
+	struct folio *first;
+	uint32_t nr;
 
-	static_assert(FOLIO_CHUNK_FIRST == 36 && FOLIO_CHUNK_FOLIOS == 988, "a chunk");
-	for (uint32_t gap = 1; gap < 200; gap += 3) {
-		for (uint32_t i = FOLIO_CHUNK_FIRST + 1; i < FOLIO_CHUNK_SIZE; i++) {
-			uint64_t bit = UINT64_C(1) << i % 64;
-
-			chunk->follows[i / 64] &= ~bit;
-			chunk->follows[i / 64] |= host_random_below(gap) != 0 ? bit : 0;
-		}
-		for (uint32_t i = FOLIO_CHUNK_FIRST; i < FOLIO_CHUNK_SIZE; i++) {
-			for (size_t m = 0; m < sizeof(maxima) / sizeof(maxima[0]); m++) {
-				uint32_t nr = 1;
-
-				while (nr < maxima[m] &&
-				       (chunk->follows[(i + nr) / 64] >> (i + nr) % 64 & 1) != 0)
-					nr++;
-				CHECK(folio_run_length(&chunk->folios[i], maxima[m]) == nr);
-			}
-		}
-	}
-	free(chunk);
+	folio_pool_init(&pool);
+	add_chunk();
+	add_chunk();
+	first = folio_pool_get(&pool, 1000, &nr);
+	CHECK(first == &chunks[0]->folios[FOLIO_CHUNK_FIRST] && nr == 1000);
+	CHECK(pool.nr_free == 2 * FOLIO_CHUNK_FOLIOS - 1000);
+	CHECK(folio_pool_get(&pool, 64, &nr) == first + 1000 && nr == FOLIO_CHUNK_FOLIOS - 1000);
+	CHECK(folio_pool_get(&pool, 64, &nr) == &chunks[1]->folios[FOLIO_CHUNK_FIRST] && nr == 64);
+	folio_pool_put(&pool, first + 5);
+	folio_pool_put(&pool, first + 6);
+	CHECK(folio_pool_get(&pool, 2, &nr) == first + 6 && nr == 1);
+	CHECK(folio_pool_get(&pool, 2, &nr) == first + 5 && nr == 1);
+	CHECK(pool.nr_free == FOLIO_CHUNK_FOLIOS - 64);
+	destroy();
 }
 
 int main(void)
 {
-	test_run_length();
 	test_slots();
+	test_runs();
 	test_growth();
 	test_failure();
-	printf("runs, slots, growth and failure are right\n");
+	printf("slots, runs, growth and failure are right\n");
 	return 0;
 }

@@ -95,107 +95,108 @@ struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsig
 	return folio;
 }
 
-/* Puts a folio with a note on the list, as TypeScript does it. */
-void host_note(struct deferred_marks *deferred, struct folio *folio)
+/* The folio of an extent that has @i before it. */
+struct folio *host_extent_folio(const struct writeback_extent *extent, uint32_t i)
 {
-	struct folio_chunk *chunk = folio_chunk(folio);
-	uint32_t i = folio_chunk_index(folio);
+	const struct folio_run *run = extent->runs;
 
-	chunk->noted[i / 64] |= UINT64_C(1) << i % 64;
-	if (chunk->noted_next != 0)
-		return;
-	chunk->noted_next = deferred->chunks;
-	deferred->chunks = chunk->number + 1;
+	CHECK(i < extent->nr_folios);
+	for (; i >= run->nr; run++)
+		i -= run->nr;
+	return run->first + i;
 }
 
-typedef void (*check_entry_t)(const struct xa_node *node, unsigned int offset);
+typedef void (*check_entry_t)(const struct xarray *xa, const struct xa_node *node,
+			      unsigned int offset);
 
-static void check_node(const struct xa_node *node, check_entry_t check_entry)
+/* Returns how many nodes there are from this one on. */
+static uint32_t check_node(const struct xarray *xa, const struct xa_node *node,
+			   check_entry_t check_entry)
 {
+	const xa_entry_t *slots = xa_slots(xa, node);
+	uint32_t nr = 1;
+
 	CHECK(node->marks[XA_PRESENT] != 0);
 	for (unsigned int offset = 0; offset < XA_CHUNK_SIZE; offset++) {
-		uintptr_t slot = xa_slot(node, offset);
 		uint64_t bit = UINT64_C(1) << offset;
+		xa_entry_t slot = slots[offset];
 
 		if (slot == 0 || xa_is_sibling(slot)) {
 			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
 				CHECK((node->marks[mark] & bit) == 0);
 			CHECK(slot == 0 || xa_to_sibling(slot) < offset);
 		} else if (xa_is_node(slot)) {
-			const struct xa_node *child = xa_to_node(slot);
+			const struct xa_node *child = xa_to_node(xa, slot);
 
-			CHECK(child->parent == node && child->offset == offset);
+			CHECK(child->parent == xa_slot_number(xa, node, offset));
 			CHECK(child->shift + XA_CHUNK_SHIFT == node->shift);
 			CHECK(child->index == node->index + ((uint64_t)offset << node->shift));
+			/* A mark above may be stale, but XA_PRESENT is exact. */
 			for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
-				CHECK((child->marks[mark] != 0) ==
-				      ((node->marks[mark] & bit) != 0));
-			check_node(child, check_entry);
+				CHECK(child->marks[mark] == 0 || (node->marks[mark] & bit) != 0);
+			nr += check_node(xa, child, check_entry);
 		} else {
 			CHECK((node->marks[XA_PRESENT] & bit) != 0);
-			check_entry(node, offset);
+			check_entry(xa, node, offset);
 		}
 	}
+	return nr;
+}
+
+uint32_t host_nr_nodes(const struct xarray *xa)
+{
+	return xa->xa_nr_nodes - 1 - xa->xa_nr_free;
+}
+
+/* Free records: no mark is left, and each is on the list once. */
+static void check_free(const struct xarray *xa)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t number = xa->xa_free_node; number != 0;
+	     number = xa->xa_nodes[number].parent) {
+		for (unsigned int mark = 0; mark < XA_NR_MARKS; mark++)
+			CHECK(xa->xa_nodes[number].marks[mark] == 0);
+		CHECK(xa->xa_slots[number] == NULL);
+		nr++;
+	}
+	CHECK(nr == xa->xa_nr_free);
 }
 
 /* Every invariant of the tree, from the top. */
 void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
 {
-	if (xa->xa_head == NULL) {
-		CHECK(xa->xa_hint == NULL);
+	const struct xa_node *head = &xa->xa_nodes[xa->xa_head];
+
+	check_free(xa);
+	CHECK(xa->xa_hint == 0 || xa->xa_slots[xa->xa_hint] != NULL);
+	if (xa->xa_head == 0) {
+		CHECK(host_nr_nodes(xa) == 0);
 		return;
 	}
-	CHECK(xa->xa_head->parent == NULL && xa->xa_head->index == 0);
-	/* A top that bears its first slot only is one level too many. */
-	CHECK(xa->xa_head->marks[XA_PRESENT] != 1 || !xa_is_node(xa_slot(xa->xa_head, 0)));
-	check_node(xa->xa_head, check_entry);
+	CHECK(head->parent == 0 && head->index == 0);
+	/* A top that has its first slot only is one level too many. */
+	CHECK(head->marks[XA_PRESENT] != 1 || !xa_is_node(xa_slots(xa, head)[0]));
+	CHECK(check_node(xa, head, check_entry) == host_nr_nodes(xa));
 }
 
 static const struct address_space *mapping_seen;
 static uint64_t nr_pages_seen;
-static uint64_t nr_followers_seen;
 
-/* Whether the page before is in the same node, and in the slot before. */
-static bool follows(const struct folio *folio, const struct xa_node *node, unsigned int offset)
+static void check_folio(const struct xarray *xa, const struct xa_node *node, unsigned int offset)
 {
-	return node->shift == 0 && folio_order(folio) == 0 && offset > 0 &&
-	       folio_chunk_index(folio) > FOLIO_CHUNK_FIRST &&
-	       xa_slot(node, offset - 1) == folio_entry(folio - 1) && folio_order(folio - 1) == 0;
-}
+	const struct folio *folio = folio_of_entry(mapping_seen, xa_slots(xa, node)[offset]);
 
-static bool is_marked_follower(const struct folio *folio)
-{
-	uint32_t i = folio_chunk_index(folio);
-
-	return (folio_chunk(folio)->follows[i / 64] >> i % 64 & 1) != 0;
-}
-
-static void check_folio(const struct xa_node *node, unsigned int offset)
-{
-	const struct folio *folio = folio_of_entry(mapping_seen, (xa_entry_t)xa_slot(node, offset));
-
-	CHECK(folio_in_mapping(folio, mapping_seen) && folio_is_in(folio, node));
-	CHECK(folio_bit(folio, node) == UINT64_C(1) << offset);
+	CHECK(folio_in_mapping(folio, mapping_seen));
+	CHECK(*folio_tree_slot(folio) == xa_slot_number(xa, node, offset));
 	CHECK(folio_index(folio) == node->index + ((uint64_t)offset << node->shift));
-	CHECK(is_marked_follower(folio) == follows(folio, node, offset));
-	nr_followers_seen += is_marked_follower(folio);
 	nr_pages_seen += (uint64_t)folio_nr_pages(folio);
 }
 
 void host_check_tree(const struct address_space *mapping)
 {
-	uint64_t nr_followers = 0;
-
 	mapping_seen = mapping;
 	nr_pages_seen = 0;
-	nr_followers_seen = 0;
 	host_check_xarray(&mapping->i_pages, check_folio);
 	CHECK(nr_pages_seen == mapping->nrpages);
-	for (uint32_t i = 0; i < mapping->pool.nr_chunks; i++) {
-		const struct folio_chunk *chunk = mapping->pool.chunks[i];
-
-		for (uint32_t word = 0; word <= FOLIO_CHUNK_SIZE / 64; word++)
-			nr_followers += (uint64_t)__builtin_popcountll(chunk->follows[word]);
-	}
-	CHECK(nr_followers == nr_followers_seen);
 }

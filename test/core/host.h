@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "deferred_marks.h"
+#include "writeback_extent.h"
 
 /* Fails the program with its place, in every build. */
 #define CHECK(condition)                                                                           \
@@ -40,9 +40,11 @@ void host_mapping_destroy(struct address_space *mapping);
 struct folio_chunk *host_alloc_chunk(void);
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order);
 struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsigned int order);
-void host_note(struct deferred_marks *deferred, struct folio *folio);
+struct folio *host_extent_folio(const struct writeback_extent *extent, uint32_t i);
 void host_check_tree(const struct address_space *mapping);
+uint32_t host_nr_nodes(const struct xarray *xa);
 void host_check_xarray(const struct xarray *xa,
-		       void (*check_entry)(const struct xa_node *node, unsigned int offset));
+		       void (*check_entry)(const struct xarray *xa, const struct xa_node *node,
+					   unsigned int offset));
 
 #endif

@@ -156,33 +156,6 @@ static void *make_dirty(void *data)
 	return data;
 }
 
-static void *read_index(void *data)
-{
-	start_together();
-	for (uint64_t turn = 0; goes_on(turn); turn++)
-		CHECK(folio_index(folio) == 0);
-	return data;
-}
-
-static void *add_high_index(void *data)
-{
-	start_together();
-	for (uint64_t turn = 0; goes_on(turn); turn++) {
-		struct folio *high;
-
-		CHECK(filemap_add_folio(&mapping, UINT64_C(1) << 32, 0, &high) == 0);
-		CHECK(filemap_remove_folio(&mapping, high) == 0);
-	}
-	return data;
-}
-
-/* The chunk learns of upper halves of indices while one is read. */
-static void test_high_index(void)
-{
-	run(read_index, read_index, add_high_index);
-	CHECK(folio_chunk(folio)->highs != NULL);
-}
-
 static void test_flags(void)
 {
 	folio_change_flags(folio, 0, PG_uptodate);
@@ -435,7 +408,6 @@ int main(void)
 {
 	address_space_init(&mapping, PAGE_SHIFT, true, &host_ops);
 	folio = host_add_folio(&mapping, 0, 0);
-	test_high_index();
 	test_flags();
 	test_references();
 	test_locks();

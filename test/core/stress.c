@@ -259,7 +259,7 @@ static void write_extents(struct writeback_control *wbc, bool grows)
 	int error = 0;
 
 	begin_pass();
-	extent.nr_folios = 0;
+	writeback_put_extent(&mapping, &extent);
 	while (writeback_get_extent(&mapping, wbc, &extent, 1 + random_below(64), &error)) {
 		holds_extent = true;
 		if (grows && grown_to == UINT64_MAX)
@@ -267,9 +267,9 @@ static void write_extents(struct writeback_control *wbc, bool grows)
 		for (uint32_t i = 0; i < extent.nr_folios; i++) {
 			struct write write;
 
-			take(extent.folios[i], grown_to);
-			read_data(extent.folios[i], &write);
-			data_written(extent.folios[i], &write);
+			take(host_extent_folio(&extent, i), grown_to);
+			read_data(host_extent_folio(&extent, i), &write);
+			data_written(host_extent_folio(&extent, i), &write);
 		}
 		error = wbc->sync_mode == WB_SYNC_NONE && random_below(8) == 0 ? -EIO : 0;
 		writeback_end_extent(&mapping, &extent, error);

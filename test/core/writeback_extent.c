@@ -20,7 +20,8 @@ static void begin(bool shared)
 	address_space_init(&mapping, PAGE_SHIFT, shared, &host_ops);
 	wbc = (struct writeback_control){
 		.nr_to_write = 10000, .range_end = INT64_MAX, .sync_mode = WB_SYNC_ALL};
-	extent.nr_folios = 0;
+	extent.nr_runs = extent.nr_folios = 0;
+	extent.nr_pages = 0;
 }
 
 static void end(void)
@@ -41,9 +42,9 @@ static void expect(uint64_t max_pages, pgoff_t index, uint64_t nr_pages, uint32_
 	CHECK(extent.index == index && extent.nr_pages == nr_pages);
 	CHECK(extent.nr_folios == nr_folios);
 	for (uint32_t i = 0; i < nr_folios; i++) {
-		CHECK(folio_index(extent.folios[i]) == next);
-		CHECK(state_of(extent.folios[i]) == PG_locked);
-		next = folio_next_index(extent.folios[i]);
+		CHECK(folio_index(host_extent_folio(&extent, i)) == next);
+		CHECK(state_of(host_extent_folio(&extent, i)) == PG_locked);
+		next = folio_next_index(host_extent_folio(&extent, i));
 	}
 	CHECK(next == index + nr_pages);
 }
@@ -57,17 +58,17 @@ static void expect_end(int error, int expected)
 static void written(int error)
 {
 	uint32_t nr_folios = extent.nr_folios;
-	struct folio *last = extent.folios[nr_folios - 1];
+	struct folio *last = extent_last(&extent);
 	struct folio *folios[WRITEBACK_EXTENT_MAX_PAGES];
 
 	for (uint32_t i = 0; i < nr_folios; i++)
-		folios[i] = extent.folios[i];
+		folios[i] = host_extent_folio(&extent, i);
 	writeback_end_extent(&mapping, &extent, error);
 	for (uint32_t i = 0; i < nr_folios; i++) {
 		CHECK(state_of(folios[i]) == (error == 0 ? 0 : PG_dirty));
 		CHECK(marks_of(&mapping, folios[i]) == (error == 0 ? 0 : DIRTY | TOWRITE));
 	}
-	CHECK(extent.nr_folios == 1 && extent.folios[0] == last);
+	CHECK(extent.nr_folios == 1 && extent_last(&extent) == last && extent.nr_runs == 1);
 }
 
 /* An extent ends at a hole, at the most pages, and may consist of one large folio. */
@@ -159,7 +160,8 @@ static void test_busy(bool shared)
 	written(0);
 	CHECK(!writeback_get_extent(&mapping, &wbc, &extent, 64, &error) && error == -EDEADLK);
 	CHECK(wbc.blocked == busy && extent.nr_folios == 1);
-	CHECK(folio_index(extent.folios[0]) == 0 && extent.folios[0]->refcount == 3);
+	CHECK(folio_index(host_extent_folio(&extent, 0)) == 0 &&
+	      host_extent_folio(&extent, 0)->refcount == 3);
 	error = 0;
 	folio_unlock(&mapping, busy);
 	expect(64, 1, 2, 2);
@@ -281,37 +283,29 @@ static void test_taken_over(bool shared, int error)
 	end();
 }
 
-/* In one call, folios of several nodes, with one in between that somebody else removed. */
-static void test_end_folios(bool shared)
+/* Folios that follow one another in memory and in a node are one run; others are not. */
+static void test_runs(bool shared)
 {
-	static const pgoff_t indices[] = {0, 1, 67, 65, 2, 66};
-	struct folio *folios[6], *neighbour;
+	static const pgoff_t indices[] = {63, 64, 65, 67, 66, 68, 69};
+	struct folio *neighbours[2];
 
 	begin(shared);
-	neighbour = host_add_dirty(&mapping, 64, 0);
-	for (int i = 0; i < 6; i++) {
-		folios[i] = host_add_dirty(&mapping, indices[i], 0);
-		CHECK(folio_trylock(folios[i]) && folio_clear_dirty_for_io(folios[i]));
-	}
-	tag_pages_for_writeback(&mapping, 0, 100);
-	folio_get(folios[3]);
-	folio_unlock(&mapping, folios[3]);
-	CHECK(filemap_remove_folio(&mapping, folios[3]) == 0);
-	CHECK(folio_trylock(folios[3]));
-	writeback_end_folios(&mapping, folios, 0);
-	CHECK(state_of(folios[0]) == PG_locked);
-	writeback_end_folios(&mapping, folios, 5);
-	for (int i = 0; i < 5; i++) {
-		CHECK(state_of(folios[i]) == (i == 3 ? PG_locked : 0));
-		CHECK(i == 3 || marks_of(&mapping, folios[i]) == 0);
-	}
-	CHECK(state_of(folios[5]) == PG_locked &&
-	      marks_of(&mapping, folios[5]) == (DIRTY | TOWRITE));
-	writeback_end_folios(&mapping, &folios[5], 1);
-	CHECK(marks_of(&mapping, folios[5]) == 0 &&
-	      marks_of(&mapping, neighbour) == (DIRTY | TOWRITE));
-	folio_unlock(&mapping, folios[3]);
-	folio_put(&mapping, folios[3]);
+	for (int i = 0; i < 7; i++)
+		host_add_dirty(&mapping, indices[i], 0);
+	host_add_dirty(&mapping, 70, 1);
+	host_add_dirty(&mapping, 72, 1);
+	neighbours[0] = host_add_dirty(&mapping, 62, 0);
+	neighbours[1] = host_add_dirty(&mapping, 74, 0);
+	CHECK(folio_trylock(neighbours[0]) && folio_trylock(neighbours[1]));
+	wbc.range_start = 63 << PAGE_SHIFT;
+	wbc.range_end = 73 << PAGE_SHIFT;
+	expect(64, 63, 11, 9);
+	CHECK(extent.nr_runs == 7 && extent.runs[0].nr == 1 && extent.runs[1].nr == 2);
+	CHECK(extent.runs[2].nr == 1 && extent.runs[3].nr == 1 && extent.runs[4].nr == 2);
+	written(0);
+	CHECK(marks_of(&mapping, neighbours[0]) == DIRTY &&
+	      marks_of(&mapping, neighbours[1]) == DIRTY);
+	expect_end(0, 0);
 	end();
 }
 
@@ -328,7 +322,7 @@ int main(void)
 		test_replaced(shared, -EIO);
 		test_taken_over(shared, 0);
 		test_taken_over(shared, -EIO);
-		test_end_folios(shared);
+		test_runs(shared);
 	}
 	printf("extents are right\n");
 	return 0;

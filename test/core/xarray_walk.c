@@ -20,7 +20,23 @@ static void begin(void)
 static void end(void)
 {
 	xa_destroy(&xa);
-	CHECK(xa.xa_head == NULL && xa.xa_hint == NULL && host_allocated == 0);
+	CHECK(xa.xa_head == 0 && xa.xa_hint == 0 && host_allocated == 0);
+}
+
+static struct xa_node *head(void)
+{
+	return xa.xa_head == 0 ? NULL : &xa.xa_nodes[xa.xa_head];
+}
+
+static struct xa_node *hint(void)
+{
+	return xa.xa_hint == 0 ? NULL : &xa.xa_nodes[xa.xa_hint];
+}
+
+/* Nodes, each with an allocation, and the two tables. */
+static bool has_nodes(uint32_t nr)
+{
+	return host_nr_nodes(&xa) == nr && host_allocated == (int)nr + 2;
 }
 
 static struct xa_state insert(uint64_t index, unsigned int order)
@@ -28,7 +44,7 @@ static struct xa_state insert(uint64_t index, unsigned int order)
 	XA_STATE(xas, &xa, index);
 
 	CHECK(xas_insert(&xas, order, ENTRY) == 0);
-	CHECK(xa_slot(xas.xa_node, xas.xa_offset) == ENTRY);
+	CHECK(xa_slots(&xa, xas.xa_node)[xas.xa_offset] == ENTRY);
 	return xas;
 }
 
@@ -47,7 +63,7 @@ static void test_first(void)
 	static const struct {
 		uint64_t index;
 		unsigned int order;
-		int nodes;
+		uint32_t nodes;
 		unsigned int top;
 	} firsts[] = {
 		{0, 0, 1, 0},
@@ -69,9 +85,9 @@ static void test_first(void)
 	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
 		begin();
 		insert(firsts[i].index, firsts[i].order);
-		CHECK(host_allocated == firsts[i].nodes && xa.xa_head->shift == firsts[i].top);
+		CHECK(has_nodes(firsts[i].nodes) && head()->shift == firsts[i].top);
 		erase(firsts[i].index, firsts[i].order);
-		CHECK(host_allocated == 0 && xa.xa_head == NULL);
+		CHECK(has_nodes(0) && xa.xa_head == 0);
 		end();
 	}
 }
@@ -81,30 +97,30 @@ static void test_levels(void)
 {
 	begin();
 	insert(0, 0);
-	CHECK(host_last_size == XA_LOWEST_NODE_SIZE);
+	CHECK(host_last_size == XA_CHUNK_SIZE * sizeof(xa_entry_t));
 	insert(64, 0);
-	CHECK(host_allocated == 3 && xa.xa_head->shift == 6);
+	CHECK(has_nodes(3) && head()->shift == 6);
 	insert(4095, 0);
-	CHECK(host_allocated == 4 && xa.xa_head->shift == 6);
+	CHECK(has_nodes(4) && head()->shift == 6);
 	insert(4096, 0);
-	CHECK(host_allocated == 7 && xa.xa_head->shift == 12);
+	CHECK(has_nodes(7) && head()->shift == 12);
 	erase(4096, 0);
-	CHECK(host_allocated == 4 && xa.xa_head->shift == 6 && xa.xa_head->parent == NULL);
+	CHECK(has_nodes(4) && head()->shift == 6 && head()->parent == 0);
 	erase(64, 0);
 	erase(4095, 0);
-	CHECK(host_allocated == 1 && xa.xa_head->shift == 0 && xa.xa_head->parent == NULL);
+	CHECK(has_nodes(1) && head()->shift == 0 && head()->parent == 0);
 	CHECK(xa_load(&xa, 0) == ENTRY && xa_load(&xa, 64) == 0);
 	CHECK(xa_load(&xa, UINT64_MAX) == 0);
 	/* A top whose first slot is an entry stays, and one with a second slot too. */
 	erase(0, 0);
 	insert(0, 6);
 	insert(64, 0);
-	CHECK(host_allocated == 2 && xa.xa_head->shift == 6);
+	CHECK(has_nodes(2) && head()->shift == 6);
 	erase(64, 0);
-	CHECK(host_allocated == 1 && xa.xa_head->shift == 6);
+	CHECK(has_nodes(1) && head()->shift == 6);
 	erase(0, 6);
 	insert(64, 0);
-	CHECK(host_allocated == 2);
+	CHECK(has_nodes(2));
 	end();
 }
 
@@ -133,22 +149,21 @@ static void test_hint(void)
 	XA_STATE(xas, &xa, 0);
 
 	begin();
-	CHECK(xas_load(&xas) == 0 && xa.xa_hint == NULL);
+	CHECK(xas_load(&xas) == 0 && hint() == NULL);
 	low = insert(1, 0);
-	CHECK(xa.xa_hint == low.xa_node);
+	CHECK(hint() == low.xa_node);
 	high = insert(100, 0);
-	CHECK(xa.xa_hint == high.xa_node && high.xa_node != low.xa_node);
-	CHECK(xa_load(&xa, 1) == ENTRY && xa.xa_hint == low.xa_node);
-	CHECK(xa_node_of(&xa, 100, 0) == high.xa_node && xa.xa_hint == high.xa_node);
-	CHECK(xa_node_of(&xa, 1, 0) == low.xa_node && xa.xa_hint == low.xa_node);
+	CHECK(xa_slot_node(&xa, xa_slot_number(&xa, high.xa_node, 36)) == high.xa_node);
+	CHECK(hint() == high.xa_node && high.xa_node != low.xa_node);
+	CHECK(xa_load(&xa, 1) == ENTRY && hint() == low.xa_node);
 	/* Where nothing is found, too. */
-	CHECK(xa_load(&xa, 101) == 0 && xa.xa_hint == high.xa_node);
+	CHECK(xa_load(&xa, 101) == 0 && hint() == high.xa_node);
 	xas.xa_index = 0;
 	CHECK(xas_find_marked(&xas, 200, XA_PRESENT) == ENTRY && xas.xa_index == 1);
-	CHECK(xa.xa_hint == low.xa_node);
+	CHECK(hint() == low.xa_node);
 	xas_pause(&xas);
 	CHECK(xas_find_marked(&xas, 200, XA_PRESENT) == ENTRY && xas.xa_index == 100);
-	CHECK(xa.xa_hint == high.xa_node && xas.xa_node == high.xa_node && xas.xa_offset == 36);
+	CHECK(hint() == high.xa_node && xas.xa_node == high.xa_node && xas.xa_offset == 36);
 	xas_pause(&xas);
 	CHECK(xas_find_marked(&xas, 200, XA_PRESENT) == 0 && xas.xa_node == NULL);
 	xas.xa_index = 100;
@@ -158,7 +173,7 @@ static void test_hint(void)
 	CHECK(xas_find_marked(&xas, 99, XA_PRESENT) == 0 && xas.xa_node == NULL);
 	/* A node that is freed is none. */
 	erase(100, 0);
-	CHECK(xa.xa_hint == NULL && xa.xa_head == low.xa_node);
+	CHECK(hint() == NULL && head() == low.xa_node);
 	end();
 }
 

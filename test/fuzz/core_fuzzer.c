@@ -11,10 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "deferred_marks.h"
 #include "host.h"
 #include "model.h"
-#include "writeback_ahead.h"
 #include "writeback_extent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -79,7 +77,6 @@ struct event {
 static const uint8_t *input, *input_end;
 
 static struct address_space mapping;
-static struct deferred_marks deferred;
 static struct model model;
 static struct pass passes[NR_PASSES];
 static struct model_folio *handles[NR_HANDLES];
@@ -145,67 +142,6 @@ static struct model_folio *pick(unsigned int byte)
 }
 
 /*
- * Deferred marks: what a host does by itself, as lib/native/folio.ts
- */
-
-/* Every call of the core but these comes after this. */
-static void enter(void)
-{
-	if (!mapping.i_pages.xa_shared)
-		apply_deferred_marks(&mapping, &deferred);
-}
-
-static bool can_defer(const struct model_folio *folio)
-{
-	return folio != NULL && folio->present && !mapping.i_pages.xa_shared;
-}
-
-static void defer(struct folio *folio, unsigned int flags)
-{
-	atomic_store(&folio->flags, (uint16_t)flags);
-	host_note(&deferred, folio);
-}
-
-static bool defer_mark_dirty(struct folio *folio)
-{
-	unsigned int flags = folio_flags(folio);
-
-	if ((flags & PG_dirty) != 0)
-		return false;
-	defer(folio, (flags & ~(unsigned int)PG_clear_dirty) | PG_dirty | PG_set_dirty);
-	return true;
-}
-
-static void defer_start_writeback(struct folio *folio, bool keep_write)
-{
-	unsigned int flags = folio_flags(folio);
-
-	flags = (flags & ~(unsigned int)PG_clear_writeback) | PG_writeback | PG_set_writeback;
-	if ((flags & PG_dirty) == 0)
-		flags = (flags & ~(unsigned int)PG_set_dirty) | PG_clear_dirty;
-	if (!keep_write)
-		flags |= PG_clear_towrite;
-	defer(folio, flags);
-}
-
-static void defer_end_writeback(struct folio *folio)
-{
-	unsigned int flags = folio_flags(folio);
-
-	defer(folio,
-	      (flags & ~(unsigned int)(PG_writeback | PG_set_writeback)) | PG_clear_writeback);
-}
-
-/* Start and end of writeback at once, of a locked clean folio. */
-static void defer_write(struct folio *folio)
-{
-	unsigned int flags = folio_flags(folio);
-
-	defer(folio, (flags & ~(unsigned int)(PG_locked | PG_set_dirty)) | PG_clear_dirty |
-			     PG_clear_towrite);
-}
-
-/*
  * Comparison
  */
 
@@ -223,18 +159,15 @@ static void compare_folio(const struct model_folio *folio)
 	CHECK(core->refcount == folio->references);
 	CHECK(folio_of_slot(&mapping.pool, folio_slot(core)) == core);
 	CHECK(folio_in_mapping(core, &mapping) == folio->present);
-	CHECK((flags & ~(unsigned int)PG_deferred) ==
-	      (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
-	       (folio->present ? PG_cached : 0U) | folio->order << FOLIO_ORDER_SHIFT |
-	       (folio->locked ? PG_locked : 0U) | (folio->dirty ? PG_dirty : 0U) |
-	       (folio->writeback ? PG_writeback : 0U)));
+	CHECK(flags == (PG_uptodate | (mapping.i_pages.xa_shared ? PG_shared : 0U) |
+			(folio->present ? PG_cached : 0U) | folio->order << FOLIO_ORDER_SHIFT |
+			(folio->locked ? PG_locked : 0U) | (folio->dirty ? PG_dirty : 0U) |
+			(folio->writeback ? PG_writeback : 0U)));
 	if (!folio->present)
 		return;
 	xas = folio_xas(&mapping, core);
 	CHECK(folio_of_entry(&mapping, xa_load(&mapping.i_pages, folio->index)) == core);
 	CHECK(folio_of_entry(&mapping, xa_load(&mapping.i_pages, model_last(folio))) == core);
-	if ((flags & PG_deferred) != 0)
-		return;
 	for (unsigned int mark = 0; mark < MODEL_NR_MARKS; mark++)
 		CHECK(xas_get_mark(&xas, (xa_mark_t)mark) == folio->marks[mark]);
 }
@@ -268,7 +201,8 @@ static void compare_pass(const struct pass *pass)
 	}
 	CHECK(pass->core_extent.nr_folios == pass->model_extent.nr_folios);
 	for (unsigned int i = 0; i < pass->core_extent.nr_folios; i++)
-		CHECK(pass->core_extent.folios[i] == core_of(pass->model_extent.folios[i]));
+		CHECK(host_extent_folio(&pass->core_extent, i) ==
+		      core_of(pass->model_extent.folios[i]));
 	if (pass->extent_in_hand) {
 		CHECK(pass->core_extent.index == pass->model_extent.index);
 		CHECK(pass->core_extent.nr_pages == pass->model_extent.nr_pages);
@@ -278,7 +212,7 @@ static void compare_pass(const struct pass *pass)
 static void compare(void)
 {
 	/* Looking should not change which paths the core takes. */
-	struct xa_node *hint = mapping.i_pages.xa_hint;
+	uint32_t hint = mapping.i_pages.xa_hint;
 	unsigned int nr_folios = 0;
 
 	CHECK(nr_replayed == nr_events);
@@ -292,8 +226,7 @@ static void compare(void)
 		nr_folios++;
 	}
 	CHECK(mapping.pool.nr_free + nr_folios == mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS);
-	for (unsigned int mark = 0; mark < MODEL_NR_MARKS && deferred.chunks == DEFERRED_END;
-	     mark++)
+	for (unsigned int mark = 0; mark < MODEL_NR_MARKS; mark++)
 		CHECK(mapping_tagged(&mapping, (xa_mark_t)mark) ==
 		      model_tagged(&model, (enum model_mark)mark));
 	for (int i = 0; i < NR_PASSES; i++)
@@ -615,7 +548,6 @@ static void op_add(void)
 
 	if (index > XA_MAX_INDEX - ((UINT64_C(1) << order) - 1))
 		return;
-	enter();
 	add(index, order, -1);
 }
 
@@ -625,7 +557,6 @@ static void op_add_without_memory(void)
 	unsigned int order = next_byte() % 14;
 	uint64_t index = next_index() >> order << order;
 
-	enter();
 	add(index, order, fails);
 }
 
@@ -637,7 +568,6 @@ static void op_add_run(void)
 	bool dirty = (nr & 1) != 0;
 
 	index = index >> order << order;
-	enter();
 	for (unsigned int i = 0; i < nr && index + 8 <= XA_MAX_INDEX; i++) {
 		struct model_folio *folio;
 
@@ -650,9 +580,55 @@ static void op_add_run(void)
 	}
 }
 
+/* All of them or none; the @fails-th allocation on the way fails, if there is one. */
+static void add_folios(uint64_t index, unsigned int order, unsigned int nr, int fails)
+{
+	uint64_t last = index + ((uint64_t)nr << order) - 1;
+	bool covered = nr != 0 && model_covered(&model, index, last);
+	bool full = model_nr_folios(&model) + nr > mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS;
+	int err;
+
+	if (model_nr_folios(&model) + nr > MODEL_FOLIOS || last > XA_MAX_INDEX)
+		return;
+	host_alloc_fails = fails;
+	host_failed = 0;
+	err = filemap_add_folios(&mapping, index, nr, order);
+	host_alloc_fails = -1;
+	if (covered) {
+		CHECK(err == -EEXIST);
+	} else if (full) {
+		CHECK(err == -ENOSPC);
+		if (add_chunk(fails) == 0 && mapping.pool.nr_chunks < MAX_CHUNKS)
+			add_folios(index, order, nr, -1);
+	} else if (host_failed != 0) {
+		CHECK(err == -ENOMEM);
+		compare();
+		host_check_tree(&mapping);
+		add_folios(index, order, nr, -1);
+	} else {
+		CHECK(err == 0);
+		for (unsigned int i = 0; i < nr; i++, index += UINT64_C(1) << order) {
+			struct folio *folio = filemap_get_folio(&mapping, index);
+
+			check_new(folio);
+			folio_put(&mapping, folio);
+			model_add(&model, index, order, folio);
+		}
+	}
+}
+
+static void op_add_folios(void)
+{
+	int fails = (int)(next_byte() % 16) - 1;
+	unsigned int byte = next_byte();
+	unsigned int order = byte < 192 ? byte % 4 : byte % 10;
+	uint64_t index = next_index() >> order << order;
+
+	add_folios(index, order, next_byte(), fails);
+}
+
 static void op_add_chunk(void)
 {
-	enter();
 	add_chunk((int)(next_byte() % 4) - 1);
 }
 
@@ -660,7 +636,6 @@ static void op_remove(void)
 {
 	struct model_folio *folio = pick(next_byte());
 
-	enter();
 	if (folio != NULL)
 		CHECK(filemap_remove_folio(&mapping, core_of(folio)) ==
 		      model_remove(&model, folio));
@@ -673,7 +648,6 @@ static void op_get(void)
 	struct model_folio *expected = model_find(&model, index);
 	struct folio *folio;
 
-	enter();
 	folio = filemap_get_folio(&mapping, index);
 	CHECK(folio == (expected == NULL ? NULL : core_of(expected)));
 	if (expected == NULL)
@@ -690,7 +664,6 @@ static void op_put(void)
 {
 	struct model_folio **handle = &handles[next_byte() % NR_HANDLES];
 
-	enter();
 	if (*handle == NULL)
 		return;
 	folio_put(&mapping, core_of(*handle));
@@ -707,7 +680,6 @@ static void op_find(void)
 	struct folio_batch fbatch;
 	struct model_batch batch = {0};
 
-	enter();
 	folio_batch_init(&fbatch);
 	CHECK(filemap_get_folios_tag(&mapping, &start, end, (xa_mark_t)mark, &fbatch) == fbatch.nr);
 	model_get_folios_tag(&model, &model_start, end, (int)mark, &batch);
@@ -723,7 +695,6 @@ static void op_tag(void)
 	uint64_t start = next_index();
 	uint64_t end = next_end(start);
 
-	enter();
 	tag_pages_for_writeback(&mapping, start, end);
 	model_tag(&model, start, end);
 }
@@ -741,7 +712,6 @@ static void op_dirty(void)
 {
 	struct model_folio *folio = pick(next_byte());
 
-	enter();
 	if (folio != NULL)
 		CHECK(folio_mark_dirty(&mapping, core_of(folio)) == model_mark_dirty(folio));
 }
@@ -751,7 +721,6 @@ static void op_dirty_run(void)
 	unsigned int first = next_byte();
 	unsigned int nr = next_byte();
 
-	enter();
 	for (unsigned int i = first; i < first + nr && i < MODEL_FOLIOS; i++) {
 		struct model_folio *folio = &model.folios[i];
 
@@ -776,7 +745,6 @@ static void op_lock(void)
 
 	if (folio == NULL)
 		return;
-	enter();
 	/* Else it might be gone when the lock is had. */
 	model_get(folio);
 	folio_get(core_of(folio));
@@ -800,7 +768,6 @@ static void op_trylock_for_io(void)
 {
 	struct model_folio *folio = pick(next_byte());
 
-	enter();
 	if (folio != NULL)
 		CHECK(folio_trylock_for_io(core_of(folio)) == model_trylock_for_io(folio));
 }
@@ -820,7 +787,6 @@ static void op_start_writeback(void)
 
 	if (folio == NULL || !folio->locked || folio->writeback)
 		return;
-	enter();
 	folio_start_writeback(&mapping, core_of(folio), keep_write);
 	model_start_writeback(folio, keep_write);
 }
@@ -831,7 +797,6 @@ static void op_end_writeback(void)
 
 	if (folio == NULL || !folio->writeback)
 		return;
-	enter();
 	folio_end_writeback(&mapping, core_of(folio));
 	model_end_writeback(&model, folio);
 }
@@ -843,53 +808,24 @@ static void op_wait_writeback(void)
 
 	if (folio == NULL || !folio->locked)
 		return;
-	enter();
 	err = folio_wait_writeback(&mapping, core_of(folio));
 	CHECK(model_wait_writeback(&model, folio) == (err == 0));
 }
 
-static void op_defer_dirty(void)
+static void op_dirty_range(void)
 {
-	struct model_folio *folio = pick(next_byte());
+	uint64_t start = next_index();
+	uint64_t end = next_end(start);
+	uint64_t dirtied = 0;
 
-	if (can_defer(folio))
-		CHECK(defer_mark_dirty(core_of(folio)) == model_mark_dirty(folio));
-}
-
-static void op_defer_dirty_all(void)
-{
 	for (int i = 0; i < MODEL_FOLIOS; i++) {
 		struct model_folio *folio = &model.folios[i];
 
-		if (folio->references != 0 && can_defer(folio))
-			CHECK(defer_mark_dirty(core_of(folio)) == model_mark_dirty(folio));
+		if (folio->references != 0 && folio->present && start <= end &&
+		    model_last(folio) >= start && folio->index <= end)
+			dirtied += model_mark_dirty(folio);
 	}
-}
-
-static void op_defer_start_writeback(void)
-{
-	struct model_folio *folio = pick(next_byte());
-	bool keep_write = next_byte() % 4 == 0;
-
-	if (!can_defer(folio) || !folio->locked || folio->writeback)
-		return;
-	defer_start_writeback(core_of(folio), keep_write);
-	model_start_writeback(folio, keep_write);
-}
-
-static void op_defer_end_writeback(void)
-{
-	struct model_folio *folio = pick(next_byte());
-
-	if (!can_defer(folio) || !folio->writeback)
-		return;
-	defer_end_writeback(core_of(folio));
-	model_end_writeback(&model, folio);
-}
-
-static void op_apply(void)
-{
-	enter();
+	CHECK(filemap_dirty_range(&mapping, start, end) == dirtied);
 }
 
 /*
@@ -916,11 +852,9 @@ static void abandon(struct pass *pass)
 	model_release(&pass->model.batch);
 	pass->core.blocked = NULL;
 	pass->model.blocked = NULL;
-	if (pass->core_extent.nr_folios != 0) {
-		folio_put(&mapping, pass->core_extent.folios[0]);
+	if (pass->core_extent.nr_folios != 0)
 		model_put(pass->model_extent.folios[0]);
-	}
-	pass->core_extent.nr_folios = 0;
+	writeback_put_extent(&mapping, &pass->core_extent);
 	pass->model_extent.nr_folios = 0;
 	pass->core_hand = NULL;
 	pass->model_hand = NULL;
@@ -940,7 +874,6 @@ static void op_begin(void)
 
 	if ((byte & 16) != 0)
 		range_start = 0;
-	enter();
 	abandon(pass);
 	pass->core = (struct writeback_control){
 		.nr_to_write = nr_to_write,
@@ -962,7 +895,6 @@ static void op_begin(void)
 
 static void op_abandon(void)
 {
-	enter();
 	abandon(pick_pass(next_byte()));
 }
 
@@ -984,7 +916,6 @@ static void op_next(void)
 	struct pass *pass = pick_pass(next_byte());
 	int error = next_error();
 
-	enter();
 	if (can_step(pass, BY_FOLIO))
 		step(pass, error);
 }
@@ -1010,7 +941,6 @@ static void op_write_some(void)
 	struct pass *pass = pick_pass(next_byte());
 	unsigned int nr = next_byte();
 
-	enter();
 	if (!can_step(pass, BY_FOLIO))
 		return;
 	do {
@@ -1044,77 +974,6 @@ static void op_next_by_host(void)
 	CHECK(pass->model_hand != NULL);
 }
 
-/* Start and end of writeback of the folio in hand at once, as lib/native/write_pages.ts. */
-static void op_defer_write_hand(void)
-{
-	struct pass *pass = pick_pass(next_byte());
-	struct model_folio *folio = pass->model_hand;
-
-	if (pass->style != BY_FOLIO || !can_defer(folio))
-		return;
-	if (!folio->locked || folio->dirty || folio->writeback)
-		return;
-	defer_write(pass->core_hand);
-	model_start_writeback(folio, false);
-	model_unlock(&model, folio);
-	model_end_writeback(&model, folio);
-}
-
-/* A folio and a stretch of those behind it, of which some are written: op_write_some() at once. */
-static void op_ahead(void)
-{
-	struct pass *pass = pick_pass(next_byte());
-	unsigned int done = next_byte();
-	static struct writeback_ahead ahead;
-	bool all;
-
-	if (mapping.i_pages.xa_shared || !can_step(pass, BY_FOLIO))
-		return;
-	enter();
-	if (!step(pass, 0))
-		return;
-	writeback_begin_ahead(&ahead);
-	ahead.batches = 1U << done % 6;
-	writeback_look_ahead(&mapping, &pass->core, &ahead);
-	CHECK(ahead.nr > 0 && ahead.first + ahead.nr_batch <= pass->core.fbatch.nr);
-	done %= ahead.nr + 1;
-	all = done == ahead.nr;
-	if (all) {
-		pass->core_hand = writeback_end_ahead(&mapping, &pass->core, &ahead);
-	} else {
-		pass->core_hand = ahead_from_end(&ahead, ahead.nr - 1 - done);
-		writeback_settle_ahead(&mapping, &pass->core, &ahead, done, 1);
-	}
-	CHECK(ahead.nr == 0);
-	for (unsigned int i = 0; i < done; i++) {
-		struct model_folio *folio = pass->model_hand;
-		int error = 0;
-
-		model_start_writeback(folio, false);
-		model_unlock(&model, folio);
-		model_end_writeback(&model, folio);
-		if (core_of(folio) != pass->core_hand)
-			model_next(pass, &error);
-	}
-	/* The last one of a stretch is handed back at once. */
-	if (all)
-		step(pass, 0);
-}
-
-/* writeback_get_extent() as the addon does it, and at once somebody looks. */
-static bool get_extent_ahead(struct pass *pass, unsigned int max_pages, int *error)
-{
-	static struct writeback_ahead ahead;
-	bool found;
-
-	writeback_begin_ahead(&ahead);
-	found = writeback_get_extent_ahead(&mapping, &pass->core, &ahead, &pass->core_extent,
-					   max_pages, error);
-	if (found)
-		writeback_hold_extent(&mapping, &pass->core, &ahead, &pass->core_extent);
-	return found;
-}
-
 static void op_get_extent(void)
 {
 	struct pass *pass = pick_pass(next_byte());
@@ -1124,15 +983,11 @@ static void op_get_extent(void)
 
 	if (!can_step(pass, BY_EXTENT))
 		return;
-	enter();
 	stepped = pass;
 	if (pass->extent_in_hand)
 		end_extent(pass, error);
-	if (mapping.i_pages.xa_shared || max_pages % 2 == 0)
-		pass->extent_in_hand = writeback_get_extent(&mapping, &pass->core,
-							    &pass->core_extent, max_pages, &error);
-	else
-		pass->extent_in_hand = get_extent_ahead(pass, max_pages, &error);
+	pass->extent_in_hand =
+		writeback_get_extent(&mapping, &pass->core, &pass->core_extent, max_pages, &error);
 	CHECK(pass->extent_in_hand ==
 	      model_get_extent(&model, &pass->model, &pass->model_extent, max_pages, &model_error));
 	CHECK(error == (pass->extent_in_hand ? 0 : model_error));
@@ -1144,7 +999,6 @@ static void op_end_extent(void)
 	struct pass *pass = pick_pass(next_byte());
 	int error = next_error();
 
-	enter();
 	if (pass->extent_in_hand)
 		end_extent(pass, error);
 }
@@ -1156,7 +1010,6 @@ static void op_write_cache_pages(void)
 
 	if (!can_step(pass, BY_CALLBACK))
 		return;
-	enter();
 	stepped = pass;
 	err = write_cache_pages(&mapping, &pass->core, core_writepage, pass);
 	CHECK(model_write_cache_pages(&model, &pass->model, model_writepage) == err);
@@ -1168,7 +1021,6 @@ static void op_redirty(void)
 	struct pass *pass = pick_pass(next_byte());
 	struct model_folio *folio = pick(next_byte());
 
-	enter();
 	if (folio != NULL)
 		CHECK(folio_redirty_for_writepage(&mapping, &pass->core, core_of(folio)) ==
 		      model_redirty(&pass->model, folio));
@@ -1197,16 +1049,11 @@ static void (*const operations[])(void) = {
 	op_start_writeback,
 	op_end_writeback,
 	op_wait_writeback,
-	op_defer_dirty,
-	op_defer_dirty_all,
-	op_defer_start_writeback,
-	op_defer_end_writeback,
-	op_defer_write_hand,
-	op_apply,
+	op_dirty_range,
+	op_add_folios,
 	op_begin,
 	op_abandon,
 	op_next_by_host,
-	op_ahead,
 	op_get_extent,
 	op_end_extent,
 	op_write_cache_pages,
@@ -1217,7 +1064,6 @@ static void (*const operations[])(void) = {
 /* Everybody lets go of everything. */
 static void finish(void)
 {
-	enter();
 	for (int i = 0; i < NR_PASSES; i++)
 		abandon(&passes[i]);
 	for (int i = 0; i < NR_HANDLES; i++) {
@@ -1241,7 +1087,7 @@ static void finish(void)
 			folio_end_writeback(&mapping, core_of(folio));
 		CHECK(filemap_remove_folio(&mapping, core_of(folio)) == 0);
 	}
-	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == NULL);
+	CHECK(mapping.nrpages == 0 && mapping.i_pages.xa_head == 0);
 	CHECK(mapping.pool.nr_free == mapping.pool.nr_chunks * FOLIO_CHUNK_FOLIOS);
 	host_mapping_destroy(&mapping);
 	CHECK(host_allocated == 0);
@@ -1260,7 +1106,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&model, 0, sizeof(model));
 	model.page_shift = mapping.page_shift;
 	model.wait = (byte & 8) != 0 ? model_wait : model_never_waits;
-	deferred_marks_init(&deferred);
 	memset(passes, 0, sizeof(passes));
 	core_wakes = 0;
 	while (input < input_end) {

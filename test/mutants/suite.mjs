@@ -39,11 +39,9 @@ const PROGRAMS = [
   ...[
     'folio_pool',
     'xarray_walk',
-    'deferred_marks',
     'address_space',
     'page_writeback',
     'writeback_extent',
-    'writeback_ahead',
     'truncated_last',
     'alloc_failure',
   ].map((name) => ({ name, sources: [`test/core/${name}.c`], args: [] })),

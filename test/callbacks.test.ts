@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The native backend writes stretches of many batches unseen, and the runs of an extent: whatever the callbacks do, and
-// at whichever folio of a stretch, nobody can tell. So each pass here is made on both backends, by callbacks that do the
-// same at random, and what they saw is compared.
+// Callbacks that look at anything, and change anything, in the middle of a pass by folios or by extents: each pass is made on
+// both backends, by callbacks that do the same at random, and what they saw is compared.
 
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
@@ -130,7 +129,7 @@ function run(seed: number, { AddressSpace, WritebackControl }: Backend): unknown
   return log
 }
 
-describe.skipIf(nativeMissing !== null)('stretches', () => {
+describe.skipIf(nativeMissing !== null)('callbacks', () => {
   test.each(range(0, 29))('random passes, part %i', (part) => {
     for (let seed = part * 20; seed < part * 20 + 20; seed++) {
       const native = run(seed, loadBackend('native'))
