@@ -376,6 +376,8 @@ const METHODS: Record<string, Record<string, readonly ((scene: Scene) => unknown
     folios: [value('dirty'), value(0), value(9)],
     tagged: [value('dirty')],
     tagPagesForWriteback: [value(0), value(9)],
+    addFolios: [value(60), value(4), value(0)],
+    dirtyRange: [value(0), value(9)],
     writeback: [self.wbc, value({})],
     writePages: [self.wbc, callback, value({})],
     writeExtents: [self.wbc, callback, value({ maxPages: 4 })],

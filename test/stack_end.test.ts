@@ -3,8 +3,9 @@
 // of several sizes: it does all that it is to do, or throws and nothing has changed.
 
 import { describe, expect, test } from 'vitest'
-import * as js from '../lib/js/index.js'
+
 import type { AddressSpace, Backend, Folio, WritebackControl } from '../lib/types.js'
+import { backends } from './backends.js'
 import { marks, snapshot } from './helpers.js'
 
 /** Recurses to the stack's end with frames of so many variables, and calls `at` with how many frames are left, on the way back. */
@@ -230,7 +231,7 @@ function tryAtEveryDepth(backend: Backend, { prepare, isPass }: Case): number {
   return cut
 }
 
-describe.each([js as Backend])('the end of the stack, $backend', (backend) => {
+describe.each(backends)('the end of the stack, $backend', (backend) => {
   test.each(Object.keys(cases))('%s changes all or nothing', { timeout: 120_000 }, (name) => {
     expect(tryAtEveryDepth(backend, cases[name])).toBeGreaterThan(0)
   })

@@ -4,6 +4,7 @@
 import type { MarkNumber } from '../arguments.js'
 import { WritebackError } from '../errors.js'
 import type { FolioBatch } from '../folio_batch.js'
+import { reserveStack } from '../stack.js'
 import { addon, doubles, words } from './addon.js'
 import { type Folio, folio_flags, folio_mapping, folio_slot } from './folio.js'
 import { grow } from './grow.js'
@@ -67,6 +68,7 @@ export function filemap_get_folio(mapping: NativeMapping, index: number): Folio 
 
 export function filemap_remove_folio(mapping: NativeMapping, folio: Folio): boolean {
   if ((folio_flags(folio) & (PG.locked | PG.writeback)) !== 0) return false
+  reserveStack()
   const slot = folio_slot(folio)
   const chunk = mapping.chunks[slot >>> ChunkWord.SHIFT]
   chunk.detach(slot & ChunkWord.MASK)

@@ -197,8 +197,9 @@ export class Folio implements api.Folio {
     const at = this.#at
     const flags = words[at]
     if ((flags & PG.dirty) !== 0) return false
+    const dirtied = flags | PG.dirty
     xas_set_mark(mapping.nodes, slots[at], DIRTY)
-    words[at] = flags | PG.dirty
+    words[at] = dirtied
     return true
   }
 
@@ -210,8 +211,9 @@ export class Folio implements api.Folio {
     const flags = words[at]
     if ((flags & (PG.locked | PG.writeback)) !== PG.locked) throw notToWrite(this)
     // Dirty: dirtied again since its flag was cleared, so that there is more to write.
+    const started = flags | PG.writeback
     xas_start_writeback(mapping.nodes, slots[at], (flags & PG.dirty) !== 0, keepWrite)
-    words[at] = flags | PG.writeback
+    words[at] = started
   }
 
   endWriteback(): void {
@@ -221,15 +223,17 @@ export class Folio implements api.Folio {
     const flags = words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
     if (mapping.waiters !== null) folio_wake(mapping, this)
+    const ended = flags & ~PG.writeback
     xas_clear_mark(mapping.nodes, slots[at], WRITEBACK)
-    words[at] = flags & ~PG.writeback
+    words[at] = ended
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
     if (this.#chunk.mapping.closed) throw detached(this)
     const control = controlState(wbc)
+    const skipped = addPages(control.pagesSkipped, this.nrPages)
     const dirtied = this.markDirty()
-    control.pagesSkipped = addPages(control.pagesSkipped, this.nrPages)
+    control.pagesSkipped = skipped
     return dirtied
   }
 

@@ -3,6 +3,7 @@
 
 import { WritebackError } from '../errors.js'
 import { Mapping, type PageCache } from '../page_cache.js'
+import { reserveStack } from '../stack.js'
 import type * as api from '../types.js'
 import { addon, doubles, words } from './addon.js'
 import type { Folio, FolioChunk } from './folio.js'
@@ -83,6 +84,7 @@ export class NativeMapping extends Mapping {
 
   /** The folios' objects keep the memory of the folios; nothing else of the mapping is left. It is open. */
   close(): void {
+    reserveStack()
     const { waiters } = this
     this.#lastWritebackIndex = this.writeback_index
     forgotten.unregister(this)

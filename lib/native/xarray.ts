@@ -45,19 +45,23 @@ export function xas_start_writeback(
   keep_dirty: boolean,
   keep_write: boolean,
 ): void {
+  // All of these before the first store: a bundler may make a call of each imported constant.
   const word = mark_word(slot, DIRTY)
+  const writeback_word = word + 2 * WRITEBACK
+  const towrite_word = word + 2 * TOWRITE
   const bit = 1 << slot
-  const old = nodes[word + 2 * WRITEBACK]
-  if ((old | nodes[(word ^ 1) + 2 * WRITEBACK]) === 0) xas_set_marks_up(nodes, slot, WRITEBACK)
-  nodes[word + 2 * WRITEBACK] = old | bit
+  const old = nodes[writeback_word]
+  if ((old | nodes[writeback_word ^ 1]) === 0) xas_set_marks_up(nodes, slot, WRITEBACK)
+  nodes[writeback_word] = old | bit
   if (!keep_dirty) nodes[word] &= ~bit
-  if (!keep_write) nodes[word + 2 * TOWRITE] &= ~bit
+  if (!keep_write) nodes[towrite_word] &= ~bit
 }
 
 /** The entry of this slot was written: start and end of writeback leave it without a mark. */
 export function xas_clear_written(nodes: Int32Array, slot: number): void {
   const word = mark_word(slot, DIRTY)
+  const towrite_word = word + 2 * TOWRITE
   const others = ~(1 << slot)
   nodes[word] &= others
-  nodes[word + 2 * TOWRITE] &= others
+  nodes[towrite_word] &= others
 }
