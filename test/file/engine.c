@@ -85,6 +85,14 @@ static void test_background(void)
 	unlink(path);
 }
 
+static atomic_bool writes_held;
+
+static void hold_write(void)
+{
+	while (writes_held)
+		sleep_ms(1);
+}
+
 /* A writer above the dirty limit is held back, and so many pages are dirty, however fast it is. */
 static void test_throttle(void)
 {
@@ -100,8 +108,13 @@ static void test_throttle(void)
 	}
 	CHECK(file_fsync(file, 0, INT64_MAX, false) == 0);
 	CHECK(file_write_nowait(file, bytes, PAGE, 0, &throttle) == PAGE && !throttle);
+	/* The flusher, which runs already, does not get below the limit meanwhile. */
+	writes_held = true;
+	system_before_write = hold_write;
 	CHECK(file_write_nowait(file, bytes, 4 * MIB, 0, &throttle) == 4 * MIB && throttle);
+	writes_held = false;
 	CHECK(file_close(file, false) == 0);
+	system_before_write = NULL;
 	unlink(path);
 }
 
