@@ -309,9 +309,8 @@ unsigned int filemap_get_folios_tag(struct address_space *mapping, pgoff_t *star
 	uint32_t nr;
 
 	xa_lock(&mapping->i_pages);
-	while ((folio = xas_next_run(mapping, &xas, &bits, end, tag, &nr)) != NULL) {
-		if (nr > FOLIO_BATCH_SIZE - fbatch->nr)
-			nr = FOLIO_BATCH_SIZE - fbatch->nr;
+	while ((folio = xas_next_run(mapping, &xas, &bits, end, tag, FOLIO_BATCH_SIZE - fbatch->nr,
+				     &nr)) != NULL) {
 		folio_get_run(folio, nr);
 		if (folio_batch_add_run(fbatch, folio, nr) == 0) {
 			*start = folio_next_index(folio + nr - 1);
@@ -337,8 +336,8 @@ void folio_free(struct address_space *mapping, struct folio *folio)
 /* Drops the batch's references and empties it. */
 void folio_batch_release(struct address_space *mapping, struct folio_batch *fbatch)
 {
-	for (uint32_t i = 0; i < fbatch->nr; i++)
-		folio_put(mapping, fbatch->folios[i]);
+	for (uint32_t i = 0; i < fbatch->nr; i += fbatch->runs[i])
+		folio_put_run(mapping, fbatch->folios[i], fbatch->runs[i]);
 	folio_batch_init(fbatch);
 }
 
@@ -457,7 +456,7 @@ uint32_t folio_trylock_run_for_io(struct folio *first, uint32_t nr)
 	folio_word_t *words = folio_words(first);
 	uint32_t ready = 0;
 
-	if (unlikely((folio_flags(first) & PG_shared) != 0)) {
+	if (unlikely(folio_is_shared(first))) {
 		while (ready < nr && folio_trylock_for_io(first + ready))
 			ready++;
 		return ready;
@@ -488,13 +487,14 @@ uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff
 	uint32_t nr;
 
 	xa_lock(&mapping->i_pages);
-	while ((first = xas_next_run(mapping, &xas, &bits, end, XA_PRESENT, &nr)) != NULL) {
+	while ((first = xas_next_run(mapping, &xas, &bits, end, XA_PRESENT, XA_CHUNK_SIZE, &nr)) !=
+	       NULL) {
 		uint32_t slot = *folio_tree_slot(first);
 		struct xa_node *node = xa_slot_node(&mapping->i_pages, slot);
 		folio_word_t *words = folio_words(first);
 		uint64_t newly = 0;
 
-		if (likely(words_all(words, nr, PG_dirty | PG_shared, 0))) {
+		if (likely(!folio_is_shared(first) && words_all(words, nr, PG_dirty, 0))) {
 			for (uint32_t i = 0; i < nr; i++)
 				words[i] |= PG_dirty;
 			newly = word_of_ones(nr);

@@ -101,7 +101,7 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
 	const folio_word_t one = (folio_word_t)1 << 16;
 	folio_word_t *words = folio_words(first);
 
-	if (unlikely((folio_flags(first) & PG_shared) != 0)) {
+	if (unlikely(folio_is_shared(first))) {
 		for (uint32_t i = 0; i < nr; i++)
 			folio_get(first + i);
 		return;
@@ -129,9 +129,15 @@ static inline struct folio *folio_of_entry(const struct address_space *mapping, 
 static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint32_t rest)
 {
 	uint32_t nr = 1;
+	uint32_t differ = 0;
 
-	while (nr < max && slots[nr] == slots[0] + 4 * nr)
-		nr++;
+	for (uint32_t i = 1; i < max; i++)
+		differ |= slots[i] ^ (slots[0] + 4 * i);
+	if (differ == 0)
+		nr = max;
+	else
+		while (slots[nr] == slots[0] + 4 * nr)
+			nr++;
 	if (nr > 1 && nr < rest && xa_is_sibling(slots[nr]))
 		nr--;
 	return nr;
@@ -144,6 +150,7 @@ static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint
  * @bits: 0 to start; what is left of the node, to be left alone
  * @max: the last index a folio may begin at
  * @mark: the mark
+ * @most: the most folios that a run may have
  * @nr: how many folios the run has, all of them marked; more than one only if they are single pages
  *	that follow one another both in the cache and in memory
  *
@@ -152,10 +159,12 @@ static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint
  * Return: the first folio of the run; NULL where there is none any more.
  */
 static inline struct folio *xas_next_run(const struct address_space *mapping, struct xa_state *xas,
-					 uint64_t *bits, uint64_t max, xa_mark_t mark, uint32_t *nr)
+					 uint64_t *bits, uint64_t max, xa_mark_t mark,
+					 uint32_t most, uint32_t *nr)
 {
 	const xa_entry_t *slots;
 	struct folio *folio;
+	uint32_t ones;
 
 	if (*bits == 0) {
 		if (xas_find_marked(xas, max, mark) == 0)
@@ -165,8 +174,8 @@ static inline struct folio *xas_next_run(const struct address_space *mapping, st
 	xas->xa_offset = (unsigned int)__builtin_ctzll(*bits);
 	slots = &xa_slots(xas->xa, xas->xa_node)[xas->xa_offset];
 	folio = folio_of_entry(mapping, slots[0]);
-	*nr = xa_run_length(slots, word_ones(*bits >> xas->xa_offset),
-			    XA_CHUNK_SIZE - xas->xa_offset);
+	ones = word_ones(*bits >> xas->xa_offset);
+	*nr = xa_run_length(slots, ones < most ? ones : most, XA_CHUNK_SIZE - xas->xa_offset);
 	xas->xa_offset += *nr - 1;
 	*bits &= ~UINT64_C(1) << xas->xa_offset;
 	if (*bits == 0)
@@ -203,18 +212,20 @@ static inline void folio_put_run(struct address_space *mapping, struct folio *fi
 {
 	const folio_word_t one = (folio_word_t)1 << 16;
 	folio_word_t *words = folio_words(first);
-	uint32_t odd = (folio_flags(first) & PG_shared) != 0;
+	uint32_t odd = 0;
 
-	/* A last reference, or a count that sticks. */
-	for (uint32_t i = 0; i < nr; i++)
-		odd |= words[i] >> 16 == FOLIO_REFCOUNT_MAX || words[i] >> 16 == 1;
-	if (unlikely(odd != 0)) {
+	if (likely(!folio_is_shared(first))) {
+		/* A last reference, or a count that sticks. */
 		for (uint32_t i = 0; i < nr; i++)
-			folio_put(mapping, first + i);
-		return;
+			odd |= words[i] >> 16 == FOLIO_REFCOUNT_MAX || words[i] >> 16 == 1;
+		if (likely(odd == 0)) {
+			for (uint32_t i = 0; i < nr; i++)
+				words[i] -= one;
+			return;
+		}
 	}
 	for (uint32_t i = 0; i < nr; i++)
-		words[i] -= one;
+		folio_put(mapping, first + i);
 }
 
 /* Whether the folio is in this page cache: the kernel's folio->mapping == mapping. */

@@ -146,6 +146,12 @@ static inline bool folio_test_cached(const struct folio *folio)
 	return (folio_flags(folio) & PG_cached) != 0;
 }
 
+/* Whether threads share the mapping that the folio came from. */
+static inline bool folio_is_shared(const struct folio *folio)
+{
+	return (folio_flags(folio) & PG_shared) != 0;
+}
+
 /* The index behind the folio's last page. */
 static inline pgoff_t folio_next_index(const struct folio *folio)
 {
@@ -171,8 +177,8 @@ static inline unsigned int folio_change_flags(struct folio *folio, unsigned int 
 }
 
 /*
- * Many folios at once, where no thread can see: a folio as a word, with its flags in the lower
- * half, so that the compiler may take several in one instruction.
+ * Many folios at once, where no thread can see (!folio_is_shared()): a folio as a word, with its
+ * flags in the lower half, so that the compiler may take several in one instruction.
  */
 typedef uint32_t __attribute__((may_alias)) folio_word_t;
 

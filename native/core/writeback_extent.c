@@ -129,10 +129,11 @@ static void folio_end_write(struct address_space *mapping, struct folio *folio, 
  */
 static void end_written(struct address_space *mapping, struct folio_run run)
 {
-	const folio_word_t state = PG_cached | PG_locked | PG_dirty | PG_writeback | PG_shared;
+	const folio_word_t state = PG_cached | PG_locked | PG_dirty | PG_writeback;
 	folio_word_t *words = folio_words(run.first);
 
-	if (likely(words_all(words, run.nr, state, PG_cached | PG_locked))) {
+	if (likely(!folio_is_shared(run.first) &&
+		   words_all(words, run.nr, state, PG_cached | PG_locked))) {
 		struct xa_state xas = folio_xas(mapping, run.first);
 		uint64_t bits = word_of_ones(run.nr) << xas.xa_offset;
 

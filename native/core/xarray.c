@@ -107,8 +107,11 @@ void xa_destroy(struct xarray *xa)
 /* Moves the tables to larger ones. */
 static int xa_move_nodes(struct xarray *xa, struct xa_node *nodes, uint32_t max)
 {
-	xa_entry_t **slots = xa->xa_alloc(max * sizeof(*slots));
+	xa_entry_t **slots;
 
+	if (max > XA_MAX_NODES)
+		return -ENOMEM;
+	slots = xa->xa_alloc(max * sizeof(*slots));
 	if (slots == NULL)
 		return -ENOMEM;
 	if (xa->xa_slots != NULL) {
@@ -150,8 +153,6 @@ static int xa_reserve(struct xarray *xa)
 	if (xa->xa_host_nodes)
 		return -ENOSPC;
 	max = xa->xa_max_nodes == 0 ? XA_NODES_PER_INSERT + 14 : xa->xa_max_nodes * 2;
-	if (max > XA_MAX_NODES)
-		return -ENOMEM;
 	nodes = xa->xa_alloc(max * sizeof(*nodes));
 	if (nodes == NULL)
 		return -ENOMEM;
@@ -447,23 +448,21 @@ int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 }
 
 /**
- * xas_insert_next - store entries side by side, as many as the node has slots for
+ * xas_insert_next - store entries side by side
  * @xas: the slot of the first; nothing is in it or in those that follow
  * @order: the order of each
  * @entry: the first; each is four more than the one before
- * @nr: how many there are
- *
- * Return: how many were stored.
+ * @nr: how many there are: the node has slots for all of them
  */
-uint32_t xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr)
+void xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr)
 {
 	xa_entry_t *slots = xa_slots(xas->xa, xas->xa_node);
 	unsigned int nr_slots = 1U << order % XA_CHUNK_SHIFT;
 	unsigned int offset = xas->xa_offset;
 	uint64_t bits = 0;
-	uint32_t stored = 0;
 
-	for (; stored < nr && offset < XA_CHUNK_SIZE; stored++) {
+	assert(offset + nr * nr_slots <= XA_CHUNK_SIZE);
+	for (uint32_t stored = 0; stored < nr; stored++) {
 		bits |= UINT64_C(1) << offset;
 		slots[offset] = entry + 4 * stored;
 		for (unsigned int i = 1; i < nr_slots; i++)
@@ -471,7 +470,6 @@ uint32_t xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t en
 		offset += nr_slots;
 	}
 	xas_set_marks(xas->xa, xas->xa_node, bits, XA_PRESENT);
-	return stored;
 }
 
 /**

@@ -216,7 +216,7 @@ bool xa_marked(struct xarray *xa, xa_mark_t mark);
 
 xa_entry_t xas_load(struct xa_state *xas);
 int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry);
-uint32_t xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr);
+void xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry, uint32_t nr);
 void xas_erase(struct xa_state *xas, unsigned int order);
 xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark);
 bool xas_copy_mark(struct xa_state *xas, uint64_t max, xa_mark_t from, xa_mark_t to);

@@ -218,7 +218,8 @@ static uint32_t run_at(pgoff_t index)
 	uint64_t bits = 0;
 	uint32_t nr;
 
-	CHECK(xas_next_run(&mapping, &xas, &bits, UINT64_MAX, XA_PRESENT, &nr) != NULL);
+	CHECK(xas_next_run(&mapping, &xas, &bits, UINT64_MAX, XA_PRESENT, XA_CHUNK_SIZE, &nr) !=
+	      NULL);
 	return nr;
 }
 
@@ -369,6 +370,7 @@ static void test_given_nodes(bool shared)
 	host_alloc_fails = 0;
 	CHECK(address_space_give_nodes(&mapping, nodes[0], 32) == -ENOMEM);
 	host_alloc_fails = -1;
+	CHECK(address_space_give_nodes(&mapping, nodes[0], XA_MAX_NODES + 1) == -ENOMEM);
 	CHECK(address_space_give_nodes(&mapping, nodes[0], 32) == 0);
 	for (pgoff_t i = 0; i < 13; i++)
 		CHECK(filemap_add_folio(&mapping, 64 * i, 0, &folio) == 0);

@@ -166,7 +166,7 @@ static void check_free(const struct xarray *xa)
 /* Every invariant of the tree, from the top. */
 void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
 {
-	const struct xa_node *head = &xa->xa_nodes[xa->xa_head];
+	const struct xa_node *head;
 
 	check_free(xa);
 	CHECK(xa->xa_hint == 0 || xa->xa_slots[xa->xa_hint] != NULL);
@@ -174,6 +174,7 @@ void host_check_xarray(const struct xarray *xa, check_entry_t check_entry)
 		CHECK(host_nr_nodes(xa) == 0);
 		return;
 	}
+	head = &xa->xa_nodes[xa->xa_head];
 	CHECK(head->parent == 0 && head->index == 0);
 	/* A top that has its first slot only is one level too many. */
 	CHECK(head->marks[XA_PRESENT] != 1 || !xa_is_node(xa_slots(xa, head)[0]));

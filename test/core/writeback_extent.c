@@ -147,7 +147,7 @@ static void test_long(bool shared)
 /* What is busy ends an extent; only the first folio is waited for. */
 static void test_busy(bool shared)
 {
-	struct folio *busy;
+	struct folio *first, *busy;
 	int error = 0;
 
 	begin(shared);
@@ -166,6 +166,26 @@ static void test_busy(bool shared)
 	folio_unlock(&mapping, busy);
 	expect(64, 1, 2, 2);
 	CHECK(wbc.nr_to_write == 9998);
+	written(0);
+	expect_end(0, 0);
+	end();
+
+	/* In the middle of a run, behind others that are taken; and right behind the first. */
+	begin(shared);
+	for (pgoff_t i = 0; i < 10; i++)
+		host_add_dirty(&mapping, i, 0);
+	first = filemap_get_folio(&mapping, 5);
+	busy = filemap_get_folio(&mapping, 7);
+	CHECK(folio_trylock(first) && folio_trylock(busy));
+	folio_put(&mapping, first);
+	folio_put(&mapping, busy);
+	expect(64, 0, 5, 5);
+	written(0);
+	folio_unlock(&mapping, first);
+	expect(64, 5, 2, 2);
+	written(0);
+	folio_unlock(&mapping, busy);
+	expect(64, 7, 3, 3);
 	written(0);
 	expect_end(0, 0);
 	end();
