@@ -75,7 +75,9 @@ export function filemap_remove_folio(mapping: NativeMapping, folio: Folio): bool
   words[Control.MAPPING] = mapping.id
   words[Control.SLOT] = slot
   addon.removeFolio()
-  chunk.forget(slot & ChunkWord.MASK)
+  // The slot is another's from now on, unless a pass still has the folio.
+  if (chunk.words[slot & ChunkWord.MASK] >>> PG.REFCOUNT_SHIFT === 0) mapping.removed.delete(slot)
+  else mapping.removed.set(slot, folio)
   return true
 }
 

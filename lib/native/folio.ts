@@ -5,13 +5,12 @@
 // A method throws first and changes then, and calls nothing behind its first store: a RangeError at the end of the stack leaves
 // all or nothing. For that, waiters are woken before the store: they go on in a later microtask.
 
-import { DIRTY, WRITEBACK } from '../arguments.js'
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
 import type * as api from '../types.js'
 import { folio_wake } from '../wait_table.js'
 import { addPages, controlState } from '../writeback_control.js'
-import { ChunkWord, PG } from './layout.js'
+import { ChunkWord, NodeWord, PG } from './layout.js'
 import { type NativeMapping, REMOVED } from './mapping.js'
 import { xas_clear_mark, xas_clear_written, xas_set_mark, xas_start_writeback } from './xarray.js'
 
@@ -20,8 +19,6 @@ export let is_folio: (value: unknown) => value is Folio
 export let folio_mapping: (folio: Folio) => NativeMapping
 export let folio_flags: (folio: Folio) => number
 export let folio_slot: (folio: Folio) => number
-/** Whether the folio has a slot of this chunk. */
-let folio_is_in: (folio: Folio, chunk: FolioChunk) => boolean
 /** The object of a chunk's slot, which has none. */
 let new_folio: (chunk: FolioChunk, at: number) => Folio
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
@@ -37,27 +34,21 @@ const NO_FOLIOS: (Folio | null)[] = new Array(ChunkWord.MASK + 1).fill(null)
 export class FolioChunk {
   readonly mapping: NativeMapping
   readonly number: number
-  /** A word of flags for each slot. */
+  /** The chunk's memory: see ChunkWord. A word of flags for each slot comes first. */
   readonly words: Int32Array
   /** Two words a slot: the folio's first page. */
   readonly indices: Uint32Array
-  /** The folio's slot in the tree, while it is in there. */
-  readonly slots: Int32Array
-  /** The object of each slot's folio that was asked for. */
+  /** The nodes of the mapping's tree; none where the mapping is closed, or the folio was removed. */
+  nodes: Int32Array
+  /** The object of each slot's folio that is in the page cache and was asked for. */
   folios = NO_FOLIOS
 
-  constructor(
-    mapping: NativeMapping,
-    number: number,
-    words: Int32Array,
-    indices: Uint32Array,
-    slots: Int32Array,
-  ) {
+  constructor(mapping: NativeMapping, number: number, words: Int32Array, indices: Uint32Array) {
     this.mapping = mapping
+    this.nodes = mapping.nodes
     this.number = number
     this.words = words
     this.indices = indices
-    this.slots = slots
   }
 
   index(at: number): number {
@@ -68,37 +59,27 @@ export class FolioChunk {
     return (this.words[at] & PG.order) >>> PG.ORDER_SHIFT
   }
 
-  /**
-   * The object of the folio in this slot: one, as long as the folio is in the page cache or a pass has it. One that was cut
-   * off is another's, which had the slot before.
-   */
+  /** The object of the folio in this slot: one, as long as the folio is in the page cache or a pass has it. */
   folio(at: number): Folio {
-    const folio = this.folios[at]
-    return folio !== null && (folio_is_in(folio, this) || is_removed(this.words[at]))
-      ? folio
-      : this.#newFolio(at)
+    return this.folios[at] ?? this.#newFolio(at)
   }
 
   #newFolio(at: number): Folio {
+    if (is_removed(this.words[at])) {
+      return this.mapping.removed.get((this.number << ChunkWord.SHIFT) | at) as Folio
+    }
     const folio = new_folio(this, at)
-    // It was removed before anything asked for it, but a pass still has it.
-    if (is_removed(this.words[at])) folio_detach(folio)
     if (this.folios === NO_FOLIOS) this.folios = NO_FOLIOS.slice()
     this.folios[at] = folio
     return folio
   }
 
-  /** To be called before the folio is removed. */
+  /** Cuts off the object of the folio in this slot, which is to be removed. */
   detach(at: number): void {
     const folio = this.folios[at]
     if (folio === null) return
-    if (folio_is_in(folio, this)) folio_detach(folio)
-    else this.folios[at] = null
-  }
-
-  /** To be called when the folio was removed: the slot may be another's at once, unless a pass still has the folio. */
-  forget(at: number): void {
-    if (this.folios[at] !== null && this.words[at] >>> PG.REFCOUNT_SHIFT === 0) this.folios[at] = null
+    folio_detach(folio)
+    this.folios[at] = null
   }
 }
 
@@ -119,7 +100,6 @@ export class Folio implements api.Folio {
   static {
     is_folio = (value): value is Folio => typeof value === 'object' && value !== null && #chunk in value
     new_folio = (chunk, at) => new Folio(ALLOC, chunk, at)
-    folio_is_in = (folio, chunk) => folio.#chunk === chunk
     folio_mapping = (folio) => folio.#chunk.mapping
     folio_flags = (folio) => folio.#chunk.words[folio.#at]
     folio_slot = (folio) => (folio.#chunk.number << ChunkWord.SHIFT) | folio.#at
@@ -128,8 +108,7 @@ export class Folio implements api.Folio {
       const at = folio.#at
       // A chunk to itself, of one slot, that holds what it was.
       const words = Int32Array.of(chunk.words[at] & (PG.uptodate | PG.order))
-      const indices = chunk.indices.slice(2 * at, 2 * at + 2)
-      const own = new FolioChunk(REMOVED, 0, words, indices, Int32Array.of(0))
+      const own = new FolioChunk(REMOVED, 0, words, chunk.indices.slice(2 * at, 2 * at + 2))
       folio_wake(chunk.mapping, folio)
       folio.#chunk = own
       folio.#at = 0
@@ -167,15 +146,15 @@ export class Folio implements api.Folio {
     return (this.#chunk.words[this.#at] & PG.uptodate) !== 0
   }
   set uptodate(value: boolean) {
-    if (this.#chunk.mapping.closed) throw detached(this)
+    if (this.#chunk.nodes.length === 0) throw detached(this)
     if (typeof value !== 'boolean') throw invalid('uptodate', value, 'true or false')
     if (value) this.#chunk.words[this.#at] |= PG.uptodate
     else this.#chunk.words[this.#at] &= ~PG.uptodate
   }
 
   tryLock(): boolean {
-    const { mapping, words } = this.#chunk
-    if (mapping.closed) throw detached(this)
+    const { words, nodes } = this.#chunk
+    if (nodes.length === 0) throw detached(this)
     const flags = words[this.#at]
     if ((flags & PG.locked) !== 0) return false
     words[this.#at] = flags | PG.locked
@@ -183,8 +162,8 @@ export class Folio implements api.Folio {
   }
 
   unlock(): void {
-    const { mapping, words } = this.#chunk
-    if (mapping.closed) throw detached(this)
+    const { mapping, words, nodes } = this.#chunk
+    if (nodes.length === 0) throw detached(this)
     const flags = words[this.#at]
     if ((flags & PG.locked) === 0) throw misuse(this, 'is not locked')
     if (mapping.waiters !== null) folio_wake(mapping, this)
@@ -192,44 +171,44 @@ export class Folio implements api.Folio {
   }
 
   markDirty(): boolean {
-    const { mapping, words, slots } = this.#chunk
-    if (mapping.closed) throw detached(this)
+    const { words, nodes } = this.#chunk
+    if (nodes.length === 0) throw detached(this)
     const at = this.#at
     const flags = words[at]
     if ((flags & PG.dirty) !== 0) return false
     const dirtied = flags | PG.dirty
-    xas_set_mark(mapping.nodes, slots[at], DIRTY)
+    xas_set_mark(nodes, words[ChunkWord.TREE_SLOT + at], NodeWord.DIRTY)
     words[at] = dirtied
     return true
   }
 
   startWriteback(keepWrite = false): void {
-    const { mapping, words, slots } = this.#chunk
-    if (mapping.closed) throw detached(this)
+    const { words, nodes } = this.#chunk
+    if (nodes.length === 0) throw detached(this)
     if (typeof keepWrite !== 'boolean') throw invalid('keepWrite', keepWrite, 'true or false')
     const at = this.#at
     const flags = words[at]
     if ((flags & (PG.locked | PG.writeback)) !== PG.locked) throw notToWrite(this)
     // Dirty: dirtied again since its flag was cleared, so that there is more to write.
     const started = flags | PG.writeback
-    xas_start_writeback(mapping.nodes, slots[at], (flags & PG.dirty) !== 0, keepWrite)
+    xas_start_writeback(nodes, words[ChunkWord.TREE_SLOT + at], (flags & PG.dirty) !== 0, keepWrite)
     words[at] = started
   }
 
   endWriteback(): void {
-    const { mapping, words, slots } = this.#chunk
-    if (mapping.closed) throw detached(this)
+    const { mapping, words, nodes } = this.#chunk
+    if (nodes.length === 0) throw detached(this)
     const at = this.#at
     const flags = words[at]
     if ((flags & PG.writeback) === 0) throw misuse(this, 'is not under writeback')
     if (mapping.waiters !== null) folio_wake(mapping, this)
     const ended = flags & ~PG.writeback
-    xas_clear_mark(mapping.nodes, slots[at], WRITEBACK)
+    xas_clear_mark(nodes, words[ChunkWord.TREE_SLOT + at], NodeWord.WRITEBACK)
     words[at] = ended
   }
 
   redirtyForWritepage(wbc: api.WritebackControl): boolean {
-    if (this.#chunk.mapping.closed) throw detached(this)
+    if (this.#chunk.nodes.length === 0) throw detached(this)
     const control = controlState(wbc)
     const skipped = addPages(control.pagesSkipped, this.nrPages)
     const dirtied = this.markDirty()
@@ -261,7 +240,7 @@ export function folio_end_write(mapping: NativeMapping, chunk: FolioChunk, at: n
     !mapping.closed
   ) {
     // Start of writeback, unlock and end of it at once: nobody can look in between.
-    xas_clear_written(mapping.nodes, chunk.slots[at])
+    xas_clear_written(chunk.nodes, words[ChunkWord.TREE_SLOT + at])
     words[at] = flags ^ PG.locked
     return
   }

@@ -28,10 +28,9 @@ function growFolios(mapping: NativeMapping): void {
   if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more folios')
   const at = doubles[Control.VALUE_F64]
   const nr = ChunkWord.MASK + 1
-  const flags = new Int32Array(slab, at, nr)
-  const indices = new Uint32Array(slab, at + ChunkWord.INDEX * flags.BYTES_PER_ELEMENT, 2 * nr)
-  const slots = new Int32Array(slab, at + ChunkWord.TREE_SLOT * flags.BYTES_PER_ELEMENT, nr)
-  mapping.chunks.push(new FolioChunk(mapping, mapping.chunks.length, flags, indices, slots))
+  const chunk = new Int32Array(slab, at, Slab.CHUNK_BYTES / Int32Array.BYTES_PER_ELEMENT)
+  const indices = new Uint32Array(slab, at + ChunkWord.INDEX * chunk.BYTES_PER_ELEMENT, 2 * nr)
+  mapping.chunks.push(new FolioChunk(mapping, mapping.chunks.length, chunk, indices))
   mapping.slabUsed++
 }
 
@@ -45,6 +44,7 @@ function growNodes(mapping: NativeMapping): void {
   addon.giveNodes(memory, max)
   if (words[Control.STATUS] !== 0) throw new WritebackError('ENOMEM', 'no memory for more tree nodes')
   mapping.nodes = nodes
+  for (const chunk of mapping.chunks) chunk.nodes = nodes
 }
 
 /**

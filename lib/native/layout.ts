@@ -46,6 +46,9 @@ export const enum Slab {
  */
 export const enum NodeWord {
   SIZE = 12,
+  DIRTY = 0,
+  WRITEBACK = 2,
+  TOWRITE = 4,
   PARENT = 10,
   BYTES = 48,
 }

@@ -36,6 +36,8 @@ export class NativeMapping extends Mapping {
   readonly id: number
   /** The folios. */
   chunks: FolioChunk[] = []
+  /** The folio that was removed from a slot while a pass had it, until the slot is another's. */
+  readonly removed = new Map<number, Folio>()
   /** struct xa_node of each node of the tree. */
   nodes = NO_NODES
   /** Every pass block, and those that no pass is using. */
@@ -91,7 +93,9 @@ export class NativeMapping extends Mapping {
     words[Control.MAPPING] = this.id
     this.closed = true
     addon.closeMapping()
+    for (const chunk of this.chunks) chunk.nodes = NO_NODES
     this.chunks = []
+    this.removed.clear()
     this.nodes = NO_NODES
     this.slab = NO_SLAB
     this.blocks.length = 0

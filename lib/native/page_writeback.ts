@@ -11,21 +11,23 @@ import type { NativePass } from './pass.js'
  * The next folio of a pass, locked and cleared for I/O; as writeback_iter() of native/core/page_writeback.c.
  *
  * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call goes on there.
- * @param folio - the folio returned last, null to start
  */
-export function writeback_iter(wbc: NativePass, folio: Folio | null): Folio | null {
+export function writeback_iter(wbc: NativePass): Folio | null {
+  return next_of_batch(wbc) ?? call_writeback_iter(wbc)
+}
+
+/** The next folio of the batch, if it can be taken at once and the pass goes on. */
+export function next_of_batch(wbc: NativePass): Folio | null {
   const { words } = wbc.block
   const i = words[PassWord.BATCH_I]
   // A pass has no batch before it began.
-  if (i === words[PassWord.BATCH_NR] || folio === null || wbc.error !== 0 || wbc.blocked !== null) {
-    return call_writeback_iter(wbc)
-  }
+  if (i === words[PassWord.BATCH_NR] || wbc.error !== 0 || wbc.blocked !== null) return null
   const slot = words[PassWord.SLOTS + i]
   const chunk = wbc.mapping.chunks[slot >>> ChunkWord.SHIFT]
   const at = slot & ChunkWord.MASK
   const flags = chunk.words[at]
   const nr_to_write = wbc.control.nrToWrite - wbc.nr_pages
-  if (!can_lock_for_io(flags) || nr_to_write < wbc.least_nr_to_write) return call_writeback_iter(wbc)
+  if (!can_lock_for_io(flags) || nr_to_write < wbc.least_nr_to_write) return null
   chunk.words[at] = flags ^ (PG.locked | PG.dirty)
   words[PassWord.BATCH_I] = i + 1
   wbc.control.nrToWrite = nr_to_write

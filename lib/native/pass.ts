@@ -64,8 +64,8 @@ export class NativePass extends Pass {
     if (!owned) abandoned.register(this, lease)
   }
 
-  writeback_iter(folio: Folio | null): Folio | null {
-    return writeback_iter(this, folio)
+  writeback_iter(): Folio | null {
+    return writeback_iter(this)
   }
 
   writeback_get_extent(maxPages: number): Extent | null {

@@ -5,16 +5,18 @@
 // Nothing is called behind the first store, so that a call that meets the end of the stack changes nothing that can be seen: a
 // mark too many above is one that a search clears.
 
-import { DIRTY, type MarkNumber, TOWRITE, WRITEBACK } from '../arguments.js'
 import { NodeWord } from './layout.js'
 
+/** A mark: the first of its words in a node. */
+type Mark = NodeWord.DIRTY | NodeWord.WRITEBACK | NodeWord.TOWRITE
+
 /** The word that holds this slot's mark, at bit slot % 32 (shifts take that much of a slot by themselves). */
-function mark_word(slot: number, mark: MarkNumber): number {
-  return (slot >>> 6) * NodeWord.SIZE + mark * 2 + ((slot >>> 5) & 1)
+function mark_word(slot: number, mark: Mark): number {
+  return (slot >>> 6) * NodeWord.SIZE + mark + ((slot >>> 5) & 1)
 }
 
 /** Sets the slots above a node none of whose slots has the mark. */
-function xas_set_marks_up(nodes: Int32Array, slot: number, mark: MarkNumber): void {
+function xas_set_marks_up(nodes: Int32Array, slot: number, mark: Mark): void {
   let above = nodes[(slot >>> 6) * NodeWord.SIZE + NodeWord.PARENT]
   while (above !== 0) {
     const word = mark_word(above, mark)
@@ -26,7 +28,7 @@ function xas_set_marks_up(nodes: Int32Array, slot: number, mark: MarkNumber): vo
 }
 
 /** Sets a mark on the entry of this slot. */
-export function xas_set_mark(nodes: Int32Array, slot: number, mark: MarkNumber): void {
+export function xas_set_mark(nodes: Int32Array, slot: number, mark: Mark): void {
   const word = mark_word(slot, mark)
   const old = nodes[word]
   if ((old | nodes[word ^ 1]) === 0) xas_set_marks_up(nodes, slot, mark)
@@ -34,7 +36,7 @@ export function xas_set_mark(nodes: Int32Array, slot: number, mark: MarkNumber):
 }
 
 /** Clears a mark of the entry of this slot. */
-export function xas_clear_mark(nodes: Int32Array, slot: number, mark: MarkNumber): void {
+export function xas_clear_mark(nodes: Int32Array, slot: number, mark: Mark): void {
   nodes[mark_word(slot, mark)] &= ~(1 << slot)
 }
 
@@ -45,23 +47,20 @@ export function xas_start_writeback(
   keep_dirty: boolean,
   keep_write: boolean,
 ): void {
-  // All of these before the first store: a bundler may make a call of each imported constant.
-  const word = mark_word(slot, DIRTY)
-  const writeback_word = word + 2 * WRITEBACK
-  const towrite_word = word + 2 * TOWRITE
+  const word = mark_word(slot, NodeWord.DIRTY)
+  const writeback_word = mark_word(slot, NodeWord.WRITEBACK)
   const bit = 1 << slot
   const old = nodes[writeback_word]
-  if ((old | nodes[writeback_word ^ 1]) === 0) xas_set_marks_up(nodes, slot, WRITEBACK)
+  if ((old | nodes[writeback_word ^ 1]) === 0) xas_set_marks_up(nodes, slot, NodeWord.WRITEBACK)
   nodes[writeback_word] = old | bit
   if (!keep_dirty) nodes[word] &= ~bit
-  if (!keep_write) nodes[towrite_word] &= ~bit
+  if (!keep_write) nodes[word + NodeWord.TOWRITE] &= ~bit
 }
 
 /** The entry of this slot was written: start and end of writeback leave it without a mark. */
 export function xas_clear_written(nodes: Int32Array, slot: number): void {
-  const word = mark_word(slot, DIRTY)
-  const towrite_word = word + 2 * TOWRITE
+  const word = mark_word(slot, NodeWord.DIRTY)
   const others = ~(1 << slot)
   nodes[word] &= others
-  nodes[towrite_word] &= others
+  nodes[word + NodeWord.TOWRITE] &= others
 }

@@ -96,7 +96,10 @@ static_assert(offsetof(struct folio_chunk, tree_slot) - FOLIO_CHUNK_FIRST * 4 ==
 	      "layout.ts");
 static_assert(sizeof(struct xa_node) == NODE_BYTES && sizeof(struct xa_node) == 12 * 4,
 	      "layout.ts");
-static_assert(offsetof(struct xa_node, marks[1]) == 2 * 4, "layout.ts");
+static_assert(offsetof(struct xa_node, marks[PAGECACHE_TAG_DIRTY]) == 0 * 4 &&
+		      offsetof(struct xa_node, marks[PAGECACHE_TAG_WRITEBACK]) == 2 * 4 &&
+		      offsetof(struct xa_node, marks[PAGECACHE_TAG_TOWRITE]) == 4 * 4,
+	      "layout.ts");
 static_assert(offsetof(struct xa_node, parent) == 10 * 4 && XA_CHUNK_SHIFT == 6, "layout.ts");
 static_assert(PAGECACHE_TAG_DIRTY == 0 && PAGECACHE_TAG_WRITEBACK == 1 &&
 		      PAGECACHE_TAG_TOWRITE == 2,
@@ -470,9 +473,12 @@ static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
 	if (pass->nr_to_write < MIN_SAFE_INTEGER)
 		pass->nr_to_write = MIN_SAFE_INTEGER;
 	if (pass->wbc.index != index_before) {
-		for (uint32_t i = 0; i < fbatch->nr; i++) {
-			pass->slots[i] = folio_slot(fbatch->folios[i]);
-			pass->indices[i] = (double)folio_index(fbatch->folios[i]);
+		for (uint32_t i = 0, rest = 0, slot = 0; i < fbatch->nr; i++, rest--) {
+			if (rest == 0) {
+				slot = folio_slot(fbatch->folios[i]) - i;
+				rest = fbatch->runs[i];
+			}
+			pass->slots[i] = slot + i;
 		}
 	}
 	if (found) {
@@ -539,6 +545,12 @@ static napi_value get_extent(napi_env env, napi_callback_info info)
 	pass->extent_folios = extent->nr_folios;
 	if (found)
 		pass->slot = folio_slot(extent_last(extent));
+	if (pass->wbc.index != before) {
+		const struct folio_batch *fbatch = &pass->wbc.fbatch;
+
+		for (uint32_t i = fbatch->i; i < fbatch->nr; i++)
+			pass->indices[i] = (double)folio_index(fbatch->folios[i]);
+	}
 	pass_out(pass, before, found);
 	return NULL;
 }
