@@ -145,6 +145,15 @@ describe('forms of a recording', () => {
     )
   })
 
+  test('what trace-cmd reports has addresses for functions: no caller is known', () => {
+    const { mappings, events } = recordingOf(linesOf(text('trace-cmd.txt.gz')))
+    expect(events).toBe(count(text('trace-cmd.txt.gz'), / mapping=0x/g))
+    const callers = new Set([...mappings.values()].flat().map(({ caller }) => caller))
+    expect([...callers]).toEqual([null])
+    const called = [...mappings.values()].flat().find(({ name }) => name === 'next')
+    expect(called).toMatchObject({ comm: 'work', cpu: 1, folio: { index: 0, order: 0, locked: true } })
+  })
+
   test('events of others are passed over', () => {
     const other = '          <idle>-0       [001] d.h1.    12.345678: sched_switch: prev_comm=dd prev_pid=1\n'
     expect(steps(small + other)).toEqual(steps(small))

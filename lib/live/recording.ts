@@ -320,6 +320,8 @@ function isAnonymous(fields: Fields): boolean {
 
 function callerOf(place: RegExpExecArray | null): string | null {
   if (place === null || place[2] === undefined) return null
+  // trace-cmd prints addresses, and the traced function before its caller; `convert` writes "unknown".
+  if (/^(?:unknown|[0-9a-f]{8,16})$/.test(place[1])) return null
   return place[1].replace(/\+0x.*$/, '')
 }
 

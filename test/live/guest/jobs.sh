@@ -106,9 +106,9 @@ for job in "$@"; do
       # The device goes bad under a mounted vfat: first its writes fail, then they work again.
       size=$(cat /sys/block/ram0/size)
       table() { echo "0 $size $1" | dm load bad && dm suspend --noflush bad && dm resume bad; }
-      echo "0 $size linear /dev/ram0 0" | dm create bad
-      mkfs.vfat /dev/mapper/bad > /dev/null
-      mount -t vfat /dev/mapper/bad /mnt
+      echo "0 $size linear /dev/ram0 0" | dm create bad || echo 'no dm'
+      mkfs.vfat /dev/dm-0 > /dev/null
+      mount -t vfat /dev/dm-0 /mnt
       record $job --dev "$(device)"
       dd if=/dev/zero of=/mnt/a bs=64k count=16 2> /dev/null
       work fsync /mnt/a
@@ -144,9 +144,12 @@ for job in "$@"; do
     trace-cmd)
       # The same events at the same time by trace-cmd, as it records and reports them.
       fs xfs; record $job --dev "$(device)"
-      trace-cmd record -C counter -e "writeback_iter_$recorder" -f "dev == $(( 1 << 20 ))" -o /tmp/dat sleep 6 > $out/$job.log 2>&1 &
-      sleep 3; small; wait $!
+      trace-cmd start -C counter -e "writeback_iter_$recorder" > $out/$job.log 2>&1
+      small; sleep 1
+      trace-cmd stop >> $out/$job.log 2>&1
+      trace-cmd extract -o /tmp/dat >> $out/$job.log 2>&1
       trace-cmd report -t -i /tmp/dat > $out/$job-report.txt 2>> $out/$job.log; gzip -f $out/$job-report.txt
+      trace-cmd reset >> $out/$job.log 2>&1
       stop; leave ;;
     split)
       fs xfs; record $job --dev "$(device)"
