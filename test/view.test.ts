@@ -381,6 +381,24 @@ describe.skipIf(missing)('in Chromium', () => {
     )
   })
 
+  test('so does a recording that does not replay: at the return that differs, in its page cache', async () => {
+    const lines = gunzipSync(readFileSync(join(recordings, 'vfat-small.txt.gz')))
+      .toString()
+      .split('\n')
+    const at = lines.findLastIndex(
+      (line) => / next: .* index=(\d+) .*wbindex=0/.test(line) && !line.includes('folio=0x0'),
+    )
+    const index = Number(/ index=(\d+) /.exec(lines[at])?.[1])
+    lines[at] = lines[at].replace(/ nr=\d+ /, ' nr=7 ')
+    const file = join(folder, 'diverges.txt')
+    writeFileSync(file, lines.join('\n'))
+    await open(written(file))
+    expect(await page.evaluate<number>('view.timeline.line[view.timeline.step - 1]')).toBe(at + 1)
+    expect(await page.getByRole('alert').innerText()).toMatch(
+      new RegExp(`Expected «folio ${index} 0 nr=7 wbindex=0», got «folio ${index} 0 nr=\\d{2,} wbindex=0»`),
+    )
+  })
+
   const broken = join(root, 'test/fixtures/broken')
 
   test.each(readdirSync(broken))('broken recording %s: the page has what check finds', async (name) => {
