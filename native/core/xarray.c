@@ -183,6 +183,9 @@ static struct xa_node *xa_node_alloc(struct xarray *xa, uint32_t parent, unsigne
 		assert(number < xa->xa_max_nodes);
 	}
 	node = &xa->xa_nodes[number];
+	/* Nobody changes a mark of a node that was freed. */
+	assert((node->marks[XA_MARK_0] | node->marks[XA_MARK_1] | node->marks[XA_MARK_2] |
+		node->marks[XA_PRESENT]) == 0);
 	xa->xa_slots[number] = slots;
 	node->parent = parent;
 	node->shift = (uint8_t)shift;

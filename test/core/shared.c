@@ -293,6 +293,50 @@ static void test_tag_turns(void)
 	CHECK(marks_of(&mapping, last) == (DIRTY | TOWRITE));
 }
 
+static struct folio *victim;
+static atomic_bool is_removing;
+
+static void dirty_victim(int signal)
+{
+	(void)signal;
+	nr_interrupts++;
+	if (!is_removing || atomic_flag_test_and_set(&mapping.i_pages.xa_lock))
+		return;
+	xa_unlock(&mapping.i_pages);
+	folio_mark_dirty(&mapping, victim);
+	nr_inside++;
+}
+
+/*
+ * A folio that is dirtied without its lock while it is removed: its mark is set before that, or not
+ * at all. It is the only one of its node, which goes with it: a mark too late is one of a free
+ * node.
+ */
+static void test_dirtied_in_removal(void)
+{
+	struct sigaction action = {.sa_handler = dirty_victim, .sa_flags = SA_RESTART};
+	pthread_t self = pthread_self(), thread;
+
+	nr_interrupts = 0;
+	got_it = false;
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, send_interrupts, &self) == 0);
+	while (nr_inside < 200) {
+		CHECK(filemap_add_folio(&mapping, UINT64_C(1) << 40, 0, &victim) == 0);
+		folio_get(victim);
+		is_removing = true;
+		CHECK(filemap_remove_folio(&mapping, victim) == 0);
+		is_removing = false;
+		for (uint32_t number = mapping.i_pages.xa_free_node; number != 0;
+		     number = mapping.i_pages.xa_nodes[number].parent)
+			CHECK(mapping.i_pages.xa_nodes[number].marks[PAGECACHE_TAG_DIRTY] == 0);
+		folio_put(&mapping, victim);
+	}
+	got_it = true;
+	CHECK(pthread_join(thread, NULL) == 0);
+	nr_inside = 0;
+}
+
 /*
  * Every function that looks at the tree or the pool, or changes one, does so under the tree's lock.
  */
@@ -414,6 +458,7 @@ int main(void)
 	test_writers();
 	test_tree_lock();
 	test_interrupted();
+	test_dirtied_in_removal();
 	test_tag_turns();
 	host_check_tree(&mapping);
 	host_mapping_destroy(&mapping);

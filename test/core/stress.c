@@ -3,7 +3,8 @@
  * Threads on one shared page cache: stress [SECONDS [SEED]].
  *
  * Dirtiers with and without the folio's lock, truncaters, an appender, lock holders, two syncs and
- * a cyclic background pass at once, whose writes are ended by other threads. What must hold:
+ * a cyclic background pass at once, whose writes are ended by other threads, while chunks of folios
+ * are added. What must hold:
  *  - what was dirtied under the folio's lock before a sync began is written when it is over, unless
  *    it was truncated; what was dirtied without is written some time (folio_mark_dirty());
  *  - a sync ends although others dirty without end, ahead of it too;
@@ -34,7 +35,17 @@
 /* A file that grows, far behind, so that the tree grows and shrinks with it. */
 #define APPEND_BASE (UINT64_C(1) << 30)
 #define APPEND_MAX 600
-#define NR_CHUNKS 8
+/*
+ * Pages that are dirtied without a lock while they are truncated: few, so that the two meet, and
+ * each the only one of its node, which goes with it: a mark that came too late would be one of a
+ * node that is free. Nobody keeps a promise about them.
+ */
+#define DOOMED_BASE (UINT64_C(1) << 20)
+#define DOOMED_PAGE(n) (DOOMED_BASE + XA_CHUNK_SIZE * (n))
+#define NR_DOOMED_PAGES 2
+/* Enough for all of these pages and for what passes still have; and how many there are at most. */
+#define MIN_CHUNKS 4
+#define MAX_CHUNKS 256
 
 /*
  * A version that is in the cache: which life of the page it belongs to, and its number. A page's
@@ -68,6 +79,8 @@ static struct page pages[NR_PAGES];
 static _Atomic uint64_t append_head = APPEND_BASE;
 static _Atomic uint64_t append_tail = APPEND_BASE;
 static atomic_bool stop;
+/* Written by one thread, or before there are others. */
+static unsigned int nr_chunks;
 
 static _Atomic uint64_t nr_tagged, nr_dirtied, nr_truncated, nr_written, nr_synced,
 	nr_appended_beside_sync;
@@ -503,6 +516,52 @@ static void run_appender(void)
 	}
 }
 
+/*
+ * As the unmapping of a page does it that is truncated at the same time: the folio may leave the
+ * page cache before its mark is set, or right behind.
+ */
+static void run_doomed_dirtier(void)
+{
+	while (!stop) {
+		pgoff_t index = DOOMED_PAGE(random_below(NR_DOOMED_PAGES));
+		struct folio *folio = filemap_get_folio(&mapping, index);
+
+		if (folio == NULL) {
+			add_folio(index, 0);
+			continue;
+		}
+		folio_mark_dirty(&mapping, folio);
+		folio_put(&mapping, folio);
+	}
+}
+
+static void run_doomed_truncater(void)
+{
+	while (!stop) {
+		pgoff_t index = DOOMED_PAGE(random_below(NR_DOOMED_PAGES));
+		struct folio *folio = filemap_get_folio(&mapping, index);
+		int err;
+
+		if (folio == NULL)
+			continue;
+		err = filemap_remove_folio(&mapping, folio);
+		CHECK(err == 0 || err == -EBUSY || err == -ENOENT);
+		if (err == 0)
+			atomic_fetch_add(&nr_truncated, 1);
+		folio_put(&mapping, folio);
+	}
+}
+
+/* More memory for folios, as a cache gets it that grows under load. */
+static void run_grower(void)
+{
+	while (!stop && nr_chunks < MAX_CHUNKS) {
+		CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
+		nr_chunks++;
+		dawdle();
+	}
+}
+
 /* Locks some folios, in ascending order as everybody must, and keeps them for a while. */
 static void run_holder(void)
 {
@@ -547,6 +606,15 @@ static void run_watcher(void)
 	}
 }
 
+/* Whether it is dirtied without its lock. */
+static bool is_loose(const struct folio *folio)
+{
+	pgoff_t index = folio_index(folio);
+
+	return index < NR_LOOSE_PAGES ||
+	       (index >= DOOMED_BASE && index < DOOMED_PAGE(NR_DOOMED_PAGES));
+}
+
 static bool has_mark(const struct folio *folio, xa_mark_t tag)
 {
 	struct xa_state xas = folio_xas(&mapping, folio);
@@ -573,14 +641,14 @@ static void check_idle(void)
 			      (PG_uptodate | PG_shared | PG_cached));
 			CHECK(folio->refcount == 2);
 			/* Else a mark may outlast the flag. */
-			if (folio_index(folio) >= NR_LOOSE_PAGES) {
+			if (!is_loose(folio)) {
 				CHECK(!has_mark(folio, PAGECACHE_TAG_DIRTY));
 				CHECK(!has_mark(folio, PAGECACHE_TAG_TOWRITE));
 			}
 		}
 		folio_batch_release(&mapping, &fbatch);
 	}
-	CHECK(mapping.pool.nr_free + nr_folios == NR_CHUNKS * FOLIO_CHUNK_FOLIOS);
+	CHECK(mapping.pool.nr_free + nr_folios == nr_chunks * FOLIO_CHUNK_FOLIOS);
 	for (pgoff_t i = 0; i < NR_LOOSE_PAGES; i++)
 		CHECK(pages[i].loose_written == pages[i].loose_data);
 }
@@ -598,10 +666,12 @@ struct worker {
 };
 
 static const job_t jobs[] = {
-	run_sync,     run_sync_range, run_background,	   run_background,
-	run_dirtier,  run_dirtier,    run_loose_dirtier,   run_loose_dirtier,
-	run_appender, run_truncater,  run_other_truncater, run_holder,
-	run_watcher,
+	run_sync,	    run_sync_range,	  run_background,
+	run_background,	    run_dirtier,	  run_dirtier,
+	run_loose_dirtier,  run_loose_dirtier,	  run_appender,
+	run_truncater,	    run_other_truncater,  run_holder,
+	run_watcher,	    run_grower,		  run_doomed_dirtier,
+	run_doomed_dirtier, run_doomed_truncater, run_doomed_truncater,
 };
 #define NR_JOBS (sizeof(jobs) / sizeof(jobs[0]))
 #define NR_DEVICE_THREADS 2
@@ -647,9 +717,8 @@ int main(int argc, char **argv)
 	host_ops.wait = stress_wait;
 	host_ops.wake = wake_folio;
 	address_space_init(&mapping, PAGE_SHIFT, true, &host_ops);
-	for (int i = 0; i < NR_CHUNKS; i++) {
+	for (; nr_chunks < MIN_CHUNKS; nr_chunks++)
 		CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
-	}
 
 	for (size_t i = 0; i < NR_DEVICE_THREADS; i++)
 		start_worker(&device_workers[i], run_device);
@@ -675,6 +744,6 @@ int main(int argc, char **argv)
 	       nr_dirtied, nr_written, nr_truncated, nr_synced, nr_appended_beside_sync, seed);
 	/* A run in which nothing happened proves nothing. */
 	CHECK(nr_tagged > 0 && nr_dirtied > 0 && nr_truncated > 0 && nr_written > 0);
-	CHECK(nr_synced > 1 && nr_appended_beside_sync > 0);
+	CHECK(nr_synced > 1 && nr_appended_beside_sync > 0 && nr_chunks > MIN_CHUNKS);
 	return 0;
 }
