@@ -19,28 +19,27 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { loadBackend } from '../lib/backend.js'
 import { campaign, minimize, programOf } from '../lib/fuzz/campaign.js'
 import { type Backends, compare, foreignOf } from '../lib/fuzz/compare.js'
+import type { Form } from '../lib/fuzz/operations/form.js'
+import { FORMS } from '../lib/fuzz/operations/table.js'
 import { Log } from '../lib/fuzz/log.js'
+import { formatProgram, ProgramError, parseProgram } from '../lib/fuzz/program_text.js'
 import {
   CONTROLS,
   countOperations,
-  FORMS,
-  formatProgram,
   HAND,
   HANDLES,
   ITERATORS,
-  Kind,
   MAPPINGS,
   NULL,
   type Operation,
   operation,
   type Program,
-  ProgramError,
-  parseProgram,
+  RESULTS,
   RIGHT,
   withBody,
 } from '../lib/fuzz/operation.js'
 import { diverges, toTraces } from '../lib/fuzz/trace.js'
-import { RESULTS, World } from '../lib/fuzz/world.js'
+import { World } from '../lib/fuzz/world.js'
 import { wrongUses } from '../lib/fuzz/wrong_uses.js'
 import type { AsyncOptions, AsyncResult, Backend, Folio, WritebackControl } from '../lib/types.js'
 import { nativeMissing } from './backends.js'
@@ -90,7 +89,7 @@ describe('programs', () => {
   })
 
   test('have about the size that was asked for, and every operation is among them', () => {
-    const kinds = new Set<Kind>()
+    const kinds = new Set<string>()
     const count = (program: Program) => {
       for (const { kind, body } of program) {
         kinds.add(kind)
@@ -143,7 +142,7 @@ describe.skipIf(nativeMissing !== null)('native against js', () => {
     const seen: Record<string, number> = {}
     for (let i = 0; i < 100; i++) {
       const program = programOf(22, i, 500)
-      if (!program.some(({ kind }) => kind === Kind.writePagesAsync)) continue
+      if (!program.some(({ kind }) => kind === 'writePagesAsync')) continue
       const world = new World(js, foreignOf(native), true)
       for (const op of program) {
         world.log.clear()
@@ -258,24 +257,22 @@ const OTHERS: Record<string, fc.Arbitrary<number>> = {
 }
 const FLAG = fc.nat(1)
 
-/** Operations of this kind; with a body where it takes one. */
-function ofKind(kind: Kind, body: fc.Arbitrary<Operation[]>): fc.Arbitrary<Operation> {
-  const args = FORMS[kind].slice(1).map((name) => ARGUMENTS[name] ?? OTHERS[name] ?? FLAG)
-  const hasBody = kind === Kind.list || (kind >= Kind.iter && kind <= Kind.writeExtentsAsync)
+/** Operations of this form; with a body where it takes one. */
+function ofForm({ name, parameters, body: hasBody }: Form, body: fc.Arbitrary<Operation[]>) {
+  const args = parameters.map((name) => ARGUMENTS[name] ?? OTHERS[name] ?? FLAG)
   return fc
-    .tuple(fc.tuple(...args), hasBody ? body : fc.constant([]))
-    .map(([values, body]) => withBody(operation(kind, ...values), body))
+    .tuple(fc.tuple(...args), hasBody === undefined ? fc.constant([]) : body)
+    .map(([values, body]) => withBody(operation(name, ...values), body))
 }
 
 const { operations } = fc.letrec<{ operations: Operation[] }>((tie) => ({
-  operations: fc.array(
-    fc.oneof({ maxDepth: 2 }, ...FORMS.map((_, kind) => ofKind(kind, tie('operations')))),
-    { maxLength: 5 },
-  ),
+  operations: fc.array(fc.oneof({ maxDepth: 2 }, ...FORMS.map((form) => ofForm(form, tie('operations')))), {
+    maxLength: 5,
+  }),
 }))
 
 const commands: fc.Arbitrary<fc.AsyncCommand<World, World>> = fc
-  .oneof(...FORMS.map((_, kind) => ofKind(kind, operations)))
+  .oneof(...FORMS.map((form) => ofForm(form, operations)))
   .map((op) => new Command(op))
 
 describe('a broken backend is found', () => {

@@ -6,7 +6,8 @@ import { readFileSync, writeSync } from 'node:fs'
 import { loadBackend } from '../backend.js'
 import { type CampaignOptions, campaign, minimize } from './campaign.js'
 import { type Backends, compare } from './compare.js'
-import { formatProgram, type Program, parseProgram } from './operation.js'
+import type { Program } from './operation.js'
+import { formatProgram, parseProgram } from './program_text.js'
 import { diverges, toTraces } from './trace.js'
 
 /** What to do: a campaign; or one program, or one trace, as text. */

@@ -2,7 +2,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Backend } from '../types.js'
-import { Kind, operation, type Program } from './operation.js'
+import { operation, type Program } from './operation.js'
 import { type Foreign, World } from './world.js'
 
 /** Two backends, side by side. */
@@ -31,7 +31,7 @@ export function foreignOf(api: Backend): Foreign {
   return foreign
 }
 
-const CHECK = operation(Kind.check)
+const CHECK = operation('check')
 
 /** What programs have done so far. */
 export interface Tally {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { type Operation, operation, operationArguments, type Program, withBody } from './operation.js'
+import { type Operation, operation, type Program, withBody } from './operation.js'
+import { operationArguments } from './program_text.js'
 
 /** Whether a program still fails. */
 type Test = (program: Program) => Promise<boolean>

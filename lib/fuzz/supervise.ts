@@ -10,7 +10,8 @@ import { setImmediate } from 'node:timers/promises'
 import { loadBackend } from '../backend.js'
 import { type CampaignOptions, minimize, programOf } from './campaign.js'
 import type { Message, Task } from './child.js'
-import { formatProgram, type Program, parseProgram } from './operation.js'
+import type { Program } from './operation.js'
+import { formatProgram, parseProgram } from './program_text.js'
 import { toTraces } from './trace.js'
 
 /** What was found. */

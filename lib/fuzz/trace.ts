@@ -15,165 +15,72 @@ import type {
   WritebackIterator,
 } from '../types.js'
 import { foreignOf } from './compare.js'
-import { Action, Kind, MAPPINGS, type Operation, type Program } from './operation.js'
-import { advance, MARKS, World, write } from './world.js'
+import { write } from './folio_steps.js'
+import { MAPPINGS, type Program } from './operation.js'
+import { formOf } from './operations/table.js'
+import { World } from './world.js'
 
-class Translator {
+/** What an operation of the table says its lines to. */
+export class Translator {
   readonly #reference: Backend
-  readonly #world: World
+  readonly world: World
   readonly #operations: TraceOperation[] = []
   /** The control of the pass that the trace is in. */
   #wbc: WritebackControl | null = null
   /** The iterators whose pass has begun. */
   readonly #begun = new Set<WritebackIterator>()
-  /** The mapping that the trace is about. */
+  /** The number of the mapping that the trace is about. */
   readonly #mapping: number
 
   constructor(reference: Backend, mapping: number) {
     this.#reference = reference
     this.#mapping = mapping
-    this.#world = new World(reference, foreignOf(reference), false)
+    this.world = new World(reference, foreignOf(reference), false)
   }
 
   translate(program: Program): TraceOperation[] {
-    const mapping = this.#world.mapping(this.#mapping)
+    const mapping = this.mapping()
     for (const op of program) {
       // There is nothing in a trace to close a mapping, nor another behind it.
-      if (this.#world.mappings[this.#mapping] !== mapping || isClosed(mapping)) break
-      this.#translate(op)
+      if (this.world.mappings[this.#mapping] !== mapping || isClosed(mapping)) break
+      if (formOf(op.kind).trace?.(this, op) !== false) this.world.run(op)
     }
     this.#operations.push({ name: 'marks' })
-    this.#world.close()
+    this.world.close()
     return this.#operations
   }
 
-  /** Says what the operation is about to do, and has the world do it. */
-  #translate(op: Operation): void {
-    switch (op.kind) {
-      case Kind.add:
-        this.#add(op.c, op.d)
-        break
-      case Kind.fill:
-        for (let i = 0; i < op.e; i++) {
-          const index = op.c + i * op.d
-          this.#add(index, 0)
-          if (op.f !== 0) this.#operations.push({ name: 'dirty', index })
-        }
-        break
-      case Kind.addFolios:
-        this.#addFolios(op.b, op.c, op.d)
-        break
-      case Kind.dirtyRange:
-        this.#dirtyRange(op.b, op.c)
-        break
-      case Kind.tag: {
-        const [start, end] = [op.b, op.c]
-        if (Math.max(start, end) <= this.#maxIndex()) this.#operations.push({ name: 'tag', start, end })
-        break
-      }
-      case Kind.check:
-        this.#operations.push({ name: 'marks' })
-        break
-      case Kind.iter:
-        this.#iter(op)
-        break
-      case Kind.each:
-        this.#each(op)
-        break
-      case Kind.next:
-        this.#next(op)
-        break
-      // A trace knows no time between its lines.
-      case Kind.writePagesAsync:
-      case Kind.writeExtentsAsync:
-      case Kind.settle:
-      case Kind.abort:
-        return
-      case Kind.forOf:
-      case Kind.writePages:
-      case Kind.writeExtents:
-      case Kind.writeCachePages:
-        this.#wholePass(this.#world.controls[op.b])
-        return
-      default:
-        this.#ofFolio(op)
-    }
-    this.#world.run(op)
+  say(operation: TraceOperation): void {
+    this.#operations.push(operation)
   }
 
-  #maxIndex(): number {
-    return maxIndex(this.#world.mapping(this.#mapping).pageShift)
+  /** The mapping that the trace is about. */
+  mapping(): AddressSpace {
+    return this.world.mapping(this.#mapping)
   }
 
-  #add(index: number, order: number): void {
-    if (index <= this.#maxIndex() && order <= MAX_ORDER && index % 2 ** order === 0) {
-      this.#operations.push({ name: 'add', index, order })
+  maxIndex(): number {
+    return maxIndex(this.mapping().pageShift)
+  }
+
+  add(index: number, order: number): void {
+    if (index <= this.maxIndex() && order <= MAX_ORDER && index % 2 ** order === 0) {
+      this.say({ name: 'add', index, order })
     }
   }
 
-  /** All or none. */
-  #addFolios(index: number, count: number, order: number): void {
-    const pages = 2 ** order
-    const last = index + count * pages - 1
-    if (count === 0 || last > this.#maxIndex()) return
-    for (const _ of this.#world.mapping(this.#mapping).folios(undefined, index, last)) return
-    for (let next = index; next <= last; next += pages) this.#add(next, order)
+  onFolio(handle: number, say: (folio: Folio) => void): void {
+    const folio = this.world.folio(handle)
+    if (folio !== null) say(folio)
   }
 
-  #dirtyRange(start: number, end: number): void {
-    if (Math.max(start, end) > this.#maxIndex()) return
-    for (const { index } of this.#world.mapping(this.#mapping).folios(undefined, start, end)) {
-      this.#operations.push({ name: 'dirty', index })
-    }
-  }
-
-  #each(op: Operation): void {
-    for (const folio of this.#world.mapping(this.#mapping).folios(MARKS[op.b])) {
-      const recorded = this.#recorded(folio)
-      if (op.c === Action.markDirty) recorded.markDirty()
-      else if (op.c === Action.advance) advance(recorded)
-      else if (op.c === Action.write) write(recorded, false)
-      else recorded.tryLock()
-    }
-  }
-
-  #ofFolio(op: Operation): void {
-    const folio = this.#world.folio(op.kind === Kind.remove ? op.b : op.a)
-    if (folio === null) return
-    const { index } = folio
-    switch (op.kind) {
-      case Kind.remove:
-        this.#operations.push({ name: 'remove', index })
-        break
-      case Kind.tryLock:
-        this.#operations.push({ name: 'lock', index })
-        break
-      case Kind.unlock:
-        this.#operations.push({ name: 'unlock', index })
-        break
-      case Kind.markDirty:
-        this.#operations.push({ name: 'dirty', index })
-        break
-      case Kind.startWriteback:
-        this.#operations.push({ name: 'start', index, keepWrite: op.b !== 0 })
-        break
-      case Kind.endWriteback:
-        this.#operations.push({ name: 'end', index })
-        break
-      case Kind.redirty:
-        // Without a pass, nobody asks for pages_skipped.
-        this.#operations.push({ name: this.#world.controls[op.b] === this.#wbc ? 'redirty' : 'dirty', index })
-        break
-      case Kind.write:
-        write(this.#recorded(folio), op.b !== 0)
-        break
-      case Kind.advance:
-        advance(this.#recorded(folio))
-    }
+  /** Whether this control is that of the pass that the trace is in. */
+  isOfPass(control: number): boolean {
+    return this.world.controls[control] === this.#wbc
   }
 
   /** A stand-in for a folio that changes flags of its own and says what is done to it. */
-  #recorded(folio: Folio): Folio {
+  recorded(folio: Folio): Folio {
     const { index, locked, dirty, writeback } = folio
     const operations = this.#operations
     const flags = {
@@ -202,7 +109,7 @@ class Translator {
     return flags as unknown as Folio
   }
 
-  #begin(wbc: WritebackControl): void {
+  begin(wbc: WritebackControl): void {
     this.#wbc = wbc
     const { syncMode, taggedWritepages, rangeCyclic, nrToWrite } = wbc
     this.#operations.push({
@@ -216,35 +123,28 @@ class Translator {
     })
   }
 
-  #iter(op: Operation): void {
-    const starts = this.#world.argumentOfIter(op) === null
-    if (starts) this.#begin(this.#world.controls[op.b])
-    this.#operations.push({ name: 'next', error: starts ? 0 : Math.min(op.d, 0) })
-  }
-
-  #next(op: Operation): void {
-    const iterator = this.#world.iterators[op.a]
-    if (iterator === null) return
-    if (!this.#begun.has(iterator)) this.#begin(this.#world.iteratorControls[op.a])
+  nextOf(iterator: WritebackIterator, wbc: WritebackControl, error: number): void {
+    if (!this.#begun.has(iterator)) this.begin(wbc)
     this.#begun.add(iterator)
-    this.#operations.push({ name: 'next', error: Math.min(op.b, 0) })
+    this.say({ name: 'next', error: Math.min(error, 0) })
   }
 
   /** A pass in which every folio is written. */
-  #wholePass(wbc: WritebackControl): void {
-    const mapping = this.#world.mapping(this.#mapping)
+  wholePass(control: number): void {
+    const mapping = this.mapping()
+    const wbc = this.world.controls[control]
     const error = { value: 0 }
     const release = (folio: Folio, reason: WaitReason) => {
       if (reason === 'lock') folio.unlock()
       else folio.endWriteback()
     }
-    this.#begin(wbc)
+    this.begin(wbc)
     let folio: Folio | null = null
     do {
       this.#operations.push({ name: 'next', error: 0 })
       folio = this.#reference.writebackIter(mapping, wbc, folio, error, { onWait: release })
       if (folio !== null) {
-        write(this.#recorded(folio), false)
+        write(this.recorded(folio), false)
         write(folio, false)
       }
     } while (folio !== null)
