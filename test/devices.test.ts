@@ -5,7 +5,6 @@ import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -90,6 +89,20 @@ async function expectStored(stored: Pages, contents: Map<number, Buffer>): Promi
   await Promise.all([compare(), compare(), compare(), compare()])
 }
 
+/** Resolves as soon as this many requests have begun, at the latest when the turn that began the last of them is over. */
+function requested(pages: Pages, count: number): Promise<void> {
+  let { requests } = pages
+  return new Promise((resolve) => {
+    Object.defineProperty(pages, 'requests', {
+      get: () => requests,
+      set(value: number) {
+        requests = value
+        if (value >= count) resolve()
+      },
+    })
+  })
+}
+
 async function elapsed(call: () => Promise<void>): Promise<number> {
   const start = performance.now()
   await call()
@@ -152,7 +165,7 @@ function itWorks(
       pages.requests = 0
       const sync = pages.sync()
       sync.catch(() => {})
-      while (pages.requests < half.length / 2) await setTimeout(1)
+      await requested(pages, half.length / 2)
       await server().kill()
       await expect(sync).rejects.toThrow()
       const { requests } = pages
@@ -184,7 +197,7 @@ function itWorks(
       const contents = fill(pages)
       const controller = new AbortController()
       const sync = pages.sync(controller.signal)
-      await setTimeout(1)
+      await requested(pages, 1)
       controller.abort()
       await expect(sync).rejects.toThrow(/abort/)
       expect(pages.dirty.length).toBeGreaterThan(0)
