@@ -33,6 +33,7 @@ describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
     ['abandoned passes are collected', 'abandonPasses'],
     ['abandoned mappings are collected', 'abandonMappings'],
     ['20,000 mappings at once', 'manyMappings'],
+    ['a million mappings, closed one after another', 'closeAtOnce'],
     ['16 threads load it, use it and are gone', 'workers'],
     ['threads are terminated in mid-pass', 'terminateWorkers'],
     ['threads end themselves in mid-pass', 'exitWorkers'],

@@ -217,6 +217,18 @@ const programs = {
     await assertFlat('many mappings', round, { warmUp: 10, rounds: 10, native: 24 })
   },
 
+  /** Mappings that are closed one after another: close() itself frees them, not a later turn of the event loop. */
+  closeAtOnce() {
+    const closeMany = (count) => {
+      for (let i = 0; i < count; i++) new AddressSpace().close()
+    }
+    closeMany(100_000)
+    const before = process.memoryUsage.rss()
+    closeMany(1_000_000)
+    const grown = (process.memoryUsage.rss() - before) / MIB
+    if (RESIDENT_IS_MEASURED) assert(grown < 64, `${grown.toFixed(1)} MiB more`)
+  },
+
   /** As many iterations as the argument says, in memory that stays flat. */
   async iterateForLong() {
     const FOLIOS = 10_000
