@@ -1,30 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { constants } from 'node:fs'
-import { types } from 'node:util'
+import fs, { constants } from 'node:fs'
+import { type InspectOptions, inspect, promisify, types } from 'node:util'
 import { describe, invalid, WritebackError } from '../errors.js'
-import { type CachedFileStats, Inode } from './inode.js'
-import { type FileIO, nodeIO, systemError } from './io.js'
-
-const { O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW, O_SYNC, O_DSYNC } = constants
-const OPEN_FLAGS = O_RDWR | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_SYNC | O_DSYNC
+import type { CachedFileStats, Engine, EngineFile, EngineOptions, Result } from './engine.js'
+import { type OpenFlags, parseFlags } from './flags.js'
+import { loadEngine } from './load_engine.js'
+import { type ReadStreamOptions, readStream, type WriteStreamOptions, writeStream } from './streams.js'
+import { systemError } from './system_error.js'
 
 /** Pages of one call of the flusher: the kernel's MAX_WRITEBACK_PAGES, 4 MiB. */
 const WRITEBACK_PAGES = 1024
+const PAGE_SIZE = 4096
+/** What st_blocks counts. */
+const BLOCK_SIZE = 512
 
 /** Options of {@link CachedFile.open}. */
 export interface CachedFileOptions {
-  /** The backend of the mapping; left out, the one that the package's default entry picks. */
-  backend?: 'native' | 'js' | undefined
   /**
-   * As open(2) takes them (`fs.constants`), default `O_RDWR | O_CREAT`. Write-back needs to read and write at any
-   * position: `O_RDWR` must be among them, `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_NOFOLLOW`, `O_SYNC` and `O_DSYNC` may be.
+   * The engine; left out, the native one if it loads, else the TypeScript one. `WRITEBACK_ITER_BACKEND` decides as it does for
+   * the backend. A file that is open on one engine is `EBUSY` to the other.
    */
-  flags?: number | undefined
+  engine?: 'native' | 'js' | undefined
+  /**
+   * As `fs.open` takes them: `'r'`, `'r+'`, `'w'`, `'w+'`, `'wx'`, `'wx+'`, `'rs'`, `'rs+'`, or a number. Default
+   * `O_RDWR | O_CREAT`. A file that is to be written must be readable too, since pages written in part are read first.
+   * `O_SYNC` and `O_DSYNC` do an fsync of its range after each write. `O_APPEND` and `'a'` are refused: write at `size`.
+   */
+  flags?: string | number | undefined
   /** Permissions of a file that is created, default 0o666 less the umask. */
   mode?: number | undefined
-  /** @internal */
-  io?: FileIO | undefined
+  /**
+   * O_DIRECT: the file is read and written past the system's cache. `'auto'`, the default, does where the file system takes it,
+   * `true` demands it. The TypeScript engine has none, and refuses `true`.
+   */
+  direct?: boolean | 'auto' | undefined
+  /**
+   * flock(2): exclusive, or shared as long as the file is open for reading only. Left out, it is taken where the system has it;
+   * `true` demands it (`ENOTSUP`), `false` does without.
+   */
+  lock?: boolean | undefined
 }
 
 /** Bytes of a file; both ends are included, as in the kernel's vfs_fsync_range. */
@@ -35,75 +50,111 @@ export interface ByteRange {
   end?: number | undefined
 }
 
-/** Only code that has this makes a CachedFile. */
-const OPEN = Symbol('open')
+/** Options of {@link CachedFile.close}. */
+export interface CloseOptions {
+  /** Writes nothing back. If it is the last handle of the file, what is dirty is given up. Default false. */
+  discard?: boolean | undefined
+}
 
 /**
- * A file behind a write-back cache: writes go to pages in memory, which `fsync` (all of them, safely on the device),
- * `writeback` (some of them, as a background flusher does) and the last `close` write to the file, neighbours
- * together in one vectored write.
- *
- * All handles of one file (by device and inode) in a thread share one cache, and see each other's writes at once.
- * Nobody else should write the file meanwhile: not another process, nor another thread, nor this one past the cache.
- * Pages stay cached until they are truncated or the last handle closes; a process that ends without `close` or `fsync`
- * loses what is dirty, as a machine that crashes does.
- *
- * An I/O error of write-back keeps the pages dirty, to be written by a later call, and is reported by `fsync`, once to
- * each handle that was open when it happened, and to one opened later if nobody had seen it yet (errseq_t).
- *
- * Bad arguments throw a `WritebackError` `EINVAL`, a closed handle throws `EBADF`; the system's errors come as `node:fs`
- * throws them, `code` being `EIO`, `ENOSPC` …
+ * Handles that are collected unclosed. What is held here keeps the engine's side of the handle alive, not the handle.
  */
-export class CachedFile implements Disposable {
+const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; path: string }) => {
+  process.emitWarning(`CachedFile ${JSON.stringify(path)} was collected without close()`, 'WritebackWarning')
+  file.release()
+})
+
+/**
+ * A file behind a write-back cache. Writes go to pages in memory. A flusher writes them to the file in the background,
+ * neighbours together; `fsync` puts them safely on the device; `close` writes back what is left.
+ *
+ * Methods without suffix return promises, as in `node:fs/promises`; the same with `Sync` block. A read or write that finds
+ * its pages cached does not leave the thread.
+ *
+ * All handles of one file, by device and inode number, share one cache and see each other's writes at once: in the
+ * process on the native engine, in the thread on the TypeScript engine. A lock keeps other processes and threads out.
+ *
+ * An I/O error of write-back keeps the pages dirty, to be written by a later call. `fsync` and `close` report it, once for
+ * each handle that was open when it happened, and for one opened later if nobody had seen it yet (errseq_t).
+ *
+ * Bad arguments are a `WritebackError` `EINVAL`, a closed handle is `EBADF`; the system's errors come as `node:fs` has
+ * them, `code` being `EIO`, `ENOSPC` …
+ */
+export class CachedFile implements AsyncDisposable, Disposable {
+  /** The engine that the file is on. */
+  readonly engine: 'native' | 'js'
   readonly #path: string
-  readonly #inode: Inode
-  /** How far this handle has seen the file's error sequence. */
-  #wbErr: number
-  #closed = false
+  readonly #file: EngineFile
+  readonly #flags: OpenFlags
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  #closing: Promise<void> = Promise.resolve()
+  /** Asynchronous calls under way, and who waits for their end. */
+  #calls = 0
+  #idle: (() => void) | null = null
 
   /**
-   * Opens a file for reading and writing, and creates it if it is not there.
+   * Opens a file; by default for reading and writing, and creates it if it is not there.
    * @param path - as `node:fs` takes it; a relative one is of the working directory
-   * @throws the error of open(2); `EINVAL` for a bad argument or what is no regular file; `EBUSY` if the file is open on the backend that
-   * `options.backend` does not name
+   * @throws the error of open(2); `EINVAL` for a bad argument or what is no regular file; `EBUSY` if another process, or
+   * another cache in this one, has the file open; `ELIBACC` if the engine does not load
    */
-  static open(path: string, options: CachedFileOptions = {}): CachedFile {
-    if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-      throw invalid('path', path, 'a string, not empty and without NUL')
+  static async open(path: string | Buffer | URL, options: CachedFileOptions = {}): Promise<CachedFile> {
+    const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
+    const fd = await promisify(fs.open)(path, flags.system, mode)
+    const handle = new CachedFile(engine, flags, engineOptions.path, await engine.open(fd, engineOptions))
+    if (flags.truncate) await handle.#truncateAtOpen()
+    return handle
+  }
+
+  /** As `open`, blocking. */
+  static openSync(path: string | Buffer | URL, options: CachedFileOptions = {}): CachedFile {
+    const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
+    const fd = fs.openSync(path, flags.system, mode)
+    const handle = new CachedFile(engine, flags, engineOptions.path, engine.openSync(fd, engineOptions))
+    if (flags.truncate) {
+      try {
+        handle.truncateSync(0)
+      } catch (error) {
+        handle.closeSync({ discard: true })
+        throw error
+      }
     }
+    return handle
+  }
+
+  static #check(path: unknown, options: CachedFileOptions) {
+    const name = checkPath(path)
     if (options === null || typeof options !== 'object') throw invalid('options', options, 'an object')
-    const { backend, flags = O_RDWR | O_CREAT, mode = 0o666, io = nodeIO } = options
-    if (backend !== undefined && backend !== 'native' && backend !== 'js') {
-      throw invalid('backend', backend, "'native' or 'js'")
-    }
-    if (!Number.isInteger(flags) || (flags & OPEN_FLAGS) !== flags || !(flags & O_RDWR)) {
-      throw invalid('flags', flags, 'O_RDWR, with O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW, O_SYNC or O_DSYNC')
-    }
+    const { engine, mode = 0o666, direct = 'auto', lock } = options
+    const flags = parseFlags(options.flags ?? constants.O_RDWR | constants.O_CREAT)
     if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) throw invalid('mode', mode, 'file permissions')
-    // O_TRUNC is the cache's to do: another handle may have the file open.
-    const inode = Inode.get(path, flags & ~O_TRUNC, mode, backend, io)
+    if (direct !== 'auto' && typeof direct !== 'boolean') throw invalid('direct', direct, "a boolean or 'auto'")
+    if (lock !== undefined && typeof lock !== 'boolean') throw invalid('lock', lock, 'a boolean')
+    const engineOptions: EngineOptions = {
+      path: name,
+      writable: flags.writable,
+      direct,
+      lock: lock ?? 'auto',
+    }
+    return { engine: loadEngine(engine), flags, mode, engineOptions }
+  }
+
+  private constructor(engine: Engine, flags: OpenFlags, path: string, opened: EngineFile | Result) {
+    if (typeof opened === 'number') throw systemError(opened, 'open', path)
+    this.engine = engine.name
+    this.#path = path
+    this.#flags = flags
+    this.#file = opened
+    forgotten.register(this, { file: opened, path }, this)
+  }
+
+  async #truncateAtOpen(): Promise<void> {
     try {
-      if (flags & O_TRUNC) inode.truncate(0)
+      await this.truncate(0)
     } catch (error) {
-      inode.put()
+      await this.close({ discard: true })
       throw error
     }
-    return new CachedFile(OPEN, path, inode)
-  }
-
-  private constructor(opened: symbol, path: string, inode: Inode) {
-    if (opened !== OPEN) throw new WritebackError('EINVAL', 'a CachedFile is made by open')
-    this.#path = path
-    this.#inode = inode
-    this.#wbErr = inode.wbErr.sample()
-  }
-
-  /**
-   * The backend that the file's mapping is on.
-   * @throws `EBADF`
-   */
-  get backend(): 'native' | 'js' {
-    return this.#open().backend
   }
 
   /**
@@ -115,7 +166,7 @@ export class CachedFile implements Disposable {
   }
 
   /**
-   * Pages of 4 KiB that differ from the file: what tells a flusher when to start.
+   * Pages of 4 KiB that differ from the file: dirty, or under writeback.
    * @throws `EBADF`
    */
   get dirtyPages(): number {
@@ -123,146 +174,357 @@ export class CachedFile implements Disposable {
   }
 
   /**
+   * Pages of 4 KiB in memory, clean and dirty.
+   * @throws `EBADF`
+   */
+  get cachedPages(): number {
+    return this.#open().cachedPages
+  }
+
+  /**
    * What the file's cache did since its first handle was opened; a copy.
    * @throws `EBADF`
    */
   get stats(): CachedFileStats {
-    return { ...this.#open().stats }
+    return this.#open().stats
   }
 
   /**
-   * Writes all bytes at `position` into the cache, as write_begin and write_end do; the file grows if they reach beyond its
-   * end. Pages that are overwritten in part are read first.
-   * @param position - a byte offset, a safe integer from 0; so must be that of the last byte
-   * @returns the number of bytes
-   * @throws the system's error where such a page cannot be read; `EINVAL`, `EBADF`, `ENOMEM`
-   */
-  write(bytes: Uint8Array, position: number): number {
-    const inode = this.#open()
-    const plain = checkBytes('bytes', bytes)
-    checkPosition('position', position, plain.length)
-    inode.write(plain, position)
-    return plain.length
-  }
-
-  /**
-   * Reads up to `into.length` bytes at `position`: those in the cache from there, the rest from the file. What was only
-   * read is not kept: the system's own cache has it.
+   * Reads up to `into.byteLength` bytes at `position`: from the cache, which keeps what it had to read, and reads ahead where
+   * the handle reads on. A read sees every write that was called before it.
+   * @param into - filled when the promise resolves
    * @param position - a byte offset, a safe integer from 0
    * @returns the number of bytes, less than asked for only at the file's end
    * @throws the system's error; `EINVAL`, `EBADF`
    */
-  read(into: Uint8Array, position: number): number {
-    const inode = this.#open()
+  async read(into: NodeJS.ArrayBufferView, position: number): Promise<number> {
+    const file = this.#readable()
     const plain = checkBytes('into', into)
     checkPosition('position', position, plain.length)
-    const end = Math.min(position + plain.length, inode.size)
-    if (end <= position) return 0
-    inode.read(plain, position, end)
-    return end - position
+    const result = file.read(plain, position)
+    return this.#result(typeof result === 'number' ? result : await this.#call(result), 'read')
+  }
+
+  /** As `read`, blocking. */
+  readSync(into: NodeJS.ArrayBufferView, position: number): number {
+    const file = this.#readable()
+    const plain = checkBytes('into', into)
+    checkPosition('position', position, plain.length)
+    return this.#result(file.readSync(plain, position), 'read')
   }
 
   /**
-   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then has the system put the file on the
-   * device. When it returns, the range is there. If the device refused, what was written since the last successful
+   * Writes all bytes at `position` into the cache; the file grows if they reach beyond its end. Pages that are overwritten
+   * in part are read first. While too much is dirty the promise stays pending (balance_dirty_pages).
+   *
+   * The bytes are copied before the call returns: the buffer is the caller's again at once. Writes of one thread take effect
+   * in the order of their calls.
+   * @param position - a byte offset, a safe integer from 0; so must be that of the last byte
+   * @returns the number of bytes
+   * @throws the system's error where a page cannot be read, or where no page can be written back to make room; `EINVAL`,
+   * `EBADF`, `ENOMEM`
+   */
+  async write(bytes: NodeJS.ArrayBufferView, position: number): Promise<number> {
+    const file = this.#writable()
+    const plain = checkBytes('bytes', bytes)
+    checkPosition('position', position, plain.length)
+    const result = file.write(plain, position)
+    const count = this.#result(typeof result === 'number' ? result : await this.#call(result), 'write')
+    if (this.#flags.sync !== 'no' && count > 0) {
+      const dataOnly = this.#flags.sync === 'data'
+      this.#result(await this.#call(file.fsync(position, position + count - 1, dataOnly)), 'write')
+    }
+    return count
+  }
+
+  /** As `write`, blocking. */
+  writeSync(bytes: NodeJS.ArrayBufferView, position: number): number {
+    const file = this.#writable()
+    const plain = checkBytes('bytes', bytes)
+    checkPosition('position', position, plain.length)
+    const count = this.#result(file.writeSync(plain, position), 'write')
+    if (this.#flags.sync !== 'no' && count > 0) {
+      this.#result(file.fsyncSync(position, position + count - 1, this.#flags.sync === 'data'), 'write')
+    }
+    return count
+  }
+
+  /**
+   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then has the system put the file on
+   * the device. When it is done, the range is there. If the device refused, what was written since the last successful
    * `fsync` counts as dirty again.
    * @param range - bytes, both ends included; default the whole file
    * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`, `EBADF`
    */
-  fsync(range: ByteRange = {}): void {
-    const inode = this.#open()
-    if (range === null || typeof range !== 'object') throw invalid('range', range, 'an object')
-    const { start = 0, end = Number.MAX_SAFE_INTEGER } = range
-    // Their getters may have closed the file.
-    this.#open()
-    checkPosition('start', start, 0)
-    checkPosition('end', end, 0)
-    if (end < start) throw invalid('end', end, `an offset not before start, ${start}`)
-    this.#report(inode.fsync(start, end), 'fsync')
+  async fsync(range?: ByteRange): Promise<void> {
+    const [start, end] = checkRange(range)
+    this.#result(await this.#call(this.#open().fsync(start, end, false)), 'fsync')
+  }
+
+  /** As `fsync`, blocking. */
+  fsyncSync(range?: ByteRange): void {
+    const [start, end] = checkRange(range)
+    this.#result(this.#open().fsyncSync(start, end, false), 'fsync')
   }
 
   /**
-   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped. A call that
-   * comes to the end of the file stops there, the next one starts over. An error ends it, and waits for `fsync`.
-   * @param nrToWrite - pages, a safe integer from 1, default 1024 (4 MiB, MAX_WRITEBACK_PAGES)
-   * @returns pages written
-   * @throws `EINVAL`, `EBADF`
+   * As `fsync`, of the data and of what is needed to read it again: not of times, for one (fdatasync(2)).
+   * @throws as `fsync`
    */
-  writeback(nrToWrite: number = WRITEBACK_PAGES): number {
-    const inode = this.#open()
-    if (!Number.isSafeInteger(nrToWrite) || nrToWrite < 1) {
-      throw invalid('nrToWrite', nrToWrite, 'a number of pages, a safe integer from 1')
-    }
-    const before = inode.stats.pagesWritten
-    inode.writeback(nrToWrite)
-    return inode.stats.pagesWritten - before
+  async fdatasync(range?: ByteRange): Promise<void> {
+    const [start, end] = checkRange(range)
+    this.#result(await this.#call(this.#open().fsync(start, end, true)), 'fdatasync')
+  }
+
+  /** As `fdatasync`, blocking. */
+  fdatasyncSync(range?: ByteRange): void {
+    const [start, end] = checkRange(range)
+    this.#result(this.#open().fsyncSync(start, end, true), 'fdatasync')
   }
 
   /**
-   * ftruncate(2): sets the file's length at once, in the cache and the file. What is cut off is gone; what is added reads as
-   * zeros.
+   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped, on from the start of
+   * the file where it comes to the end. It skips what is under writeback.
+   * @param nrToWrite - pages, a safe integer from 1, default 1024 (4 MiB, MAX_WRITEBACK_PAGES)
+   * @returns pages written: 0 only if no page was dirty that is not under writeback
+   * @throws the error of this write-back, which `fsync` and `close` report too; `EINVAL`, `EBADF`
+   */
+  async writeback(nrToWrite: number = WRITEBACK_PAGES): Promise<number> {
+    const file = this.#open()
+    checkPages(nrToWrite)
+    return this.#result(await this.#call(file.writeback(nrToWrite)), 'writeback')
+  }
+
+  /** As `writeback`, blocking. */
+  writebackSync(nrToWrite: number = WRITEBACK_PAGES): number {
+    const file = this.#open()
+    checkPages(nrToWrite)
+    return this.#result(file.writebackSync(nrToWrite), 'writeback')
+  }
+
+  /**
+   * ftruncate(2): sets the file's length, in the cache and the file. What is cut off is gone, and its memory free; what is
+   * added reads as zeros.
    * @param length - bytes, a safe integer from 0
    * @throws the system's error; `EINVAL`, `EBADF`
    */
-  truncate(length: number): void {
-    const inode = this.#open()
+  async truncate(length: number): Promise<void> {
+    const file = this.#writable()
     checkPosition('length', length, 0)
-    inode.truncate(length)
+    this.#result(await this.#call(file.truncate(length)), 'ftruncate')
+  }
+
+  /** As `truncate`, blocking. */
+  truncateSync(length: number): void {
+    const file = this.#writable()
+    checkPosition('length', length, 0)
+    this.#result(file.truncateSync(length), 'ftruncate')
   }
 
   /**
-   * Closes the handle; a second call does nothing. The file's last one writes back what is dirty (without an fsync). If
-   * that fails, it throws and the handle stays open: call again to try again, or `truncate` to give the data up.
-   * @throws the error of this write-back
+   * Makes a range zeros, and frees its blocks where the engine and the file system can (FALLOC_FL_PUNCH_HOLE); else it writes
+   * zeros, but not where the file has zeros already. The length stays.
+   * @param range - bytes, both ends included; default the whole file
+   * @throws the system's error; `EINVAL`, `EBADF`
    */
-  close(): void {
-    if (this.#closed) return
-    const inode = this.#inode
-    if (inode.handles === 1) {
-      const error = inode.sync(0, Number.MAX_SAFE_INTEGER)
-      if (error !== 0) this.#report(error, 'close')
+  async deallocate(range?: ByteRange): Promise<void> {
+    const [start, end] = checkRange(range)
+    this.#result(await this.#call(this.#writable().deallocate(start, end)), 'fallocate')
+  }
+
+  /** As `deallocate`, blocking. */
+  deallocateSync(range?: ByteRange): void {
+    const [start, end] = checkRange(range)
+    this.#result(this.#writable().deallocateSync(start, end), 'fallocate')
+  }
+
+  /**
+   * fstat(2), with the size that the file has once all is written. `blocks` counts what is dirty as if it all needed new
+   * blocks, up to those of a file without holes. Times are the file's own: those of the last write-back.
+   * @throws the system's error; `EBADF`
+   */
+  stat(options?: { bigint?: false | undefined }): Promise<fs.Stats>
+  stat(options: { bigint: true }): Promise<fs.BigIntStats>
+  async stat(options?: { bigint?: boolean | undefined }): Promise<fs.Stats | fs.BigIntStats> {
+    const { fd } = this.#open()
+    const bigint = options?.bigint === true
+    const stats = await this.#call(promisify<number, object, fs.Stats | fs.BigIntStats>(fs.fstat)(fd, { bigint }))
+    return this.#complete(stats)
+  }
+
+  /** As `stat`, blocking. */
+  statSync(options?: { bigint?: false | undefined }): fs.Stats
+  statSync(options: { bigint: true }): fs.BigIntStats
+  statSync(options?: { bigint?: boolean | undefined }): fs.Stats | fs.BigIntStats {
+    return this.#complete(fs.fstatSync(this.#open().fd, { bigint: options?.bigint === true }))
+  }
+
+  /** Adds to what the file has what is only in the cache. */
+  #complete<T extends fs.Stats | fs.BigIntStats>(stats: T): T {
+    const { size, dirtyPages } = this.#file
+    const perPage = PAGE_SIZE / BLOCK_SIZE
+    const had = Number(stats.blocks)
+    const dense = Math.ceil(size / PAGE_SIZE) * perPage
+    const blocks = Math.max(had, Math.min(had + dirtyPages * perPage, dense))
+    const number = typeof stats.size === 'bigint' ? BigInt : Number
+    return Object.assign(stats, { size: number(size), blocks: number(blocks) })
+  }
+
+  /** A stream that reads the file through the cache, as `FileHandle.createReadStream`: it closes the file at its end. */
+  createReadStream(options: ReadStreamOptions = {}): fs.ReadStream {
+    this.#readable()
+    return readStream(this, options)
+  }
+
+  /** A stream that writes the file through the cache, as `FileHandle.createWriteStream`: it closes the file at its end. */
+  createWriteStream(options: WriteStreamOptions = {}): fs.WriteStream {
+    this.#writable()
+    return writeStream(this, options)
+  }
+
+  /**
+   * Waits for the handle's other calls, writes back what is dirty in the file (without an fsync), whether or not other handles
+   * have it open, and closes the handle. A second call does nothing. The file's last handle frees the cache.
+   *
+   * If it throws, the handle stays open: call again to try again, or give the data up by `discard`.
+   * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const discard = checkDiscard(options)
+    if (this.#state === 'closed') return
+    if (this.#state === 'open') this.#closing = this.#close(discard)
+    await this.#closing
+  }
+
+  async #close(discard: boolean): Promise<void> {
+    this.#state = 'closing'
+    if (this.#calls > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
     }
-    this.#closed = true
-    inode.put()
+    let result: Result
+    try {
+      result = await this.#file.close(discard)
+    } catch (error) {
+      this.#state = 'open'
+      throw error
+    }
+    this.#closed(result)
   }
 
-  /** As `close()`: for `using`. */
+  /**
+   * As `close`, blocking.
+   * @throws `EBUSY` while asynchronous calls of the handle are under way; as `close`
+   */
+  closeSync(options: CloseOptions = {}): void {
+    const discard = checkDiscard(options)
+    if (this.#state === 'closed') return
+    if (this.#calls > 0 || this.#state === 'closing') {
+      throw new WritebackError(
+        'EBUSY',
+        `${describe(this.#path)} has asynchronous calls under way, for which closeSync() cannot wait`,
+      )
+    }
+    this.#closed(this.#file.closeSync(discard))
+  }
+
+  #closed(result: Result): void {
+    this.#state = result < 0 ? 'open' : 'closed'
+    this.#result(result, 'close')
+    forgotten.unregister(this)
+  }
+
+  /** As `closeSync()`: for `using`. */
   [Symbol.dispose](): void {
-    this.close()
+    this.closeSync()
   }
 
-  #open(): Inode {
-    if (this.#closed) throw new WritebackError('EBADF', `${JSON.stringify(this.#path)} is closed`)
-    return this.#inode
+  /** As `close()`: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
-  /** Throws the error given, else the one that happened since this handle looked last, as file_check_and_advance_wb_err. */
-  #report(error: number, syscall: string): void {
-    const { errno, cursor } = this.#inode.wbErr.checkAndAdvance(this.#wbErr)
-    this.#wbErr = cursor
-    const reported = error !== 0 ? error : errno
-    if (reported !== 0) throw systemError(reported, syscall, this.#path)
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    const path = this.#path
+    if (this.#state === 'closed') return `CachedFile ${inspect({ path, closed: true }, { ...options, depth })}`
+    const { size, dirtyPages, cachedPages } = this.#file
+    const { engine } = this
+    return `CachedFile ${inspect({ path, engine, size, dirtyPages, cachedPages }, { ...options, depth })}`
+  }
+
+  #open(): EngineFile {
+    if (this.#state !== 'open') throw new WritebackError('EBADF', `${describe(this.#path)} is closed`)
+    return this.#file
+  }
+
+  #readable(): EngineFile {
+    const file = this.#open()
+    if (!this.#flags.readable) {
+      throw new WritebackError('EBADF', `${describe(this.#path)} is open for writing only`)
+    }
+    return file
+  }
+
+  #writable(): EngineFile {
+    const file = this.#open()
+    if (!this.#flags.writable) {
+      throw new WritebackError('EBADF', `${describe(this.#path)} is open for reading only`)
+    }
+    return file
+  }
+
+  /** Counts an asynchronous call, for which `close` waits. */
+  async #call<T>(call: Promise<T>): Promise<T> {
+    this.#calls++
+    try {
+      return await call
+    } finally {
+      if (--this.#calls === 0) this.#idle?.()
+    }
+  }
+
+  #result(result: Result, syscall: string): number {
+    if (result < 0) throw systemError(result, syscall, this.#path)
+    return result
   }
 }
 
-const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
-
-/** An accessor of every Uint8Array, whatever a subclass or the object itself put over it. */
-function accessor<T>(name: string): (bytes: Uint8Array) => T {
-  const { get } = Object.getOwnPropertyDescriptor(typedArray, name) as PropertyDescriptor
-  return (bytes) => Reflect.apply(get as () => T, bytes, [])
+/** The path as text, for messages. */
+function checkPath(path: unknown): string {
+  if (types.isProxy(path)) throw invalid('path', path, 'a string, a Buffer or a URL')
+  if (path instanceof URL) return path.href
+  const text = Buffer.isBuffer(path) ? path.toString() : path
+  if (typeof text !== 'string' || text === '' || text.includes('\0')) {
+    throw invalid('path', path, 'a string, a Buffer or a URL, not empty and without NUL')
+  }
+  return text
 }
 
-const bufferOf = accessor<ArrayBufferLike>('buffer')
-const byteOffsetOf = accessor<number>('byteOffset')
-const lengthOf = accessor<number>('length')
+/** The accessors of every view, whatever a subclass or the object itself put over them. */
+function accessors(prototype: object) {
+  const accessor = <T>(name: string): ((view: object) => T) => {
+    const { get } = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
+    return (view) => Reflect.apply(get as () => T, view, [])
+  }
+  return {
+    buffer: accessor<ArrayBufferLike>('buffer'),
+    byteOffset: accessor<number>('byteOffset'),
+    byteLength: accessor<number>('byteLength'),
+  }
+}
+
+const typedArrays = accessors(Object.getPrototypeOf(Uint8Array.prototype))
+const dataViews = accessors(DataView.prototype)
 
 /** The same bytes, as nothing but a Uint8Array: a subclass would run code of its own when it is used. */
 function checkBytes(what: string, value: unknown): Uint8Array {
-  if (!types.isUint8Array(value)) throw invalid(what, value, 'a Uint8Array')
-  const length = lengthOf(value)
+  if (!ArrayBuffer.isView(value)) throw invalid(what, value, 'a Buffer, a TypedArray or a DataView')
+  const { buffer, byteOffset, byteLength } = types.isDataView(value) ? dataViews : typedArrays
+  const length = byteLength(value)
   // There is no view of a detached buffer, whose length is 0.
-  return length === 0 ? new Uint8Array(0) : new Uint8Array(bufferOf(value), byteOffsetOf(value), length)
+  return length === 0 ? new Uint8Array(0) : new Uint8Array(buffer(value), byteOffset(value), length)
 }
 
 /** A byte offset such that `length` bytes from it on have offsets too. */
@@ -276,4 +538,26 @@ function checkPosition(what: string, value: unknown, length: number): void {
       `${what} is ${describe(value)}: ${length} bytes from there have no safe offsets`,
     )
   }
+}
+
+function checkRange(range: ByteRange = {}): [start: number, end: number] {
+  if (range === null || typeof range !== 'object') throw invalid('range', range, 'an object')
+  const { start = 0, end = Number.MAX_SAFE_INTEGER } = range
+  checkPosition('start', start, 0)
+  checkPosition('end', end, 0)
+  if (end < start) throw invalid('end', end, `an offset not before start, ${start}`)
+  return [start, end]
+}
+
+function checkPages(nrToWrite: unknown): void {
+  if (!Number.isSafeInteger(nrToWrite) || (nrToWrite as number) < 1) {
+    throw invalid('nrToWrite', nrToWrite, 'a number of pages, a safe integer from 1')
+  }
+}
+
+function checkDiscard(options: CloseOptions): boolean {
+  if (options === null || typeof options !== 'object') throw invalid('options', options, 'an object')
+  const { discard = false } = options
+  if (typeof discard !== 'boolean') throw invalid('discard', discard, 'a boolean')
+  return discard
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The memory of all cached pages of a thread: frames of 4 KiB, bounded by the budget and used again.
+//
+// A frame comes from a chunk of 1 MiB. Neighbours of a chunk are handed out in a row, so a run of pages that was written in
+// order is one buffer of a vectored write. A chunk of which no frame is in use goes back to the system, at once: it is a
+// resizable buffer, which gives up its memory without waiting for the garbage collector.
+
+import { WritebackError } from '../../errors.js'
+import type { Folio } from '../../types.js'
+
+export const PAGE_SHIFT = 12
+export const PAGE_SIZE = 2 ** PAGE_SHIFT
+/** The most pages of one write to the storage, or one read from it: 1 MiB, as much as a chunk. */
+export const EXTENT_PAGES = 256
+const CHUNK_PAGES = EXTENT_PAGES
+/** What a cached page takes beside its bytes: frame, view, folio, and entries of the tree and the map. Measured. */
+const PAGE_OVERHEAD = 512
+/** Frames that one sweep of the clock takes back, so that runs of neighbours come free together. */
+const RECLAIM_BATCH = 32
+
+/** The file that a page belongs to. */
+export interface PageOwner {
+  /** Takes a page out of the cache that `reclaimable` says can go. */
+  evict(page: Page): void
+}
+
+/** A frame, and what page of what file it holds. */
+export class Page {
+  readonly chunk: Chunk
+  readonly slot: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+  owner: PageOwner | null = null
+  index = 0
+  folio: Folio | null = null
+  /** Second chance: it was used since the clock's hand went by. */
+  referenced = false
+  /** Writes of this frame to the storage under way. It stays the frame of its page until they end. */
+  pins = 0
+  /** The write that ends the folio's writeback; null if it is not under writeback. */
+  writer: object | null = null
+  /** The read that fills it; null once its bytes are valid. */
+  reading: object | null = null
+  /** Sets of pages that the storage has but may still lose (NFS calls them unstable), of which it is in. */
+  unstable = 0
+
+  constructor(chunk: Chunk, slot: number, bytes: Uint8Array<ArrayBuffer>) {
+    this.chunk = chunk
+    this.slot = slot
+    this.bytes = bytes
+  }
+
+  /** Nothing is lost if it goes. */
+  get reclaimable(): boolean {
+    return (
+      this.owner !== null &&
+      this.pins === 0 &&
+      this.reading === null &&
+      this.unstable === 0 &&
+      this.folio !== null &&
+      !this.folio.dirty
+    )
+  }
+}
+
+class Chunk {
+  readonly buffer: ArrayBuffer
+  readonly pages: Page[]
+  /** Frames that hold a page. */
+  used = 0
+
+  constructor() {
+    const size = CHUNK_PAGES * PAGE_SIZE
+    try {
+      this.buffer = new ArrayBuffer(size, { maxByteLength: size })
+    } catch {
+      throw new WritebackError('ENOMEM', `no memory for ${size} bytes of page data`)
+    }
+    this.pages = Array.from(
+      { length: CHUNK_PAGES },
+      (_, slot) => new Page(this, slot, new Uint8Array(this.buffer, slot * PAGE_SIZE, PAGE_SIZE)),
+    )
+  }
+}
+
+/** The frames of a thread. */
+export class PagePool {
+  #limit: number
+  #chunks: Chunk[] = []
+  /** Frames that hold no page; the last one is handed out first. */
+  #free: Page[] = []
+  /** Where the clock's hand is: a frame, counted through all chunks. */
+  #hand = 0
+
+  constructor(memory: number) {
+    this.#limit = pagesOf(memory)
+  }
+
+  /** Sets the budget. A smaller one takes clean pages back at once, and the others as they become clean. */
+  resize(memory: number): void {
+    this.#limit = pagesOf(memory)
+    this.trim()
+  }
+
+  /** Frames in use. */
+  get used(): number {
+    return this.#chunks.length * CHUNK_PAGES - this.#free.length
+  }
+
+  /**
+   * A frame that the caller uses from now on: a free one, or that of a page that can go.
+   * @returns null if the budget is used up by pages that cannot
+   */
+  take(): Page | null {
+    if (this.#free.length === 0 || this.used >= this.#limit) {
+      if (this.used < this.#limit) this.#grow()
+      else this.#sweep()
+    }
+    if (this.used >= this.#limit) return null
+    const page = this.#free.pop() as Page
+    page.chunk.used++
+    return page
+  }
+
+  /** The frame holds no page any more. */
+  give(page: Page): void {
+    page.owner = null
+    page.folio = null
+    page.reading = null
+    page.referenced = false
+    this.#free.push(page)
+    // The last chunk stays: a program that opens and closes one small file after the other would make it each time.
+    if (--page.chunk.used === 0 && this.#chunks.length > 1) this.#release(page.chunk)
+  }
+
+  /** Takes pages back until the budget holds them, as far as they can go. */
+  trim(): void {
+    while (this.used > this.#limit && this.#sweep() > 0);
+  }
+
+  #grow(): void {
+    const chunk = new Chunk()
+    this.#chunks.push(chunk)
+    for (let slot = CHUNK_PAGES - 1; slot >= 0; slot--) this.#free.push(chunk.pages[slot])
+  }
+
+  #release(chunk: Chunk): void {
+    this.#chunks.splice(this.#chunks.indexOf(chunk), 1)
+    this.#free = this.#free.filter((page) => page.chunk !== chunk)
+    chunk.buffer.resize(0)
+  }
+
+  /** The clock: a page that was used since the hand last went by gets a second chance. Returns how many it took back. */
+  #sweep(): number {
+    const total = this.#chunks.length * CHUNK_PAGES
+    const taken: Page[] = []
+    for (let i = 0; i < 2 * total && taken.length < RECLAIM_BATCH; i++) {
+      if (this.#hand >= total) this.#hand = 0
+      const page = this.#chunks[Math.floor(this.#hand / CHUNK_PAGES)].pages[this.#hand % CHUNK_PAGES]
+      this.#hand++
+      if (!page.reclaimable) continue
+      if (page.referenced) page.referenced = false
+      else if (!taken.includes(page)) taken.push(page)
+    }
+    // The first one is to be on top of the free ones, so that neighbours are handed out in order.
+    for (const page of taken.reverse()) (page.owner as PageOwner).evict(page)
+    return taken.length
+  }
+}
+
+/** A budget of less than a chunk would be one in which nothing moves. */
+function pagesOf(memory: number): number {
+  return Math.max(CHUNK_PAGES, Math.floor(memory / (PAGE_SIZE + PAGE_OVERHEAD)))
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// How much memory the caches take, and when they are written back.
+
+import { invalid, WritebackError } from '../errors.js'
+import type { Limits } from './engine.js'
+
+/** Options of {@link configure}. What is left out stays as it was, or follows `memory`. */
+export interface ConfigureOptions {
+  /**
+   * Bytes of memory for all files, of the process on the native engine and of the thread on the TypeScript engine: cached
+   * data and bookkeeping. An integer from 4 MiB (4194304), default 64 MiB.
+   */
+  memory?: number | undefined
+  /** Dirty bytes above which the flusher writes (dirty_background_bytes); default a quarter of `memory`. */
+  dirtyBackground?: number | undefined
+  /** Dirty bytes above which writers are held back (dirty_bytes); default half of `memory`. */
+  dirty?: number | undefined
+  /** Milliseconds after which the flusher writes what is dirty in any case (dirty_expire_centisecs); default 30000. */
+  dirtyExpire?: number | undefined
+  /**
+   * Milliseconds between its looks for such pages (dirty_writeback_centisecs), default 5000; with 0 it does not look, and
+   * writes only above `dirtyBackground`.
+   */
+  writebackInterval?: number | undefined
+  /** Writes to the device under way at a time, 1 to 64, default 4. */
+  writers?: number | undefined
+}
+
+const MIB = 2 ** 20
+const LEAST_MEMORY = 4 * MIB
+/** The longest that a timer of Node.js runs. */
+const LONGEST = 2 ** 31 - 1
+const DEFAULTS = { memory: 64 * MIB, dirtyExpire: 30_000, writebackInterval: 5_000, writers: 4 }
+
+function integer(what: string, value: unknown, least: number, most: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    throw invalid(what, value, `an integer from ${least} to ${most}`)
+  }
+  return value as number
+}
+
+/** What the user has set; the rest follows. */
+export type Configured = Partial<Limits>
+
+/** Adds these options to those set before, if all of them are good. */
+export function merge(before: Configured, options: ConfigureOptions): Configured {
+  if (options === null || typeof options !== 'object') throw invalid('options', options, 'an object')
+  const { memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers } = options
+  const most = Number.MAX_SAFE_INTEGER
+  const set = { ...before } as { -readonly [K in keyof Limits]?: Limits[K] }
+  if (memory !== undefined) set.memory = integer('memory', memory, LEAST_MEMORY, most)
+  if (dirtyBackground !== undefined) {
+    set.dirtyBackground = integer('dirtyBackground', dirtyBackground, 0, most)
+  }
+  if (dirty !== undefined) set.dirty = integer('dirty', dirty, 0, most)
+  if (dirtyExpire !== undefined) set.dirtyExpire = integer('dirtyExpire', dirtyExpire, 0, LONGEST)
+  if (writebackInterval !== undefined) {
+    set.writebackInterval = integer('writebackInterval', writebackInterval, 0, LONGEST)
+  }
+  if (writers !== undefined) set.writers = integer('writers', writers, 1, 64)
+  resolve(set)
+  return set
+}
+
+/** @throws `EINVAL` unless dirtyBackground <= dirty <= memory */
+export function resolve(set: Configured): Limits {
+  const { memory, dirtyExpire, writebackInterval, writers } = { ...DEFAULTS, ...set }
+  const dirty = set.dirty ?? Math.floor(memory / 2)
+  const dirtyBackground = set.dirtyBackground ?? Math.min(dirty, Math.floor(memory / 4))
+  if (dirty > memory || dirtyBackground > dirty) {
+    throw new WritebackError(
+      'EINVAL',
+      `dirtyBackground is ${dirtyBackground}, dirty ${dirty} and memory ${memory}: none may be above the next`,
+    )
+  }
+  return { memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// node:fs's own streams, whose reads and writes go to the cache.
+
+import fs from 'node:fs'
+import type { CachedFile } from './cached_file.js'
+
+/** Options of {@link CachedFile.createReadStream}, as `FileHandle` has them. */
+export interface ReadStreamOptions {
+  /** First byte, default 0. */
+  start?: number | undefined
+  /** Last byte, included; default the end of the file. */
+  end?: number | undefined
+  /** Bytes of a chunk, default 64 KiB. */
+  highWaterMark?: number | undefined
+  encoding?: BufferEncoding | undefined
+  /** Closes the file when the stream ends or fails, default true. */
+  autoClose?: boolean | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** Options of {@link CachedFile.createWriteStream}, as `FileHandle` has them. */
+export interface WriteStreamOptions {
+  /** Where the first byte goes, default 0. */
+  start?: number | undefined
+  highWaterMark?: number | undefined
+  encoding?: BufferEncoding | undefined
+  /** Closes the file when the stream ends or fails, default true. */
+  autoClose?: boolean | undefined
+  /** Does an fsync before the stream finishes, default false. */
+  flush?: boolean | undefined
+  signal?: AbortSignal | undefined
+}
+
+type Done = (error: NodeJS.ErrnoException | null, count?: number, buffers?: unknown) => void
+
+/** What the streams ask of node:fs. The descriptor that they pass means nothing: the file is known. */
+function systemCalls(file: CachedFile) {
+  const settle = (promise: Promise<number | void>, done: Done, buffers?: unknown) => {
+    promise.then((count) => done(null, count ?? 0, buffers), done)
+  }
+  const unused = () => {
+    throw new Error('the file is open')
+  }
+  return {
+    open: unused,
+    read: (_: number, buffer: Buffer, offset: number, length: number, position: number, done: Done) =>
+      settle(file.read(buffer.subarray(offset, offset + length), position), done, buffer),
+    write: (_: number, buffer: Buffer, offset: number, length: number, position: number, done: Done) =>
+      settle(file.write(buffer.subarray(offset, offset + length), position), done, buffer),
+    writev: (_: number, buffers: Buffer[], position: number, done: Done) =>
+      settle(file.write(Buffer.concat(buffers), position), done, buffers),
+    fsync: (_: number, done: Done) => settle(file.fsync(), done),
+    close: (_: number, done: Done) => settle(file.close(), done),
+  }
+}
+
+export function readStream(file: CachedFile, options: ReadStreamOptions): fs.ReadStream {
+  const { start = 0, ...rest } = options
+  return fs.createReadStream('', { ...rest, start, fd: 0, fs: systemCalls(file) } as never)
+}
+
+export function writeStream(file: CachedFile, options: WriteStreamOptions): fs.WriteStream {
+  const { start = 0, ...rest } = options
+  return fs.createWriteStream('', { ...rest, start, fd: 0, fs: systemCalls(file) } as never)
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the tests of CachedFile share.
+
+import { expect } from 'vitest'
+import { random } from '../lib/cli/workload.js'
+
+export const PAGE = 4096
+export const MIB = 2 ** 20
+export const DEFAULT_LIMITS = {
+  memory: 64 * MIB,
+  dirtyBackground: 16 * MIB,
+  dirty: 32 * MIB,
+  dirtyExpire: 30_000,
+  writebackInterval: 5_000,
+  writers: 4,
+}
+
+/** Bytes that tell where they belong, other ones for each seed. */
+export function bytes(length: number, seed = 1): Uint8Array {
+  const next = random(seed)
+  return Uint8Array.from({ length }, () => next() & 0xff)
+}
+
+/** Compares without printing megabytes. */
+export function expectBytes(actual: Uint8Array, expected: Uint8Array): void {
+  expect(actual.length).toBe(expected.length)
+  if (Buffer.compare(actual, expected) === 0) return
+  const at = actual.findIndex((byte, i) => byte !== expected[i])
+  expect({ at, byte: actual[at] }).toEqual({ at, byte: expected[at] })
+}
