@@ -8,26 +8,23 @@
 
 import fs from 'node:fs'
 import { CachedFile } from '../dist/file/index.js'
-import { nodeIO } from '../dist/file/io.js'
 
-const [path, backend, dataPath, writes] = process.argv.slice(2)
+const [path, engine, dataPath, writes] = process.argv.slice(2)
 const data = fs.readFileSync(dataPath)
 const operations = JSON.parse(fs.readFileSync(0, 'utf8'))
 let writesLeft = Number(writes)
-const io = {
-  ...nodeIO,
-  writev(fd, buffers, position) {
-    if (writesLeft-- === 0) process.kill(process.pid, 'SIGKILL')
-    return nodeIO.writev(fd, buffers, position)
-  },
+const { writevSync } = fs
+fs.writevSync = (...args) => {
+  if (writesLeft-- === 0) process.kill(process.pid, 'SIGKILL')
+  return writevSync(...args)
 }
-const file = CachedFile.open(path, { backend, io })
+const file = CachedFile.openSync(path, { engine, lock: false })
 
 for (const { kind, position, length, from, pages, start, end } of operations) {
   fs.writeSync(1, '(')
-  if (kind === 'write') file.write(data.subarray(from, from + length), position)
-  else if (kind === 'truncate') file.truncate(length)
-  else if (kind === 'writeback') file.writeback(pages)
-  else file.fsync({ start, end })
+  if (kind === 'write') file.writeSync(data.subarray(from, from + length), position)
+  else if (kind === 'truncate') file.truncateSync(length)
+  else if (kind === 'writeback') file.writebackSync(pages)
+  else file.fsyncSync({ start, end })
   fs.writeSync(1, ')')
 }

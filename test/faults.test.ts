@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { random } from '../lib/cli/workload.js'
 import { CachedFile } from '../lib/file/cached_file.js'
-import { backends } from './backends.js'
 import { type Fault, FaultyIO } from './faulty_io.js'
 import { PAGE } from './helpers.js'
 
@@ -64,7 +63,7 @@ function expectSame(actual: Uint8Array, wanted: Uint8Array): void {
 
 function read(file: CachedFile): Uint8Array {
   const into = new Uint8Array(file.size)
-  file.read(into, 0)
+  file.readSync(into, 0)
   return into
 }
 
@@ -84,25 +83,25 @@ function without(lost: number, stopped: boolean): Uint8Array {
   return grown ? whole : whole.slice(0, initial.length)
 }
 
-describe.each(backends)('faults at every position of a pass, $backend', ({ backend }) => {
+describe('on the TypeScript engine', () => {
   beforeEach(() => {
     fs.writeFileSync(path, initial)
     io = new FaultyIO()
-    a = CachedFile.open(path, { backend, io })
-    b = CachedFile.open(path, { backend, io })
-    for (const n of POSITIONS) a.write(extent(n), n * STRIDE)
+    a = CachedFile.openSync(path, { engine: 'js', lock: false })
+    b = CachedFile.openSync(path, { engine: 'js', lock: false })
+    for (const n of POSITIONS) a.writeSync(extent(n), n * STRIDE)
     dirty = a.dirtyPages
     expect(dirty).toBe(POSITIONS.reduce((sum, n) => sum + pages(n), 0))
     io.heal()
   })
   afterEach(() => {
-    io.heal()
-    a.close()
-    b.close()
+    io.restore()
+    a.closeSync()
+    b.closeSync()
   })
 
   test('without a fault: one device write an extent', () => {
-    a.fsync()
+    a.fsyncSync()
     expect(io.calls).toMatchObject({ writev: EXTENTS, fsync: 1 })
     expectSame(onFile(), expected)
   })
@@ -114,47 +113,51 @@ describe.each(backends)('faults at every position of a pass, $backend', ({ backe
     tellsA()
     expect(a.dirtyPages).toBe(0)
     expectSame(onFile(), expected)
-    expect([code(() => b.fsync()), code(() => b.fsync()), code(() => a.fsync())]).toEqual([fault, null, null])
+    expect([code(() => b.fsyncSync()), code(() => b.fsyncSync()), code(() => a.fsyncSync())]).toEqual([
+      fault,
+      null,
+      null,
+    ])
     expectSame(onFile(), expected)
   }
 
   describe.each<Fault>(['EIO', 'ENOSPC'])('%s', (fault) => {
     test.each(POSITIONS)('fsync, write %i', (n) => {
       io.injectAt('writev', n, fault)
-      expect(code(() => a.fsync())).toBe(fault)
+      expect(code(() => a.fsyncSync())).toBe(fault)
       expect(io.calls).toMatchObject({ writev: EXTENTS, fsync: 0 })
       expect(a.dirtyPages).toBe(pages(n))
       expectSame(onFile(), without(n, false))
       expectRecovery(fault, () => {
-        expect(code(() => a.fsync())).toBe(null)
+        expect(code(() => a.fsyncSync())).toBe(null)
         expect(io.calls).toMatchObject({ writev: 1, fsync: 1 })
       })
     })
 
     test.each(POSITIONS)('fsync, write %i, short and then an error', (n) => {
       io.inject((call, i) => (call === 'writev' ? (i === n ? 500 : i === n + 1 ? fault : null) : null))
-      expect(code(() => a.fsync())).toBe(fault)
+      expect(code(() => a.fsyncSync())).toBe(fault)
       expect(a.dirtyPages).toBe(pages(n))
-      expectRecovery(fault, () => expect(code(() => a.fsync())).toBe(null))
+      expectRecovery(fault, () => expect(code(() => a.fsyncSync())).toBe(null))
     })
 
     test.each(POSITIONS)('writeback, write %i', (n) => {
       io.injectAt('writev', n, fault)
-      expect(a.writeback()).toBe(dirty - a.dirtyPages)
+      expect(code(() => a.writebackSync())).toBe(fault)
       expect(io.calls.writev).toBe(n + 1)
       expect(a.dirtyPages).toBe(POSITIONS.slice(n).reduce((sum, m) => sum + pages(m), 0))
       expectSame(onFile(), without(n, true))
       expectRecovery(fault, () => {
-        expect([code(() => a.fsync()), code(() => a.fsync())]).toEqual([fault, null])
+        expect([code(() => a.fsyncSync()), code(() => a.fsyncSync())]).toEqual([fault, null])
       })
     })
 
     test("the device's fsync", () => {
       io.injectAt('fsync', 0, fault)
-      expect(code(() => a.fsync())).toBe(fault)
+      expect(code(() => a.fsyncSync())).toBe(fault)
       expect(a.dirtyPages).toBe(dirty)
       fs.writeFileSync(path, initial) // what the device lost
-      expectRecovery(fault, () => expect(code(() => a.fsync())).toBe(null))
+      expectRecovery(fault, () => expect(code(() => a.fsyncSync())).toBe(null))
     })
   })
 
@@ -168,9 +171,9 @@ describe.each(backends)('faults at every position of a pass, $backend', ({ backe
   ])('%s at any write is nobody’s error', (_, faults) => {
     for (const n of POSITIONS) {
       fs.writeFileSync(path, initial)
-      for (const m of POSITIONS) a.write(extent(m), m * STRIDE)
+      for (const m of POSITIONS) a.writeSync(extent(m), m * STRIDE)
       io.inject((call, i) => (call === 'writev' ? (faults[i - n] ?? null) : null))
-      expect([code(() => a.fsync()), code(() => b.fsync())]).toEqual([null, null])
+      expect([code(() => a.fsyncSync()), code(() => b.fsyncSync())]).toEqual([null, null])
       expect(a.dirtyPages).toBe(0)
       expectSame(onFile(), expected)
     }
@@ -178,7 +181,7 @@ describe.each(backends)('faults at every position of a pass, $backend', ({ backe
 
   test('EINTR of the device’s fsync is nobody’s error', () => {
     io.injectAt('fsync', 0, 'EINTR')
-    expect([code(() => a.fsync()), code(() => b.fsync())]).toEqual([null, null])
+    expect([code(() => a.fsyncSync()), code(() => b.fsyncSync())]).toEqual([null, null])
     expect(io.calls.fsync).toBe(3)
     expectSame(onFile(), expected)
   })

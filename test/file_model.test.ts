@@ -28,15 +28,27 @@ const length = fc.oneof(
 const form = fc.constantFrom(...forms.map(({ of }) => of))
 
 const operation = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ op: fc.constant('write' as const), position, length, seed: fc.nat(), form }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ op: fc.constant('write' as const), position, length, seed: fc.nat(), form }),
+  },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('read' as const), position, length, form }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('truncate' as const), length: position, form }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('deallocate' as const), position, length, form }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('fsync' as const), form }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('range' as const), position, length, form }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('writeback' as const), pages: fc.integer({ min: 1, max: 300 }), form }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('writeback' as const),
+      pages: fc.integer({ min: 1, max: 300 }),
+      form,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('reopen' as const), form }) },
 )
+
+type Step = typeof operation extends fc.Arbitrary<infer T> ? T : never
 
 /** A pool of random bytes is quicker than new ones for each write. */
 const pool = bytes(2 * MIB)
@@ -57,12 +69,12 @@ describe.each(engines)('$engine', ({ engine }) => {
    * Runs a program on both files.
    * @param awaited - whether each operation is over before the next one is called
    */
-  async function run(initial: number, operations: fc.ArbitraryValue<typeof operation>[], awaited: boolean) {
+  async function run(initial: number, operations: Step[], awaited: boolean) {
     const cachedPath = join(folder, `cached-${n}`)
     const plainPath = join(folder, `plain-${n++}`)
     fs.writeFileSync(cachedPath, pool.subarray(0, Math.min(initial, pool.length)))
     const plain = new PlainFile(plainPath)
-    plain.write(pool.subarray(0, Math.min(initial, pool.length)), 0)
+    plain.writeSync(pool.subarray(0, Math.min(initial, pool.length)), 0)
     const open = () => CachedFile.open(cachedPath, { engine, lock: false })
     let file = await open()
     const onDisk = () => new Uint8Array(fs.readFileSync(cachedPath))
@@ -85,13 +97,13 @@ describe.each(engines)('$engine', ({ engine }) => {
             const written = by.write(data, step.position)
             // The buffer is the caller's again at once.
             data.fill(0xee)
-            plain.write(pool.subarray(at, at + step.length), step.position)
+            plain.writeSync(pool.subarray(at, at + step.length), step.position)
             under.push(written.then((count) => expect(count).toBe(step.length)))
             break
           }
           case 'read': {
             const [a, b] = [new Uint8Array(step.length), new Uint8Array(step.length)]
-            const count = plain.read(b, step.position)
+            const count = plain.readSync(b, step.position)
             const read = by.read(a, step.position)
             // Without waiting, a later write may come before it.
             const reading = read.then((got) => {
@@ -104,12 +116,12 @@ describe.each(engines)('$engine', ({ engine }) => {
           }
           case 'truncate':
             under.push(by.truncate(step.length))
-            plain.truncate(step.length)
+            plain.truncateSync(step.length)
             break
           case 'deallocate': {
             const stop = Math.min(step.position + step.length + 1, plain.size)
             under.push(by.deallocate({ start: step.position, end: step.position + step.length }))
-            if (stop > step.position) plain.write(new Uint8Array(stop - step.position), step.position)
+            if (stop > step.position) plain.writeSync(new Uint8Array(stop - step.position), step.position)
             break
           }
           case 'fsync':
@@ -155,7 +167,7 @@ describe.each(engines)('$engine', ({ engine }) => {
     } finally {
       await Promise.allSettled(under)
       await file.close({ discard: true })
-      plain.close()
+      plain.closeSync()
       fs.rmSync(plainPath)
       fs.rmSync(cachedPath)
     }

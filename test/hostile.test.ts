@@ -18,6 +18,7 @@ import type {
   WritebackIterator,
 } from '../lib/types.js'
 import { backends } from './backends.js'
+import { engines } from './engines.js'
 import { expectError, fields, flags, indices, snapshot, write } from './helpers.js'
 
 /** What hostile getters and callbacks throw. */
@@ -597,7 +598,7 @@ describe.each(backends)('$backend', (backend) => {
   })
 })
 
-describe.each(backends)('CachedFile on $backend', ({ backend }) => {
+describe.each(engines)('CachedFile on $engine', ({ engine }) => {
   let folder: string
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'writeback-iter-hostile-'))
@@ -626,16 +627,22 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
   ]
   const bytes = value(new Uint8Array(5000).fill(7))
   const goods: Record<string, readonly ((scene: Scene) => unknown)[]> = {
-    backend: [value('js')],
-    size: [value(0)],
-    dirtyPages: [value(0)],
-    stats: [value({})],
+    size: [],
+    dirtyPages: [],
+    cachedPages: [],
+    stats: [],
+    open: [],
     write: [bytes, value(4000)],
     read: [bytes, value(4000)],
     fsync: [value({ start: 0, end: 5000 })],
+    fdatasync: [value({ start: 0, end: 5000 })],
     writeback: [value(5)],
     truncate: [value(4096)],
-    close: [],
+    deallocate: [value({ start: 0, end: 5000 })],
+    stat: [value({ bigint: true })],
+    createReadStream: [value({ start: 5 })],
+    createWriteStream: [value({ start: 5 })],
+    close: [value({ discard: false })],
   }
 
   function checkFile(error: unknown, allowTypeError: boolean): void {
@@ -648,15 +655,15 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
 
   test('closed by a getter of the range of fsync', () => {
     const path = join(folder, 'closed')
-    const file = CachedFile.open(path, { backend })
-    file.write(Buffer.from('x'), 0)
+    const file = CachedFile.openSync(path, { engine, lock: false })
+    file.writeSync(Buffer.from('x'), 0)
     const range = {
       get start() {
-        file.close()
+        file.closeSync()
         return 0
       },
     }
-    expectError(() => file.fsync(range), 'EBADF', `${JSON.stringify(path)} is closed`)
+    expectError(() => file.fsyncSync(range), 'EBADF', `${JSON.stringify(path)} is closed`)
     expect(readFileSync(path, 'utf8')).toBe('x')
   })
 
@@ -666,7 +673,7 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
       size: file.size,
       dirty: file.dirtyPages,
       stats: file.stats,
-      read: file.read(into, 0),
+      read: file.readSync(into, 0),
       text: into.toString('latin1'),
     }
   }
@@ -674,23 +681,23 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
   test('open', () => {
     const path = join(folder, 'open')
     writeFileSync(path, 'x')
-    const file = CachedFile.open(path, { backend })
+    const file = CachedFile.openSync(path, { engine, lock: false })
     const random = new Random(1, 1)
-    const scene = new Scene(loadBackend(backend), random)
+    const scene = new Scene(loadBackend(engine), random)
     for (let i = 0; i < 2000; i++) {
-      const option = random.pick(['backend', 'flags', 'mode'])
+      const option = random.pick(['engine', 'flags', 'mode', 'direct', 'lock'])
       const hostile = random.pick(PASSIVE)(scene)
       const bad = typeof hostile !== 'string' || hostile === '' || hostile === '\0'
       const args =
         random.oneIn(2) && bad ? [hostile] : [path, random.oneIn(3) ? hostile : { [option]: hostile }]
       try {
-        CachedFile.open(...(args as [string])).close()
+        CachedFile.openSync(...(args as [string])).closeSync({ discard: true })
       } catch (error) {
         checkFile(error, hollow.has(Object(hostile)))
       }
     }
     expect(file.size).toBe(1)
-    file.close()
+    file.closeSync()
     scene.close()
   })
 
@@ -700,16 +707,17 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
       CachedFile.prototype,
       name,
     ) as PropertyDescriptor
-    const good = typeof name === 'symbol' ? [] : goods[name]
+    // Both forms take the same.
+    const good = typeof name === 'symbol' ? [] : goods[name.replace(/Sync$/, '')]
     expect(good, 'an entry in goods').toBeDefined()
     expect(set).toBeUndefined()
     const path = join(folder, 'file')
     for (let seed = 0; seed < 60; seed++) {
       const random = new Random(seed, 2)
-      const scene = new Scene(loadBackend(backend), random)
+      const scene = new Scene(loadBackend(engine), random)
       writeFileSync(path, Buffer.alloc(6000, 1))
-      const file = CachedFile.open(path, { backend })
-      file.write(Buffer.alloc(100, 2), 4090)
+      const file = CachedFile.openSync(path, { engine, lock: false })
+      file.writeSync(Buffer.alloc(100, 2), 4090)
       const before = contents(file)
       const wrongThis = random.oneIn(8)
       const args = good.map((good) => (random.oneIn(2) ? good(scene) : random.pick(values)(scene)))
@@ -721,7 +729,7 @@ describe.each(backends)('CachedFile on $backend', ({ backend }) => {
         // A device that refused is another matter.
         if (!(error as NodeJS.ErrnoException).syscall) expect(contents(file), String(error)).toEqual(before)
       }
-      file.close()
+      file.closeSync()
       scene.close()
       if (!wrongThis && name === 'truncate' && args[0] === 5) expect(readFileSync(path)).toHaveLength(5)
     }

@@ -10,11 +10,11 @@ import { IologParser } from '../lib/cli/iolog.js'
 import type { Workload } from '../lib/cli/workload.js'
 import { InputError } from '../lib/input/input_error.js'
 import { builtinWorkload, WriteData } from '../lib/cli/workload.js'
-import { nativeMissing } from './backends.js'
+import { nativeEngineMissing } from './engines.js'
 import { toolMissing } from './tools.js'
 
 const main = join(__dirname, '../dist/cli/main.js')
-const both = nativeMissing === null ? ['native', 'js'] : ['js']
+const both = nativeEngineMissing === null ? ['native', 'js'] : ['js']
 
 let folder: string
 /** The folder for temporary files of the command, which has to be empty after each. */
@@ -97,15 +97,10 @@ describe('the built-in workload', () => {
     expect(outcome.backends.map(({ backend }: { backend: string }) => backend)).toEqual(both)
     for (const result of outcome.backends) {
       expect(result).toMatchObject({ difference: null })
-      expect(result.passes).toBeGreaterThan(outcome.workload.fsyncs) // background passes too
+      expect(result.passes).toBeGreaterThan(outcome.workload.fsyncs) // the flusher's too
       expect(result.deviceWrites).toBeLessThan(outcome.workload.writes)
       expect(result.pagesPerDeviceWrite).toBe(result.pagesWritten / result.deviceWrites)
     }
-    // Both do exactly the same.
-    const [a, b] = outcome.backends.map(
-      ({ backend, seconds, fsyncSeconds, ...counts }: Record<string, unknown>) => counts,
-    )
-    if (both.length > 1) expect(a).toEqual(b)
   })
 
   test('the data of a write is its own', () => {
@@ -361,7 +356,7 @@ describe('options', () => {
         trims: 0,
         fsyncs: 1,
       },
-      background: 8192,
+      background: 4096,
       plain: { seconds: expect.any(Number), fsyncSeconds: expect.any(Number) },
       backends: [
         {
@@ -373,6 +368,8 @@ describe('options', () => {
           pagesWritten: 1,
           deviceWrites: 1,
           bytesWritten: 9,
+          deviceReads: 0,
+          bytesRead: 0,
           pagesPerDeviceWrite: 1,
           difference: null,
         },
@@ -413,7 +410,7 @@ describe('options', () => {
     const { status, stdout } = cli(['--iolog', log(['f write 0 9', 'f write 40960 8192', 'f read 5 5'])])
     expect(status).toBe(0)
     expect(stdout).toContain(
-      'w.log: 2 writes, 8,201 bytes, 1 reads, 1 fsyncs; background write-back above 8,192 dirty pages',
+      'w.log: 2 writes, 8,201 bytes, 1 reads, 1 fsyncs; background write-back above 4,096 dirty pages',
     )
     expect(stdout).toMatch(/^folios written back +-( +2)+$/m)
     expect(stdout).toMatch(/^pages written back +-( +3)+$/m)

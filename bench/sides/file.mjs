@@ -26,7 +26,7 @@ function shuffled(count) {
 }
 
 /**
- * @param {string} name - 'fs.writeSync', or the backend of a CachedFile
+ * @param {string} name - 'fs.writeSync', or the engine of a CachedFile
  * @param {{ pages: number }} shape
  * @returns {Record<string, import('./shape.mjs').Operation>}
  */
@@ -51,16 +51,17 @@ export function open(name, { pages }) {
       },
     }
   }
-  const file = CachedFile.open(path, { backend: /** @type {'native' | 'js'} */ (name) })
+  const file = CachedFile.openSync(path, { engine: /** @type {'native' | 'js'} */ (name) })
   return {
     file: {
       prepare: () => {},
       run: () => {
         const before = file.stats.pagesWritten
-        for (const number of order) file.write(page, number * PAGE)
-        file.fsync()
+        for (const number of order) file.writeSync(page, number * PAGE)
+        file.fsyncSync()
         const written = file.stats.pagesWritten - before
-        if (written !== pages) throw new Error(`${written} pages written instead of ${pages}`)
+        // A page that the flusher wrote while it was written to is written once more.
+        if (written < pages) throw new Error(`${written} pages written instead of ${pages}`)
       },
     },
   }

@@ -3,6 +3,7 @@
 
 import { InvalidArgumentError, Option } from 'commander'
 import { loadBackend, selectBackend } from '../backend.js'
+import { loadEngine } from '../file/load_engine.js'
 import type { Backend } from '../types.js'
 import { CommandError } from './command_error.js'
 
@@ -53,6 +54,22 @@ export function allBackends(name: BackendOption | undefined): Backends {
     return { backends: [loadBackend('native'), loadBackend('js')], nativeMissing: null }
   } catch (error) {
     return { backends: [loadBackend('js')], nativeMissing: (error as Error).message }
+  }
+}
+
+/** The file engines that `--backend` names, or the environment; or else both, as far as the native one loads. */
+export function allEngines(name: BackendOption | undefined): {
+  readonly engines: Backend['backend'][]
+  readonly nativeMissing: string | null
+} {
+  const named = name ?? (process.env.WRITEBACK_ITER_BACKEND ? pickedBackend().backend : undefined)
+  if (named === 'js') return { engines: ['js'], nativeMissing: null }
+  try {
+    loadEngine('native')
+    return { engines: named === 'native' ? ['native'] : ['native', 'js'], nativeMissing: null }
+  } catch (error) {
+    if (named !== undefined) throw new CommandError((error as Error).message, { cause: error })
+    return { engines: ['js'], nativeMissing: (error as Error).message }
   }
 }
 

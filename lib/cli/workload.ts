@@ -57,7 +57,10 @@ export interface Workload {
 }
 
 /** What a workload needs of a file: a {@link CachedFile} or a {@link PlainFile}. */
-export type WorkloadFile = Pick<CachedFile, 'write' | 'read' | 'fsync' | 'truncate' | 'size' | 'close'>
+export type WorkloadFile = Pick<
+  CachedFile,
+  'writeSync' | 'readSync' | 'fsyncSync' | 'truncateSync' | 'size' | 'closeSync'
+>
 
 /** Numbers from 0 to 2^32 - 1, the same ones for the same seed (mulberry32). */
 export function random(seed: number): () => number {
@@ -153,7 +156,7 @@ export class PlainFile implements WorkloadFile {
     return this.#size
   }
 
-  write(bytes: Uint8Array, position: number): number {
+  writeSync(bytes: Uint8Array, position: number): number {
     for (let done = 0; done < bytes.length; ) {
       done += fs.writeSync(this.#fd, bytes, done, bytes.length - done, position + done)
     }
@@ -161,7 +164,7 @@ export class PlainFile implements WorkloadFile {
     return bytes.length
   }
 
-  read(into: Uint8Array, position: number): number {
+  readSync(into: Uint8Array, position: number): number {
     let done = 0
     for (let n = -1; n !== 0; done += n) {
       n = fs.readSync(this.#fd, into, done, into.length - done, position + done)
@@ -169,16 +172,16 @@ export class PlainFile implements WorkloadFile {
     return done
   }
 
-  fsync(): void {
+  fsyncSync(): void {
     fs.fsyncSync(this.#fd)
   }
 
-  truncate(length: number): void {
+  truncateSync(length: number): void {
     fs.ftruncateSync(this.#fd, length)
     this.#size = length
   }
 
-  close(): void {
+  closeSync(): void {
     fs.closeSync(this.#fd)
   }
 }

@@ -14,6 +14,8 @@ const WRITEBACK_PAGES = 1024
 const PAGE_SIZE = 4096
 /** What st_blocks counts. */
 const BLOCK_SIZE = 512
+/** Only code that has this makes a CachedFile. */
+const OPEN = Symbol('open')
 
 /** Options of {@link CachedFile.open}. */
 export interface CachedFileOptions {
@@ -101,7 +103,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   static async open(path: string | Buffer | URL, options: CachedFileOptions = {}): Promise<CachedFile> {
     const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
     const fd = await promisify(fs.open)(path, flags.system, mode)
-    const handle = new CachedFile(engine, flags, engineOptions.path, await engine.open(fd, engineOptions))
+    const handle = new CachedFile(OPEN, engine, flags, engineOptions.path, await engine.open(fd, engineOptions))
     if (flags.truncate) await handle.#truncateAtOpen()
     return handle
   }
@@ -110,7 +112,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   static openSync(path: string | Buffer | URL, options: CachedFileOptions = {}): CachedFile {
     const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
     const fd = fs.openSync(path, flags.system, mode)
-    const handle = new CachedFile(engine, flags, engineOptions.path, engine.openSync(fd, engineOptions))
+    const handle = new CachedFile(OPEN, engine, flags, engineOptions.path, engine.openSync(fd, engineOptions))
     if (flags.truncate) {
       try {
         handle.truncateSync(0)
@@ -128,7 +130,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
     const { engine, mode = 0o666, direct = 'auto', lock } = options
     const flags = parseFlags(options.flags ?? constants.O_RDWR | constants.O_CREAT)
     if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) throw invalid('mode', mode, 'file permissions')
-    if (direct !== 'auto' && typeof direct !== 'boolean') throw invalid('direct', direct, "a boolean or 'auto'")
+    if (direct !== 'auto' && typeof direct !== 'boolean')
+      throw invalid('direct', direct, "a boolean or 'auto'")
     if (lock !== undefined && typeof lock !== 'boolean') throw invalid('lock', lock, 'a boolean')
     const engineOptions: EngineOptions = {
       path: name,
@@ -139,7 +142,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return { engine: loadEngine(engine), flags, mode, engineOptions }
   }
 
-  private constructor(engine: Engine, flags: OpenFlags, path: string, opened: EngineFile | Result) {
+  private constructor(key: symbol, engine: Engine, flags: OpenFlags, path: string, opened: EngineFile | Result) {
+    if (key !== OPEN) throw new WritebackError('EINVAL', 'a CachedFile is made by open')
     if (typeof opened === 'number') throw systemError(opened, 'open', path)
     this.engine = engine.name
     this.#path = path
@@ -348,7 +352,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
   async stat(options?: { bigint?: boolean | undefined }): Promise<fs.Stats | fs.BigIntStats> {
     const { fd } = this.#open()
     const bigint = options?.bigint === true
-    const stats = await this.#call(promisify<number, object, fs.Stats | fs.BigIntStats>(fs.fstat)(fd, { bigint }))
+    const stats = await this.#call(
+      promisify<number, object, fs.Stats | fs.BigIntStats>(fs.fstat)(fd, { bigint }),
+    )
     return this.#complete(stats)
   }
 
@@ -448,7 +454,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   /** @internal */
   [inspect.custom](depth: number, options: InspectOptions): string {
     const path = this.#path
-    if (this.#state === 'closed') return `CachedFile ${inspect({ path, closed: true }, { ...options, depth })}`
+    if (this.#state === 'closed')
+      return `CachedFile ${inspect({ path, closed: true }, { ...options, depth })}`
     const { size, dirtyPages, cachedPages } = this.#file
     const { engine } = this
     return `CachedFile ${inspect({ path, engine, size, dirtyPages, cachedPages }, { ...options, depth })}`

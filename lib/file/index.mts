@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // By name: of `export *` from a CommonJS module, `bun build` makes a program that does not start.
-
-export type { ByteRange, CachedFileOptions, CachedFileStats, ErrorCode } from './index.js'
-export { CachedFile, WritebackError } from './index.js'
+export { CachedFile, configure, WritebackError } from './index.js'
+export type {
+  ByteRange,
+  CachedFileOptions,
+  CachedFileStats,
+  CloseOptions,
+  ConfigureOptions,
+  ErrorCode,
+  ReadStreamOptions,
+  WriteStreamOptions,
+} from './index.js'

@@ -26,7 +26,8 @@ function registry(): Registry {
  * @throws `ELIBACC` if it does not load
  */
 export function loadEngine(name: 'native' | 'js' | undefined): Engine {
-  if (name !== undefined && name !== 'native' && name !== 'js') throw invalid('engine', name, "'native' or 'js'")
+  if (name !== undefined && name !== 'native' && name !== 'js')
+    throw invalid('engine', name, "'native' or 'js'")
   if (name === 'native') throw new WritebackError('ELIBACC', 'there is no native file engine yet')
   const shared = registry()
   shared.js ??= new JsEngine(resolve(shared.configured))

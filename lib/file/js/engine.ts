@@ -321,8 +321,7 @@ class JsFile implements EngineFile {
   #change(start: () => Steps<void>): Promise<Result> {
     const inode = this.#inode
     const before = inode.changes
-    const change =
-      before === null ? startNumbered(start()) : before.then(() => startNumbered(start()))
+    const change = before === null ? startNumbered(start()) : before.then(() => startNumbered(start()))
     const nothing = () => {
       if (inode.changes === ended) inode.changes = null
     }

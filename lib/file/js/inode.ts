@@ -300,7 +300,7 @@ export class Inode implements PageOwner {
     }
     let valid = 0
     try {
-      const buffers = buffersOf(run, run.length * PAGE_SIZE)
+      const buffers = buffersOf(run, Math.min(run.length * PAGE_SIZE, this.size - first * PAGE_SIZE))
       valid = yield* readFully(this.storage, buffers, first * PAGE_SIZE, this.stats)
     } catch (error) {
       for (const page of run) if (page.owner === this) this.#drop(page)
@@ -434,13 +434,32 @@ export class Inode implements PageOwner {
         }
         if (whole !== null) {
           yield* this.#submit(whole)
-          if (whole.error !== 0) iterator.error = whole.error
+          if (whole.error !== 0) {
+            iterator.error = whole.error
+            if (wbc.syncMode === 'none' && request !== null) {
+              this.#giveBack(request)
+              request = null
+            }
+          }
         }
         if (folio === null) return requests
       }
     } finally {
       iterator.return()
     }
+  }
+
+  /** Ends a request that is not to be written after all. */
+  #giveBack(request: WriteRequest): void {
+    request.takenOver = true
+    for (const page of request.pages) {
+      if (page.writer !== request) continue
+      const folio = page.folio as Folio
+      folio.endWriteback()
+      folio.markDirty()
+      page.writer = null
+    }
+    this.#endWriteback(request)
   }
 
   /** Starts the write of a request: when a writer is free, or, blocking, at once and to its end. */

@@ -91,10 +91,10 @@ function checkFile({ CachedFile }) {
   try {
     const path = join(folder, 'file')
     const bytes = Buffer.alloc(20_000, 'writeback')
-    const file = CachedFile.open(path)
-    file.write(bytes, 5000)
-    file.fsync()
-    file.close()
+    const file = CachedFile.openSync(path)
+    file.writeSync(bytes, 5000)
+    file.fsyncSync()
+    file.closeSync()
     assert.deepEqual(readFileSync(path).subarray(5000), bytes)
   } finally {
     rmSync(folder, { recursive: true, force: true })
