@@ -160,16 +160,16 @@ describe('copies of the module in one thread share the cache of a file', () => {
     const first = ${first}
     const second = ${second}
     const path = ${JSON.stringify(join(tmpdir(), `writeback-iter-copies-${process.pid}`))}
-    const a = first.CachedFile.open(path)
-    a.write(Buffer.from('first'), 0)
-    const b = second.CachedFile.open(path)
+    const a = first.CachedFile.openSync(path)
+    a.writeSync(Buffer.from('first'), 0)
+    const b = second.CachedFile.openSync(path)
     const seen = Buffer.alloc(5)
-    b.read(seen, 0)
-    b.write(Buffer.from('second'), 4096)
-    b.truncate(8192)
+    b.readSync(seen, 0)
+    b.writeSync(Buffer.from('second'), 4096)
+    b.truncateSync(8192)
     const size = a.size
-    a.close()
-    b.close()
+    a.closeSync()
+    b.closeSync()
     const bytes = readFileSync(path)
     rmSync(path)
     console.log(first.CachedFile !== second.CachedFile, String(seen), size)

@@ -278,9 +278,9 @@ describe.each(backends)('objects, $backend', (backend) => {
 test('no constructor that can be reached from a CachedFile takes what somebody made up', () => {
   const path = join(folder, 'cached')
   closeSync(openSync(path, 'w'))
-  const file = CachedFile.open(path)
-  file.write(Buffer.alloc(10_000), 0)
+  const file = CachedFile.openSync(path)
+  file.writeSync(Buffer.alloc(10_000), 0)
   const tried = forge({ file, stats: file.stats }, () => false)
   expect(tried).toContainEqual(expect.stringMatching(/constructor$/))
-  file.close()
+  file.closeSync()
 })

@@ -103,7 +103,13 @@ export class CachedFile implements AsyncDisposable, Disposable {
   static async open(path: string | Buffer | URL, options: CachedFileOptions = {}): Promise<CachedFile> {
     const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
     const fd = await promisify(fs.open)(path, flags.system, mode)
-    const handle = new CachedFile(OPEN, engine, flags, engineOptions.path, await engine.open(fd, engineOptions))
+    const handle = new CachedFile(
+      OPEN,
+      engine,
+      flags,
+      engineOptions.path,
+      await engine.open(fd, engineOptions),
+    )
     if (flags.truncate) await handle.#truncateAtOpen()
     return handle
   }
@@ -142,7 +148,13 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return { engine: loadEngine(engine), flags, mode, engineOptions }
   }
 
-  private constructor(key: symbol, engine: Engine, flags: OpenFlags, path: string, opened: EngineFile | Result) {
+  private constructor(
+    key: symbol,
+    engine: Engine,
+    flags: OpenFlags,
+    path: string,
+    opened: EngineFile | Result,
+  ) {
     if (key !== OPEN) throw new WritebackError('EINVAL', 'a CachedFile is made by open')
     if (typeof opened === 'number') throw systemError(opened, 'open', path)
     this.engine = engine.name
