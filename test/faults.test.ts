@@ -96,8 +96,8 @@ describe('on the TypeScript engine', () => {
   })
   afterEach(() => {
     io.restore()
-    a.closeSync()
-    b.closeSync()
+    a.closeSync({ discard: true })
+    b.closeSync({ discard: true })
   })
 
   test('without a fault: one device write an extent', () => {

@@ -59,7 +59,7 @@ export class JsEngine implements Engine {
         throw new WritebackError('EINVAL', 'direct is true, which the TypeScript engine cannot do')
       }
       const stat = fs.fstatSync(fd, { bigint: true })
-      if (!stat.isFile()) return errno('EINVAL')
+      if (!stat.isFile()) throw new WritebackError('EINVAL', `${JSON.stringify(options.path)} is no regular file`)
       const key = `${stat.dev}:${stat.ino}`
       for (let other = this.#opening.get(key); other !== undefined; other = this.#opening.get(key)) {
         const { opened } = other

@@ -451,15 +451,16 @@ export class Inode implements PageOwner {
 
   /** Ends a request that is not to be written after all. */
   #giveBack(request: WriteRequest): void {
-    request.takenOver = true
+    this.#requests.delete(request)
     for (const page of request.pages) {
-      if (page.writer !== request) continue
       const folio = page.folio as Folio
+      page.pins--
+      if (page.writer !== request) continue
+      page.writer = null
       folio.endWriteback()
       folio.markDirty()
-      page.writer = null
     }
-    this.#endWriteback(request)
+    request.ended.open()
   }
 
   /** Starts the write of a request: when a writer is free, or, blocking, at once and to its end. */
