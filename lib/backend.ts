@@ -30,19 +30,24 @@ let selected: Backend | null = null
  * @throws `EINVAL` for another value; `ELIBACC` if the forced backend does not load
  */
 export function selectBackend(): Backend {
-  selected ??= pickBackend()
+  selected ??= pick('backend', loadBackend)
   return selected
 }
 
-function pickBackend(): Backend {
+/**
+ * Of what exists natively and in TypeScript, the one that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads.
+ * @param what - for the message of `NODE_DEBUG=writeback-iter`
+ * @throws `EINVAL`, `ELIBACC` as `selectBackend`
+ */
+export function pick<T>(what: string, load: (name: 'native' | 'js') => T): T {
   const forced = forcedBackend()
-  if (forced === 'native' || forced === 'js') return loadBackend(forced)
+  if (forced === 'native' || forced === 'js') return load(forced)
   if (forced !== undefined && forced !== '') throw invalid(VARIABLE, forced, 'native or js')
   try {
-    return loadBackend('native')
+    return load('native')
   } catch (error) {
-    debuglog('writeback-iter')('%s; the TypeScript backend is used', (error as Error).message)
-    return js
+    debuglog('writeback-iter')('%s; the TypeScript %s is used', (error as Error).message, what)
+    return load('js')
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What the tests of CachedFile share.
 
+import { execFileSync } from 'node:child_process'
 import { expect } from 'vitest'
 import { random } from '../lib/cli/workload.js'
 
@@ -19,6 +20,15 @@ export const DEFAULT_LIMITS = {
 export function bytes(length: number, seed = 1): Uint8Array {
   const next = random(seed)
   return Uint8Array.from({ length }, () => next() & 0xff)
+}
+
+let limited = false
+
+/** From now on this process gets EFBIG for writes behind so many bytes of any file: a device that refuses, for both engines. */
+export function limitFileSize(length: number | 'unlimited'): void {
+  if (length === 'unlimited' && !limited) return
+  execFileSync('prlimit', ['--pid', `${process.pid}`, `--fsize=${length}:`])
+  limited = length !== 'unlimited'
 }
 
 /** Compares without printing megabytes. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // How much memory the caches take, and when they are written back.
 
+import os from 'node:os'
 import { invalid, WritebackError } from '../errors.js'
 import type { Limits } from './engine.js'
 
@@ -8,12 +9,13 @@ import type { Limits } from './engine.js'
 export interface ConfigureOptions {
   /**
    * Bytes of memory for all files, of the process on the native engine and of the thread on the TypeScript engine: cached
-   * data and bookkeeping. An integer from 4 MiB (4194304), default 64 MiB.
+   * data and bookkeeping. An integer from 4 MiB (4194304), default an eighth
+   * of the machine's memory, at least 64 MiB and at most 512 MiB.
    */
   memory?: number | undefined
   /** Dirty bytes above which the flusher writes (dirty_background_bytes); default a quarter of `memory`. */
   dirtyBackground?: number | undefined
-  /** Dirty bytes above which writers are held back (dirty_bytes); default half of `memory`. */
+  /** Dirty bytes above which writers are held back (dirty_bytes); default three quarters of `memory`. */
   dirty?: number | undefined
   /** Milliseconds after which the flusher writes what is dirty in any case (dirty_expire_centisecs); default 30000. */
   dirtyExpire?: number | undefined
@@ -30,7 +32,8 @@ const MIB = 2 ** 20
 const LEAST_MEMORY = 4 * MIB
 /** The longest that a timer of Node.js runs. */
 const LONGEST = 2 ** 31 - 1
-const DEFAULTS = { memory: 64 * MIB, dirtyExpire: 30_000, writebackInterval: 5_000, writers: 4 }
+const DEFAULT_MEMORY = Math.min(Math.max(Math.floor(os.totalmem() / 8), 64 * MIB), 512 * MIB)
+const DEFAULTS = { memory: DEFAULT_MEMORY, dirtyExpire: 30_000, writebackInterval: 5_000, writers: 4 }
 
 function integer(what: string, value: unknown, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
@@ -65,7 +68,7 @@ export function merge(before: Configured, options: ConfigureOptions): Configured
 /** @throws `EINVAL` unless dirtyBackground <= dirty <= memory */
 export function resolve(set: Configured): Limits {
   const { memory, dirtyExpire, writebackInterval, writers } = { ...DEFAULTS, ...set }
-  const dirty = set.dirty ?? Math.floor(memory / 2)
+  const dirty = set.dirty ?? Math.floor(memory * 0.75)
   const dirtyBackground = set.dirtyBackground ?? Math.min(dirty, Math.floor(memory / 4))
   if (dirty > memory || dirtyBackground > dirty) {
     throw new WritebackError(

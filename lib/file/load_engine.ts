@@ -2,18 +2,21 @@
 // The engines of this thread, which all copies of the module in it share: two caches of one file would not see each
 // other's writes.
 
-import { invalid, WritebackError } from '../errors.js'
+import { pick } from '../backend.js'
+import { invalid } from '../errors.js'
 import type { Engine } from './engine.js'
 import { JsEngine } from './js/engine.js'
 import { type Configured, type ConfigureOptions, merge, resolve } from './limits.js'
+import { NativeEngine } from './native_engine.js'
 
 interface Registry {
   configured: Configured
+  native?: Engine
   js?: Engine
 }
 
 /** The number changes with the interface `Engine`: copies that differ in it do not share, and the lock keeps them apart. */
-const KEY = Symbol.for('writeback-iter/file/1')
+const KEY = Symbol.for('writeback-iter.file.2')
 
 function registry(): Registry {
   const shared = globalThis as { [KEY]?: Registry }
@@ -21,17 +24,31 @@ function registry(): Registry {
   return shared[KEY]
 }
 
-/**
- * The engine of that name, or the one for this process.
- * @throws `ELIBACC` if it does not load
- */
-export function loadEngine(name: 'native' | 'js' | undefined): Engine {
-  if (name !== undefined && name !== 'native' && name !== 'js')
-    throw invalid('engine', name, "'native' or 'js'")
-  if (name === 'native') throw new WritebackError('ELIBACC', 'there is no native file engine yet')
+function load(name: 'native' | 'js'): Engine {
   const shared = registry()
-  shared.js ??= new JsEngine(resolve(shared.configured))
-  return shared.js
+  if (name === 'js') {
+    shared.js ??= new JsEngine(resolve(shared.configured))
+    return shared.js
+  }
+  if (shared.native === undefined) {
+    const configured = Object.keys(shared.configured).length > 0
+    shared.native = new NativeEngine(resolve(shared.configured), configured)
+  }
+  return shared.native
+}
+
+let selected: Engine | null = null
+
+/**
+ * The engine of that name; without a name the one that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or
+ * else the TypeScript one.
+ * @throws `EINVAL` for another name, or value of the variable; `ELIBACC` if the engine does not load
+ */
+export function loadEngine(name?: 'native' | 'js'): Engine {
+  if (name === 'native' || name === 'js') return load(name)
+  if (name !== undefined) throw invalid('engine', name, "'native' or 'js'")
+  selected ??= pick('file engine', load)
+  return selected
 }
 
 /**
@@ -42,5 +59,7 @@ export function loadEngine(name: 'native' | 'js' | undefined): Engine {
 export function configure(options: ConfigureOptions): void {
   const shared = registry()
   shared.configured = merge(shared.configured, options)
-  shared.js?.configure(resolve(shared.configured))
+  const limits = resolve(shared.configured)
+  shared.native?.configure(limits)
+  shared.js?.configure(limits)
 }

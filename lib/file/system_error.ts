@@ -3,6 +3,7 @@
 
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
+import { WritebackError } from '../errors.js'
 
 type ErrnoName = keyof typeof constants.errno
 
@@ -32,4 +33,8 @@ export function systemError(errno: number, syscall: string, path: string): NodeJ
 function unmapped(errno: number): [code: string, description: string] {
   const name = Object.entries(constants.errno).find(([, value]) => value === -errno)?.[0]
   return [name ?? `E${-errno}`, `system error ${-errno}`]
+}
+
+export function noRegularFile(path: string): WritebackError {
+  return new WritebackError('EINVAL', `${JSON.stringify(path)} is no regular file`)
 }

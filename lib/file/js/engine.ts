@@ -4,7 +4,7 @@
 import fs from 'node:fs'
 import { WritebackError } from '../../errors.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Limits, Result } from '../engine.js'
-import { errno, errnoOf } from '../system_error.js'
+import { errno, errnoOf, noRegularFile } from '../system_error.js'
 import { Flusher } from './flusher.js'
 import { Inode, LAST_BYTE } from './inode.js'
 import { Latch } from './latch.js'
@@ -59,7 +59,7 @@ export class JsEngine implements Engine {
         throw new WritebackError('EINVAL', 'direct is true, which the TypeScript engine cannot do')
       }
       const stat = fs.fstatSync(fd, { bigint: true })
-      if (!stat.isFile()) throw new WritebackError('EINVAL', `${JSON.stringify(options.path)} is no regular file`)
+      if (!stat.isFile()) throw noRegularFile(options.path)
       const key = `${stat.dev}:${stat.ino}`
       for (let other = this.#opening.get(key); other !== undefined; other = this.#opening.get(key)) {
         const { opened } = other
