@@ -97,7 +97,7 @@ describe('the built-in workload', () => {
     expect(outcome.backends.map(({ backend }: { backend: string }) => backend)).toEqual(both)
     for (const result of outcome.backends) {
       expect(result).toMatchObject({ difference: null })
-      expect(result.passes).toBeGreaterThan(outcome.workload.fsyncs) // the flusher's too
+      expect(result.passes).toBeGreaterThan(0)
       expect(result.deviceWrites).toBeLessThan(outcome.workload.writes)
       expect(result.pagesPerDeviceWrite).toBe(result.pagesWritten / result.deviceWrites)
     }
@@ -356,7 +356,7 @@ describe('options', () => {
         trims: 0,
         fsyncs: 1,
       },
-      background: 4096,
+      background: null,
       plain: { seconds: expect.any(Number), fsyncSeconds: expect.any(Number) },
       backends: [
         {
@@ -397,7 +397,7 @@ describe('options', () => {
     const { status, stdout } = cli(['--iolog', iolog], bare)
     expect(status).toBe(0)
     expect(stdout.split('\n')[0]).toMatch(
-      /^TypeScript backend only: ELIBACC: the native backend does not load: /,
+      /^TypeScript engine only: ELIBACC: the native backend does not load: /,
     )
     expect(cli(['--iolog', iolog, '--backend', 'native'], bare)).toMatchObject({
       status: 2,
@@ -409,10 +409,8 @@ describe('options', () => {
   test('the table', () => {
     const { status, stdout } = cli(['--iolog', log(['f write 0 9', 'f write 40960 8192', 'f read 5 5'])])
     expect(status).toBe(0)
-    expect(stdout).toContain(
-      'w.log: 2 writes, 8,201 bytes, 1 reads, 1 fsyncs; background write-back above 4,096 dirty pages',
-    )
-    expect(stdout).toMatch(/^folios written back +-( +2)+$/m)
+    expect(stdout).toContain("w.log: 2 writes, 8,201 bytes, 1 reads, 1 fsyncs; the engines' own limits")
+    expect(stdout).toMatch(/^folios written back +-( +3)+$/m)
     expect(stdout).toMatch(/^pages written back +-( +3)+$/m)
     expect(stdout).toMatch(/^device writes +2( +2)+$/m)
     expect(stdout).toMatch(/^pages per device write +-( +1\.5)+$/m)

@@ -22,15 +22,14 @@ interface Options {
   readonly iolog?: string
   readonly target?: string
   readonly backend?: BackendOption
-  readonly background: number
+  readonly background?: number
   readonly json?: boolean
 }
 
 const PAGE_SIZE = 4096
-/** Writers are held back above so many dirty bytes, unless the background limit is higher. */
-const DIRTY = 32 * 2 ** 20
-/** 16 MiB, as the engines have it if nobody says otherwise. */
-const BACKGROUND_PAGES = 4096
+const LEAST_MEMORY = 4 * 2 ** 20
+/** Writers are held back above so many times as much as the flusher starts above. */
+const DIRTY_RATIO = 3
 /** Synchronous work goes on for so many milliseconds before signals and timers have their turn. */
 const SLICE = 50
 
@@ -47,9 +46,8 @@ export function runCommand(): Command {
     .addOption(backendOption('both, one after the other'))
     .option(
       '--background <pages>',
-      'write back in the background above so many dirty pages',
+      "start the flusher above this number of dirty pages, and hold writers back above 3 times as many; default: the engine's own limits",
       integer(0),
-      BACKGROUND_PAGES,
     )
     .addOption(jsonOption())
     .action(async (options: Options) => {
@@ -106,7 +104,8 @@ interface Outcome {
     readonly trims: number
     readonly fsyncs: number
   }
-  readonly background: number
+  /** Dirty pages above which the flusher was to start; null: the engines' own limits. */
+  readonly background: number | null
   /** The plain writes; null as long as they are not over. */
   plain: Timing | null
   readonly backends: BackendOutcome[]
@@ -124,13 +123,13 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
     throw new CommandError(`${iolog} is of ${workload.files.length} files, but --target takes one`)
   }
   const { engines, nativeMissing } = allEngines(options.backend)
-  configure({ dirtyBackground: background * PAGE_SIZE, dirty: Math.max(DIRTY, background * PAGE_SIZE) })
+  if (background !== undefined) limitDirty(background * PAGE_SIZE)
   const { length } = workload.operations
   const progress = new Progress('operations', length * (engines.length + 1))
   const data = new WriteData()
   const outcome: Outcome = {
     workload: summary(workload),
-    background,
+    background: background ?? null,
     plain: null,
     backends: [],
     nativeMissing,
@@ -159,15 +158,17 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
         side = engine
         operations = 0
         const files = cachedPaths.map((path) => CachedFile.openSync(path, { engine, flags: 'w+' }))
-        const timing = await replay(
-          workload,
-          files,
-          data,
-          workload.files.map(() => new Set<number>()),
-          tick,
-        )
-        const stats = addStats(files)
-        for (const file of files) file.closeSync()
+        const untouched = workload.files.map(() => new Set<number>())
+        let timing: Timing
+        let stats: CachedFileStats & { pagesPerDeviceWrite: number }
+        try {
+          timing = await replay(workload, files, data, untouched, tick)
+          stats = addStats(files)
+          for (const file of files) file.closeSync()
+        } finally {
+          // Whatever ended it: the files are removed.
+          for (const file of files) file.closeSync({ discard: true })
+        }
         const difference = await compareAll(workload, cachedPaths, plainPaths, touched, () => tick(length))
         outcome.backends.push({ backend: engine, ...timing, ...stats, difference })
       }
@@ -179,6 +180,12 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
     }
     return outcome
   })
+}
+
+/** Sets the limits of the engines, and what memory they need for them. */
+function limitDirty(dirtyBackground: number): void {
+  const dirty = dirtyBackground * DIRTY_RATIO
+  configure({ memory: Math.max(LEAST_MEMORY, dirty * 2), dirtyBackground, dirty })
 }
 
 /**
@@ -343,7 +350,9 @@ function print(outcome: Outcome): void {
   ].filter((text) => text !== '')
   console.log(
     `${printableLine(workload.name)}: ${format(workload.writes)} writes, ${format(workload.bytes)} bytes, ${others.join(', ')}; ` +
-      `background write-back above ${format(background)} dirty pages\n`,
+      (background === null
+        ? "the engines' own limits\n"
+        : `the flusher starts above ${format(background)} dirty pages\n`),
   )
   if (outcome.plain !== null) printTable(outcome, outcome.plain)
   if (interrupted !== null) {

@@ -145,7 +145,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
       direct,
       lock: lock ?? 'auto',
     }
-    return { engine: loadEngine(engine), flags, mode, engineOptions }
+    // openSync(-0) of node:fs aborts the process.
+    return { engine: loadEngine(engine), flags, mode: mode + 0, engineOptions }
   }
 
   private constructor(

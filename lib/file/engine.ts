@@ -113,12 +113,16 @@ export interface EngineFile {
 export interface CachedFileStats {
   /** Passes over the mapping. */
   passes: number
+  /** Folios written back. */
   foliosWritten: number
+  /** Pages of 4 KiB written back: as many, since the engines' folios are single pages. */
   pagesWritten: number
-  /** Writes that the system took, short ones included, and their bytes. */
+  /** Writes that the system took, short ones included. */
   deviceWrites: number
+  /** The bytes of these writes. */
   bytesWritten: number
-  /** Reads from the file, and their bytes. */
+  /** Reads from the file. */
   deviceReads: number
+  /** The bytes of these reads. */
   bytesRead: number
 }

@@ -13,6 +13,8 @@ interface Registry {
   configured: Configured
   native?: Engine
   js?: Engine
+  /** What files are opened on that name no engine. */
+  selected?: Engine
 }
 
 /** The number changes with the interface `Engine`: copies that differ in it do not share, and the lock keeps them apart. */
@@ -37,8 +39,6 @@ function load(name: 'native' | 'js'): Engine {
   return shared.native
 }
 
-let selected: Engine | null = null
-
 /**
  * The engine of that name; without a name the one that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or
  * else the TypeScript one.
@@ -47,8 +47,9 @@ let selected: Engine | null = null
 export function loadEngine(name?: 'native' | 'js'): Engine {
   if (name === 'native' || name === 'js') return load(name)
   if (name !== undefined) throw invalid('engine', name, "'native' or 'js'")
-  selected ??= pick('file engine', load)
-  return selected
+  const shared = registry()
+  shared.selected ??= pick('file engine', load)
+  return shared.selected
 }
 
 /**

@@ -36,7 +36,9 @@ interface FileCalls {
   release(handle: number): void
   descriptor(handle: number): Result
   size(handle: number): Result
-  stat(handle: number): [
+  stat(
+    handle: number,
+  ): [
     size: number,
     dirtyPages: number,
     cachedPages: number,
@@ -84,9 +86,8 @@ class NativeFile implements EngineFile {
   }
 
   get stats(): CachedFileStats {
-    const [, , , passes, foliosWritten, deviceWrites, bytesWritten, deviceReads, bytesRead] = this.#calls.stat(
-      this.#handle,
-    )
+    const [, , , passes, foliosWritten, deviceWrites, bytesWritten, deviceReads, bytesRead] =
+      this.#calls.stat(this.#handle)
     // Every folio of the engine is a page.
     const pagesWritten = foliosWritten
     return { passes, foliosWritten, pagesWritten, deviceWrites, bytesWritten, deviceReads, bytesRead }

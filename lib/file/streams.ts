@@ -12,9 +12,11 @@ export interface ReadStreamOptions {
   end?: number | undefined
   /** Bytes of a chunk, default 64 KiB. */
   highWaterMark?: number | undefined
+  /** The chunks are strings of this encoding; left out, they are Buffers. */
   encoding?: BufferEncoding | undefined
   /** Closes the file when the stream ends or fails, default true. */
   autoClose?: boolean | undefined
+  /** Destroys the stream when it is aborted. */
   signal?: AbortSignal | undefined
 }
 
@@ -22,12 +24,15 @@ export interface ReadStreamOptions {
 export interface WriteStreamOptions {
   /** Where the first byte goes, default 0. */
   start?: number | undefined
+  /** Bytes that wait in the stream before `write()` returns false, default 16 KiB. */
   highWaterMark?: number | undefined
+  /** Of strings that are written, default `'utf8'`. */
   encoding?: BufferEncoding | undefined
   /** Closes the file when the stream ends or fails, default true. */
   autoClose?: boolean | undefined
   /** Does an fsync before the stream finishes, default false. */
   flush?: boolean | undefined
+  /** Destroys the stream when it is aborted. */
   signal?: AbortSignal | undefined
 }
 

@@ -337,7 +337,7 @@ function checkCreate() {
   assert.equal(number, 2)
 }
 
-/** A file through the page cache: a call that failed for memory has lost nothing. How many did. */
+/** A file on the TypeScript engine: a call that failed for memory has lost nothing. How many did. */
 function checkFile() {
   const folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-alloc-'))
   const path = join(folder, 'file')
@@ -384,7 +384,7 @@ async function main() {
     checkUnfinished((mapping, wbc) => writeCachePages(mapping, wbc, assert.fail), false)
     await checkAsync()
   }
-  const fileFailures = checkFile()
+  const fileFailures = name === 'js' ? checkFile() : 0
   const expected = run(false)
   const found = run(true)
   assert.equal(found.length, expected.length)

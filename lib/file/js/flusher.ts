@@ -124,14 +124,15 @@ export class Flusher {
     let progress = 0
     for (const inode of [...this.#dirtyInodes]) {
       if (!this.#tooMuch) return true
-      if (this.#failing.has(inode) || inode.truncating !== null) continue
+      // It may have been closed, or written back, while others had their turn.
+      if (!this.#dirtyInodes.has(inode) || this.#failing.has(inode) || inode.truncating !== null) continue
       progress += await this.#attempt(inode, inode.writeback(WRITEBACK_PAGES))
       // Its next turn comes after all others'.
       if (this.#dirtyInodes.delete(inode)) this.#dirtyInodes.add(inode)
     }
     for (const inode of [...this.#unstableInodes]) {
       if (!this.#tooMuch) return true
-      if (this.#failing.has(inode)) continue
+      if (!this.#unstableInodes.has(inode) || this.#failing.has(inode)) continue
       progress += await this.#attempt(inode, inode.commit())
       for (const { resolve } of this.#waitingForFrames.splice(0)) resolve()
     }

@@ -26,11 +26,11 @@ export function checkBundled({ main, js, CachedFile }) {
 
   const folder = mkdtempSync(join(tmpdir(), 'writeback-iter-bundled-'))
   try {
-    const file = CachedFile.open(join(folder, 'file'))
-    file.write(Buffer.from('bytes'), 5000)
-    file.fsync()
-    assert.equal(file.backend, main.backend)
-    file.close()
+    const file = CachedFile.openSync(join(folder, 'file'))
+    file.writeSync(Buffer.from('bytes'), 5000)
+    file.fsyncSync()
+    assert.equal(file.engine, main.backend)
+    file.closeSync()
     assert.equal(readFileSync(join(folder, 'file'), 'utf8').slice(5000), 'bytes')
   } finally {
     rmSync(folder, { recursive: true, force: true })
