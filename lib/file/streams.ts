@@ -38,7 +38,10 @@ export interface WriteStreamOptions {
 
 type Done = (error: NodeJS.ErrnoException | null, count?: number, buffers?: unknown) => void
 
-/** What the streams ask of node:fs. The descriptor that they pass means nothing: the file is known. */
+/** A descriptor, for streams of an open file: what it is means nothing, but they take 0 for none when they close. */
+const FD = 1
+
+/** What the streams ask of node:fs, for this file. */
 function systemCalls(file: CachedFile) {
   const settle = (promise: Promise<number | void>, done: Done, buffers?: unknown) => {
     promise.then((count) => done(null, count ?? 0, buffers), done)
@@ -61,10 +64,10 @@ function systemCalls(file: CachedFile) {
 
 export function readStream(file: CachedFile, options: ReadStreamOptions): fs.ReadStream {
   const { start = 0, ...rest } = options
-  return fs.createReadStream('', { ...rest, start, fd: 0, fs: systemCalls(file) } as never)
+  return fs.createReadStream('', { ...rest, start, fd: FD, fs: systemCalls(file) } as never)
 }
 
 export function writeStream(file: CachedFile, options: WriteStreamOptions): fs.WriteStream {
   const { start = 0, ...rest } = options
-  return fs.createWriteStream('', { ...rest, start, fd: 0, fs: systemCalls(file) } as never)
+  return fs.createWriteStream('', { ...rest, start, fd: FD, fs: systemCalls(file) } as never)
 }

@@ -28,7 +28,7 @@
 /* Direct I/O waits for the device, each time: so only writes of this size go there if nobody asked.
  */
 #define DIRECT_MIN (16U << PAGE_SHIFT)
-/* How long memory that no page needs stays the engine's, at least. */
+/* How long memory that no page needs stays the engine's where there is no interval, at least. */
 #define TRIM_MS 5000
 /* How often a thread that waits sees the flusher without a write that succeeds, or without one to
  * do, a ms apart. */
@@ -827,7 +827,8 @@ static void *flusher_thread(void *unused)
 	for (;;) {
 		uint32_t interval = atomic_load(&bdi.interval);
 		int64_t now = now_ms();
-		int64_t wake_at = now + (interval != 0 ? interval : TRIM_MS);
+		int64_t pause = interval != 0 ? interval : TRIM_MS;
+		int64_t wake_at = now + pause;
 		bool background, wanted;
 		struct inode *inode = NULL;
 
@@ -858,7 +859,7 @@ static void *flusher_thread(void *unused)
 			pthread_mutex_unlock(&bdi.lock);
 			frames_trim();
 			pthread_mutex_lock(&bdi.lock);
-			trim_at = now + TRIM_MS;
+			trim_at = now + pause;
 		}
 	}
 	return NULL;
