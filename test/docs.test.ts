@@ -4,6 +4,7 @@
 // - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the built
 //   package on both backends; a text block right behind it is what it prints. If it writes, it is run again with a write that
 //   fails, and one that is cut short: no page may be lost, no folio left locked or under writeback, no rejection unhandled.
+// - js NAME: a module that programs of the page import.
 // - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for its figures.
 // - sh: commands that are there: npm scripts, and the package's own with their options.
 // - trace NAME, fuzz NAME, iolog NAME: a file that commands of the page take.
@@ -15,8 +16,8 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import * as js from '../lib/js/index.js'
 import { CachedFile } from '../lib/file/index.js'
+import * as js from '../lib/js/index.js'
 import { backends, nativeMissing } from './backends.js'
 import { checks } from './checks.mjs'
 import { type Block, blocks, type Program, programs } from './samples.js'
@@ -50,10 +51,18 @@ beforeAll(() => {
   folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-docs-'))
   fs.mkdirSync(join(folder, 'node_modules'))
   fs.symlinkSync(root, join(folder, 'node_modules/writeback-iter'))
-  fs.symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'))
+  for (const scope of ['@types', '@journeyapps']) {
+    fs.symlinkSync(join(root, 'node_modules', scope), join(folder, 'node_modules', scope))
+  }
   fs.symlinkSync(join(root, 'test'), join(folder, 'test'))
 })
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
+
+/** Of the file that a program is written to. */
+function extension({ language, text }: Program): string {
+  if (language === 'ts') return 'mts'
+  return /^import /m.test(text) ? 'mjs' : 'cjs'
+}
 
 /** A command of the package, without what the caller's environment says about it. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}, cwd = folder) {
@@ -74,12 +83,15 @@ test('every block is of a language that is checked here', () => {
 
 describe('programs', () => {
   const all = pages.flatMap(programs)
-  const fileOf = ({ page, line, language }: Program) =>
-    `${page.replaceAll(/\W/g, '_')}_${line}.${language === 'ts' ? 'mts' : 'cjs'}`
+  const fileOf = (program: Program) =>
+    `${program.page.replaceAll(/\W/g, '_')}_${program.line}.${extension(program)}`
   const compiled = (program: Program) => fileOf(program).replace(/\.mts$/, '.mjs')
 
   beforeAll(() => {
     for (const program of all) fs.writeFileSync(join(folder, fileOf(program)), program.text)
+    for (const { language, name, text } of pages.flatMap(blocks)) {
+      if (language === 'js' && name !== '') fs.writeFileSync(join(folder, name), text)
+    }
     const compilerOptions = {
       module: 'nodenext',
       target: 'es2022',
@@ -133,7 +145,10 @@ describe('programs', () => {
             kind,
             // It goes on, or ends by an error that says what happened.
             status: expect.toBeOneOf([0, 1]),
-            stderr: status === 0 ? expect.any(String) : expect.stringMatching(/EIO: i\/o error|short write/),
+            stderr:
+              status === 0
+                ? expect.any(String)
+                : expect.stringMatching(/EIO: i\/o error|short write|disk I\/O error/),
             wrong: [],
           })
         }

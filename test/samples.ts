@@ -44,8 +44,8 @@ export interface Program {
 export function programs(page: string): Program[] {
   const found: Program[] = []
   let before = ''
-  for (const { language, text, line } of blocks(page)) {
-    if (language === 'ts' || language === 'js') {
+  for (const { language, name, text, line } of blocks(page)) {
+    if (name === '' && (language === 'ts' || language === 'js')) {
       if (/^import |\brequire\(/m.test(text)) found.push({ page, line, language, text, output: null })
       else found[found.length - 1].text += text
     } else if (language === 'text' && (before === 'ts' || before === 'js')) {

@@ -1,0 +1,105 @@
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { FacadeVFS } from '@journeyapps/wa-sqlite/src/FacadeVFS.js'
+import * as VFS from '@journeyapps/wa-sqlite/src/VFS.js'
+import { CachedFile } from 'writeback-iter/file'
+
+/** SQLite's files as CachedFiles. Register it with `sqlite3.vfs_register(new CachedVFS(module))`. */
+export class CachedVFS extends FacadeVFS {
+  /** The open files by SQLite's number of them. */
+  #files = new Map()
+  #engine
+
+  constructor(module, { name = 'cached', engine } = {}) {
+    super(name, module)
+    this.#engine = engine
+  }
+
+  jOpen(name, id, flags, outFlags) {
+    const path = name === null ? join(tmpdir(), `sqlite-${process.pid}-${id}`) : resolve(name)
+    const access = flags & VFS.SQLITE_OPEN_READONLY ? fs.constants.O_RDONLY : fs.constants.O_RDWR
+    const create = flags & VFS.SQLITE_OPEN_CREATE ? fs.constants.O_CREAT : 0
+    const exclusive = flags & VFS.SQLITE_OPEN_EXCLUSIVE ? fs.constants.O_EXCL : 0
+    return attempt(VFS.SQLITE_CANTOPEN, () => {
+      const file = CachedFile.openSync(path, { flags: access | create | exclusive, engine: this.#engine })
+      this.#files.set(id, { file, path, temporary: (flags & VFS.SQLITE_OPEN_DELETEONCLOSE) !== 0 })
+      outFlags.setInt32(0, flags, true)
+    })
+  }
+
+  jClose(id) {
+    const { file, path, temporary } = this.#files.get(id)
+    this.#files.delete(id)
+    // What SQLite did not sync it has no need of, but a close that keeps it costs nothing that matters.
+    return attempt(VFS.SQLITE_IOERR_CLOSE, () => {
+      file.closeSync({ discard: temporary })
+      if (temporary) fs.unlinkSync(path)
+    })
+  }
+
+  jRead(id, into, position) {
+    return attempt(VFS.SQLITE_IOERR_READ, () => {
+      // wa-sqlite hands over proxies of views of its memory; subarray() is of the view itself.
+      const length = this.#files.get(id).file.readSync(into.subarray(), position)
+      if (length === into.length) return VFS.SQLITE_OK
+      into.fill(0, length)
+      return VFS.SQLITE_IOERR_SHORT_READ
+    })
+  }
+
+  jWrite(id, bytes, position) {
+    return attempt(VFS.SQLITE_IOERR_WRITE, () => {
+      this.#files.get(id).file.writeSync(bytes.subarray(), position)
+    })
+  }
+
+  jTruncate(id, length) {
+    return attempt(VFS.SQLITE_IOERR_TRUNCATE, () => this.#files.get(id).file.truncateSync(length))
+  }
+
+  jSync(id, flags) {
+    const { file } = this.#files.get(id)
+    return attempt(VFS.SQLITE_IOERR_FSYNC, () =>
+      flags & VFS.SQLITE_SYNC_DATAONLY ? file.fdatasyncSync() : file.fsyncSync(),
+    )
+  }
+
+  jFileSize(id, out) {
+    out.setBigInt64(0, BigInt(this.#files.get(id).file.size), true)
+    return VFS.SQLITE_OK
+  }
+
+  jDelete(name, syncDirectory) {
+    return attempt(VFS.SQLITE_IOERR_DELETE, () => {
+      fs.rmSync(resolve(name), { force: true })
+      // A journal that comes back after a power failure would undo what was committed.
+      if (syncDirectory) fsyncFolder(dirname(resolve(name)))
+    })
+  }
+
+  jAccess(name, _flags, out) {
+    out.setInt32(0, fs.existsSync(resolve(name)) ? 1 : 0, true)
+    return VFS.SQLITE_OK
+  }
+
+  // One connection at a time: CachedFile's own lock keeps every other process and engine out of the file.
+}
+
+/** SQLite wants a result code, never an exception. */
+function attempt(code, work) {
+  try {
+    return work() ?? VFS.SQLITE_OK
+  } catch {
+    return code
+  }
+}
+
+function fsyncFolder(path) {
+  const fd = fs.openSync(path, 'r')
+  try {
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
