@@ -385,6 +385,11 @@ describe.each(engines)('promises, $engine', ({ engine }) => {
     expect(reader.size).toBe(0)
   })
 
+  test('a handle is no value: it cannot be cloned', () => {
+    const file = open(engine)
+    expect(() => structuredClone(file)).toThrow(expect.objectContaining({ name: 'DataCloneError' }))
+  })
+
   test('stat counts what is not written yet', async () => {
     const file = open(engine)
     await file.write(bytes(10 * PAGE), 0)

@@ -2,7 +2,7 @@
 
 import fs, { constants } from 'node:fs'
 import { type InspectOptions, inspect, promisify, types } from 'node:util'
-import { describe, invalid, WritebackError } from '../errors.js'
+import { describe, invalid, notCloneable, WritebackError } from '../errors.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Result } from './engine.js'
 import { type OpenFlags, parseFlags } from './flags.js'
 import { loadEngine } from './load_engine.js'
@@ -85,6 +85,8 @@ const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; 
 export class CachedFile implements AsyncDisposable, Disposable {
   /** The engine that the file is on. */
   readonly engine: 'native' | 'js'
+  /** See {@link notCloneable}. */
+  readonly notCloneable = notCloneable
   readonly #path: string
   readonly #file: EngineFile
   readonly #flags: OpenFlags
