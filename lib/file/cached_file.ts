@@ -5,7 +5,8 @@ import { type InspectOptions, inspect, promisify, types } from 'node:util'
 import { describe, invalid, notCloneable, WritebackError } from '../errors.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Result } from './engine.js'
 import { type OpenFlags, parseFlags } from './flags.js'
-import { loadEngine } from './load_engine.js'
+import { type BlockDevice, checkDevice } from './js/device.js'
+import { deviceEngine, loadEngine } from './load_engine.js'
 import { type ReadStreamOptions, readStream, type WriteStreamOptions, writeStream } from './streams.js'
 import { systemError } from './system_error.js'
 
@@ -42,6 +43,14 @@ export interface CachedFileOptions {
    * `true` demands it (`ENOTSUP`), `false` does without.
    */
   lock?: boolean | undefined
+}
+
+/** Options of {@link CachedFile.open} for storage that is no file. */
+export interface DeviceOptions {
+  /** Where reads and writes go. Handles of one device share its cache. */
+  device: BlockDevice
+  /** What it is called in messages; default `'device'`. */
+  name?: string | undefined
 }
 
 /** Bytes of a file; both ends are included, as in the kernel's vfs_fsync_range. */
@@ -102,7 +111,18 @@ export class CachedFile implements AsyncDisposable, Disposable {
    * @throws the error of open(2); `EINVAL` for a bad argument or what is no regular file; `EBUSY` if another process, or
    * another cache in this one, has the file open; `ELIBACC` if the engine does not load
    */
-  static async open(path: string | Buffer | URL, options: CachedFileOptions = {}): Promise<CachedFile> {
+  static async open(path: string | Buffer | URL, options?: CachedFileOptions): Promise<CachedFile>
+  /**
+   * Opens a device behind a cache of the TypeScript engine, for reading and writing. It has no blocking calls, `stat` included: they
+   * throw `EINVAL`. So the end of the process cannot write back what is dirty: close the file first.
+   * @throws `EINVAL` for what is no device; what its `size()` throws
+   */
+  static async open(options: DeviceOptions): Promise<CachedFile>
+  static async open(
+    path: string | Buffer | URL | DeviceOptions,
+    options: CachedFileOptions = {},
+  ): Promise<CachedFile> {
+    if (isDevice(path)) return CachedFile.#openDevice(path)
     const { engine, flags, mode, engineOptions } = CachedFile.#check(path, options)
     const fd = await promisify(fs.open)(path, flags.system, mode)
     const handle = new CachedFile(
@@ -130,6 +150,14 @@ export class CachedFile implements AsyncDisposable, Disposable {
       }
     }
     return handle
+  }
+
+  static async #openDevice({ device, name = 'device' }: DeviceOptions): Promise<CachedFile> {
+    checkDevice(device)
+    if (typeof name !== 'string') throw invalid('name', name, 'a string')
+    const engine = deviceEngine()
+    const flags = parseFlags('r+')
+    return new CachedFile(OPEN, engine, flags, name, await engine.openDevice(device, name))
   }
 
   static #check(path: unknown, options: CachedFileOptions) {
@@ -226,6 +254,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `read`, blocking. */
   readSync(into: NodeJS.ArrayBufferView, position: number): number {
+    this.#checkBlocking()
     const file = this.#readable()
     const plain = checkBytes('into', into)
     checkPosition('position', position, plain.length)
@@ -258,6 +287,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `write`, blocking. */
   writeSync(bytes: NodeJS.ArrayBufferView, position: number): number {
+    this.#checkBlocking()
     const file = this.#writable()
     const plain = checkBytes('bytes', bytes)
     checkPosition('position', position, plain.length)
@@ -282,6 +312,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `fsync`, blocking. */
   fsyncSync(range?: ByteRange): void {
+    this.#checkBlocking()
     const [start, end] = checkRange(range)
     this.#result(this.#open().fsyncSync(start, end, false), 'fsync')
   }
@@ -297,6 +328,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `fdatasync`, blocking. */
   fdatasyncSync(range?: ByteRange): void {
+    this.#checkBlocking()
     const [start, end] = checkRange(range)
     this.#result(this.#open().fsyncSync(start, end, true), 'fdatasync')
   }
@@ -316,6 +348,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `writeback`, blocking. */
   writebackSync(nrToWrite: number = WRITEBACK_PAGES): number {
+    this.#checkBlocking()
     const file = this.#open()
     checkPages(nrToWrite)
     return this.#result(file.writebackSync(nrToWrite), 'writeback')
@@ -335,6 +368,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `truncate`, blocking. */
   truncateSync(length: number): void {
+    this.#checkBlocking()
     const file = this.#writable()
     checkPosition('length', length, 0)
     this.#result(file.truncateSync(length), 'ftruncate')
@@ -353,6 +387,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** As `deallocate`, blocking. */
   deallocateSync(range?: ByteRange): void {
+    this.#checkBlocking()
     const [start, end] = checkRange(range)
     this.#result(this.#writable().deallocateSync(start, end), 'fallocate')
   }
@@ -365,6 +400,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   stat(options?: { bigint?: false | undefined }): Promise<fs.Stats>
   stat(options: { bigint: true }): Promise<fs.BigIntStats>
   async stat(options?: { bigint?: boolean | undefined }): Promise<fs.Stats | fs.BigIntStats> {
+    this.#checkBlocking()
     const { fd } = this.#open()
     const bigint = options?.bigint === true
     const stats = await this.#call(
@@ -377,6 +413,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   statSync(options?: { bigint?: false | undefined }): fs.Stats
   statSync(options: { bigint: true }): fs.BigIntStats
   statSync(options?: { bigint?: boolean | undefined }): fs.Stats | fs.BigIntStats {
+    this.#checkBlocking()
     return this.#complete(fs.fstatSync(this.#open().fd, { bigint: options?.bigint === true }))
   }
 
@@ -441,6 +478,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   closeSync(options: CloseOptions = {}): void {
     const discard = checkDiscard(options)
     if (this.#state === 'closed') return
+    if (!discard) this.#checkBlocking()
     if (this.#calls > 0 || this.#state === 'closing') {
       throw new WritebackError(
         'EBUSY',
@@ -474,6 +512,13 @@ export class CachedFile implements AsyncDisposable, Disposable {
     const { size, dirtyPages, cachedPages } = this.#file
     const { engine } = this
     return `CachedFile ${inspect({ path, engine, size, dirtyPages, cachedPages }, { ...options, depth })}`
+  }
+
+  /** A device has promises only. */
+  #checkBlocking(): void {
+    if (this.#open().fd < 0) {
+      throw new WritebackError('EINVAL', `${describe(this.#path)} is a device: it has no blocking calls`)
+    }
   }
 
   #open(): EngineFile {
@@ -522,6 +567,12 @@ function checkPath(path: unknown): string {
     throw invalid('path', path, 'a string, a Buffer or a URL, not empty and without NUL')
   }
   return text
+}
+
+function isDevice(value: string | Buffer | URL | DeviceOptions): value is DeviceOptions {
+  return (
+    typeof value === 'object' && value !== null && !Buffer.isBuffer(value) && Object.hasOwn(value, 'device')
+  )
 }
 
 /** The accessors of every view, whatever a subclass or the object itself put over them. */

@@ -59,7 +59,7 @@ export interface Engine {
 
 /** One handle: its cursor of the error sequence, its share in the inode. */
 export interface EngineFile {
-  /** A descriptor of the file, open as long as the handle: CachedFile calls fstat(2) on it. */
+  /** A descriptor of the file, open as long as the handle: CachedFile calls fstat(2) on it. -1: a device, without blocking calls. */
   readonly fd: number
   /** i_size. */
   readonly size: number

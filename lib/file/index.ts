@@ -7,8 +7,15 @@
  */
 
 export { type ErrorCode, WritebackError } from '../errors.js'
-export { type ByteRange, CachedFile, type CachedFileOptions, type CloseOptions } from './cached_file.js'
+export {
+  type ByteRange,
+  CachedFile,
+  type CachedFileOptions,
+  type CloseOptions,
+  type DeviceOptions,
+} from './cached_file.js'
 export type { CachedFileStats } from './engine.js'
+export type { BlockDevice } from './js/device.js'
 export type { ConfigureOptions } from './limits.js'
 export { configure } from './load_engine.js'
 export type { ReadStreamOptions, WriteStreamOptions } from './streams.js'

@@ -12,12 +12,12 @@ import { NativeEngine } from './native_engine.js'
 interface Registry {
   configured: Configured
   native?: Engine
-  js?: Engine
+  js?: JsEngine
   /** What files are opened on that name no engine. */
   selected?: Engine
 }
 
-/** The number changes with the interface `Engine`: copies that differ in it do not share, and the lock keeps them apart. */
+/** The number changes with the interface of the engines: copies that differ in it do not share, and the lock keeps them apart. */
 const KEY = Symbol.for('writeback-iter.file.2')
 
 function registry(): Registry {
@@ -26,12 +26,16 @@ function registry(): Registry {
   return shared[KEY]
 }
 
+/** The engine for storage that is no file. */
+export function deviceEngine(): JsEngine {
+  const shared = registry()
+  shared.js ??= new JsEngine(resolve(shared.configured))
+  return shared.js
+}
+
 function load(name: 'native' | 'js'): Engine {
   const shared = registry()
-  if (name === 'js') {
-    shared.js ??= new JsEngine(resolve(shared.configured))
-    return shared.js
-  }
+  if (name === 'js') return deviceEngine()
   if (shared.native === undefined) {
     const configured = Object.keys(shared.configured).length > 0
     shared.native = new NativeEngine(resolve(shared.configured), configured)

@@ -5,13 +5,14 @@ import fs from 'node:fs'
 import { WritebackError } from '../../errors.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Limits, Result } from '../engine.js'
 import { errno, errnoOf, noRegularFile } from '../system_error.js'
+import { type BlockDevice, DeviceStorage } from './device.js'
 import { Flusher } from './flusher.js'
 import { Inode, LAST_BYTE } from './inode.js'
 import { Latch } from './latch.js'
 import { flock } from './lock.js'
 import { PAGE_SIZE, PagePool } from './page_pool.js'
 import { runAsync, runSync, type Steps, waitFor } from './steps.js'
-import { FileStorage } from './storage.js'
+import { FileStorage, type Storage } from './storage.js'
 
 /** Readahead starts with so many pages and doubles up to the most, as long as a handle reads on. */
 const FIRST_READAHEAD = 8
@@ -29,8 +30,12 @@ export class JsEngine implements Engine {
   readonly name = 'js'
   readonly #pool: PagePool
   readonly #flusher: Flusher
+  /** All that is open, files and devices. */
+  readonly #inodes = new Set<Inode>()
   /** Open files by device and inode number. */
   readonly #files = new Map<string, OpenFile>()
+  /** Open devices. */
+  readonly #devices = new Map<BlockDevice, Promise<Inode>>()
   /** Those that an asynchronous open is about to add, or to lock. */
   readonly #opening = new Map<string, Latch>()
 
@@ -106,20 +111,45 @@ export class JsEngine implements Engine {
   /** A file that no handle of this thread has open; the caller is its first. */
   #add(key: string, fd: number, size: number, { path, writable }: EngineOptions): OpenFile {
     const storage = new FileStorage(fd)
-    const inode = new Inode(path, storage, size, this.#pool, this.#flusher, () => {
-      this.#files.delete(key)
-      if (this.#files.size === 0) process.off('exit', this.#exit)
-    })
+    const inode = this.#addInode(path, storage, size, () => this.#files.delete(key))
     inode.get()
     const file: OpenFile = { inode, storage, writable, lock: 'none' }
-    if (this.#files.size === 0) process.on('exit', this.#exit)
     this.#files.set(key, file)
     return file
   }
 
+  #addInode(path: string, storage: Storage, size: number, forget: () => void): Inode {
+    const inode = new Inode(path, storage, size, this.#pool, this.#flusher, () => {
+      forget()
+      this.#inodes.delete(inode)
+      if (this.#inodes.size === 0) process.off('exit', this.#exit)
+    })
+    if (this.#inodes.size === 0) process.on('exit', this.#exit)
+    this.#inodes.add(inode)
+    return inode
+  }
+
+  /** Opens storage that is no file. All handles of one device share its cache. */
+  async openDevice(device: BlockDevice, name: string): Promise<EngineFile> {
+    let opening = this.#devices.get(device)
+    if (opening === undefined) {
+      const storage = new DeviceStorage(device)
+      const forget = () => this.#devices.delete(device)
+      opening = storage.open().then((size) => this.#addInode(name, storage, size, forget))
+      this.#devices.set(device, opening)
+      opening.catch(forget)
+    }
+    const inode = await opening
+    // The last handle may have gone meanwhile.
+    if (this.#devices.get(device) !== opening) return this.openDevice(device, name)
+    inode.get()
+    inode.discarded = false
+    return new JsFile(inode, this.#flusher)
+  }
+
   /** The process ends on its own, by `process.exit()` for one: what was written is to survive it. */
   readonly #exit = (): void => {
-    for (const { inode } of this.#files.values()) {
+    for (const inode of this.#inodes) {
       const lost = inode.dirtyPages
       try {
         inode.exit()
@@ -218,6 +248,7 @@ class JsFile implements EngineFile {
 
   write(bytes: Uint8Array, position: number): Result | Promise<Result> {
     const inode = this.#inode
+    if (position + bytes.length > inode.storage.maxSize) return errno('ENOSPC')
     const done = inode.changes === null ? inode.writeNow(bytes, position) : 0
     if (done < bytes.length) {
       const rest = bytes.slice(done)

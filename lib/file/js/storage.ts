@@ -12,6 +12,8 @@ export interface Storage {
   readonly fd: number
   /** Whether the blocking forms work. */
   readonly blocking: boolean
+  /** Bytes that there is room for. */
+  readonly maxSize: number
   /** One preadv(2): bytes read, 0 at the end. */
   read(buffers: Uint8Array[], position: number): Wait<number>
   /** One pwritev(2) of at most IOV_MAX buffers: bytes written. */
@@ -25,6 +27,7 @@ export interface Storage {
 /** A regular file. */
 export class FileStorage implements Storage {
   readonly blocking = true
+  readonly maxSize = Number.MAX_SAFE_INTEGER
   /** Writable once a handle is. */
   fd: number
   /** The first descriptor of all, which has the lock. */

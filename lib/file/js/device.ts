@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Storage that is no file.
+
+import { describe, invalid, WritebackError } from '../../errors.js'
+import { errno, systemError } from '../system_error.js'
+import type { Wait } from './steps.js'
+import type { Storage } from './storage.js'
+
+/**
+ * What a {@link CachedFile} can stand on instead of a file: a block device, a table, an object store. The cache calls several
+ * at a time (`writers` of {@link ConfigureOptions}), never two writes of the same page.
+ *
+ * A rejection is reported as an I/O error of a file is: the pages stay dirty, and `fsync` and `close` tell each handle once.
+ */
+export interface BlockDevice {
+  /**
+   * Reads into all of `into`, which is the cache's own memory.
+   * @param position - a byte offset, a multiple of 4096
+   * @returns bytes read; 0 only at the end of the device
+   */
+  read(into: Uint8Array, position: number): Promise<number>
+  /**
+   * Writes the buffers one behind the other. They are the cache's own memory, to be used until the promise settles. A page
+   * that is written to meanwhile may change under the device's hands; it is dirty then, and is written again.
+   * @param position - a byte offset, a multiple of 4096
+   * @returns bytes written if not all were; the cache asks for the rest
+   */
+  write(buffers: readonly Uint8Array[], position: number): Promise<number | void>
+  /** Makes everything durable whose write has resolved. */
+  flush(): Promise<void>
+  /** Sets the length. A device without it has a fixed one: a write behind its end is `ENOSPC`. */
+  truncate?(length: number): Promise<void>
+  /** The length in bytes. */
+  size(): number | Promise<number>
+}
+
+/** @throws `EINVAL` */
+export function checkDevice(device: BlockDevice): void {
+  for (const name of ['read', 'write', 'flush', 'size'] as const) {
+    if (typeof device?.[name] !== 'function') throw invalid(`device.${name}`, device?.[name], 'a function')
+  }
+  const { truncate } = device
+  if (truncate !== undefined && typeof truncate !== 'function') {
+    throw invalid('device.truncate', truncate, 'a function')
+  }
+}
+
+/** A number of bytes that a device says it has, or has done; rejects what can be none. */
+function checkCount(what: string, count: unknown, most: number): number {
+  if (!Number.isSafeInteger(count) || (count as number) < 0 || (count as number) > most) {
+    throw new WritebackError('EINVAL', `${what} is ${describe(count)}, expected bytes, at most ${most}`)
+  }
+  return count as number
+}
+
+/** @internal */
+export class DeviceStorage implements Storage {
+  readonly fd = -1
+  readonly blocking = false
+  readonly #device: BlockDevice
+  /** The length that the device has, which only the cache changes. */
+  #size = 0
+
+  constructor(device: BlockDevice) {
+    this.#device = device
+  }
+
+  /** The length of the device, to be called first. */
+  async open(): Promise<number> {
+    this.#size = checkCount('size()', await this.#device.size(), Number.MAX_SAFE_INTEGER)
+    return this.#size
+  }
+
+  get maxSize(): number {
+    return this.#device.truncate === undefined ? this.#size : Number.MAX_SAFE_INTEGER
+  }
+
+  read(buffers: Uint8Array[], position: number): Wait<number> {
+    return this.#wait(async () => {
+      const [into] = buffers
+      return checkCount('read()', await this.#device.read(into, position), into.length)
+    })
+  }
+
+  write(buffers: Uint8Array[], position: number): Wait<number> {
+    return this.#wait(async () => {
+      const all = buffers.reduce((sum, { length }) => sum + length, 0)
+      return checkCount('write()', (await this.#device.write([...buffers], position)) ?? all, all)
+    })
+  }
+
+  flush(): Wait<void> {
+    return this.#wait(async () => void (await this.#device.flush()))
+  }
+
+  truncate(length: number): Wait<void> {
+    return this.#wait(async () => {
+      if (this.#device.truncate !== undefined) await this.#device.truncate(length)
+      else if (length !== this.#size)
+        throw systemError(errno('EINVAL'), 'ftruncate', 'a device of fixed size')
+    })
+  }
+
+  close(): void {}
+
+  #wait<T>(call: () => Promise<T>): Wait<T> {
+    return {
+      sync() {
+        throw new WritebackError('EINVAL', 'a device has no blocking calls')
+      },
+      async: call,
+    }
+  }
+}
