@@ -184,14 +184,14 @@ export function scenarios(quick) {
     },
     {
       label: `${grouped(filePages * 4)} KiB`,
-      modules: { js: 'file', 'fs.writeSync': 'file' },
+      modules: { native: 'file', js: 'file', 'fs.writeSync': 'file' },
       shape: { pages: filePages },
       runs,
       warmup: 1,
       rows: [
         {
           operation: 'CachedFile: 4 KiB random writes, then fsync',
-          sides: { js: 'file', 'fs.writeSync': 'file' },
+          sides: { native: 'file', js: 'file', 'fs.writeSync': 'file' },
           unit: 'ms',
           scale: 1,
           repeat: 1,
