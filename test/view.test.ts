@@ -475,6 +475,56 @@ describe.skipIf(missing)('in Chromium', () => {
     expect(counts[1]).toBeGreaterThan(2 * 2 * 1100)
   })
 
+  describe('run --view', () => {
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [main, 'run', '--backend', 'js', ...args], {
+        cwd: folder,
+        encoding: 'utf8',
+      })
+
+    beforeAll(() => {
+      const lines = [
+        'fio version 2 iolog',
+        '/x/a add',
+        '/x/a open',
+        '/x/a write 0 65536',
+        '/x/a write 131072 16384',
+      ]
+      lines.push('/x/a sync 0 0', '/x/a write 8192 4096', '/x/a sync 0 0', '/x/a close')
+      writeFileSync(join(folder, 'run.log'), `${lines.join('\n')}\n`)
+    })
+
+    test('shows the page cache of the run: every page that was written, and every pass', async () => {
+      const { stdout, stderr, status } = run('--iolog', 'run.log', '--view', 'run.html', '--json')
+      expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+      const [{ passes, pagesWritten }] = JSON.parse(stdout).backends
+      await open(join(folder, 'run.html'))
+      const shown = await page.evaluate<{
+        passes: number
+        started: number
+        diverged: boolean
+        pages: number[]
+      }>(`({
+        passes: view.timeline.data.passes.length,
+        started: view.timeline.text.filter((text) => text.startsWith('start ')).length,
+        diverged: view.timeline.data.divergence !== null,
+        pages: [...view.timeline.index],
+      })`)
+      const pages = [...Array(16).keys(), 32, 33, 34, 35]
+      // One more than the figures have: the pass of close.
+      expect(shown).toEqual({ passes: passes + 1, started: pagesWritten, diverged: false, pages })
+      await page.keyboard.press('End')
+      expect(await text('counts')).toBe('0 pages in the cache, 0 dirty, 0 under writeback')
+    })
+
+    test('is refused where it would write over the log', () => {
+      expect(run('--iolog', 'run.log', '--view', 'run.log')).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining('run.log: is the file to be shown'),
+      })
+    })
+  })
+
   test('nothing of a name or of a recording becomes code', async () => {
     const file = join(folder, `<img src=x onerror=alert(1)>.trace`)
     writeFileSync(file, `${HEADER}\nadd 0 0 = ok\n`)

@@ -5,10 +5,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
+import { loadBackend } from '../backend.js'
 import { WritebackError } from '../errors.js'
 import { CachedFile, type CachedFileStats, configure } from '../file/index.js'
 import { printableLine } from '../input/printable.js'
+import type { Trace2 } from '../trace/format2.js'
 import type { Backend } from '../types.js'
+import { viewPage } from '../view/html.js'
+import { PassRecorder } from '../view/pass_recorder.js'
+import { MAX_STEPS, tracePageData } from '../view/read.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
 import { firstDifference, PIECE } from './compare_files.js'
@@ -16,6 +21,7 @@ import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { readIolog } from './iolog.js'
 import { allEngines, type BackendOption, backendOption, integer, jsonOption } from './options.js'
 import { Progress } from './progress.js'
+import { writeBeside } from './view.js'
 import { builtinWorkload, PlainFile, type Workload, type WorkloadFile, WriteData } from './workload.js'
 
 interface Options {
@@ -23,6 +29,7 @@ interface Options {
   readonly target?: string
   readonly backend?: BackendOption
   readonly background?: number
+  readonly view?: string
   readonly json?: boolean
 }
 
@@ -49,11 +56,18 @@ export function runCommand(): Command {
       "start the flusher above this number of dirty pages, and hold writers back above 3 times as many; default: the engine's own limits",
       integer(0),
     )
+    .option(
+      '--view <file>',
+      'write a page that shows the page cache, of a further run by the TypeScript engine',
+    )
     .addOption(jsonOption())
     .action(async (options: Options) => {
       const interrupted = interruption()
       try {
-        const outcome = await run(options, interrupted)
+        const { page, ...outcome } = await run(options, interrupted)
+        if (options.view !== undefined && page !== undefined) {
+          writeBeside(options.iolog ?? null, options.view, page, options.json !== true)
+        }
         if (options.json) console.log(JSON.stringify(outcome, null, 2))
         else print(outcome)
         process.exitCode = exitCode(outcome)
@@ -111,6 +125,8 @@ interface Outcome {
   readonly backends: BackendOutcome[]
   /** Why the native backend is not among them, though nobody left it out. */
   readonly nativeMissing: string | null
+  /** With `--view`. */
+  page?: string
   /** Where a signal ended it: on which side, after how many operations of the workload. */
   interrupted: { readonly side: 'plain' | Backend['backend']; readonly operations: number } | null
 }
@@ -172,6 +188,11 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
         const difference = await compareAll(workload, cachedPaths, plainPaths, touched, () => tick(length))
         outcome.backends.push({ backend: engine, ...timing, ...stats, difference })
       }
+      if (options.view !== undefined) {
+        side = 'js'
+        operations = 0
+        outcome.page = await view(workload, folder, data, tick)
+      }
     } catch (error) {
       if (error !== interrupted.reason) throw error
       outcome.interrupted = { side, operations }
@@ -186,6 +207,36 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
 function limitDirty(dirtyBackground: number): void {
   const dirty = dirtyBackground * DIRTY_RATIO
   configure({ memory: Math.max(LEAST_MEMORY, dirty * 2), dirtyBackground, dirty })
+}
+
+/** Runs the workload once more, without timing it. Returns a page that shows what becomes of the page caches. */
+async function view(
+  workload: Workload,
+  folder: string,
+  data: WriteData,
+  tick: (done: number) => void,
+): Promise<string> {
+  const recorder = new PassRecorder(MAX_STEPS)
+  const files = workload.files.map((_, i) =>
+    CachedFile.openSync(join(folder, `viewed-${i}`), { engine: 'js', flags: 'w+' }),
+  )
+  let trace: Trace2
+  try {
+    await replay(
+      workload,
+      files,
+      data,
+      workload.files.map(() => new Set<number>()),
+      tick,
+    )
+    for (const file of files) file.closeSync()
+  } finally {
+    trace = recorder.stop(workload.name)
+  }
+  if (recorder.steps > MAX_STEPS) {
+    throw new CommandError(`--view: ${recorder.steps} steps, and ${MAX_STEPS} are the most that a page shows`)
+  }
+  return viewPage(tracePageData(trace, loadBackend('js')))
 }
 
 /**

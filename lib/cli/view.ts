@@ -55,9 +55,9 @@ export function viewCommand(): Command {
       const backend = options.backend === undefined ? pickedBackend() : namedBackends(options.backend)[0]
       const data = await readPageData(file, backend, options.line ?? null, interruption())
       const out = options.out ?? `${basename(file).replace(/(?:\.(?:trace|txt))?(?:\.gz)?$/, '')}.html`
-      write(file, out, viewPage(data))
+      writeBeside(file, out, viewPage(data))
       printFindings(data)
-      if (options.perfetto !== undefined) write(file, options.perfetto, perfetto(data))
+      if (options.perfetto !== undefined) writeBeside(file, options.perfetto, perfetto(data))
       if (options.png !== undefined) picture(out, options.png, options.size)
       if (options.open) openInBrowser(out)
     })
@@ -75,13 +75,14 @@ function pictureSize(text: string): readonly [number, number] {
 }
 
 /** Writes a file, but never over the one that is shown. */
-function write(input: string, file: string, text: string): void {
-  const [shown, there] = [statSync(input), statSync(file, { throwIfNoEntry: false })]
-  if (there !== undefined && there.dev === shown.dev && there.ino === shown.ino) {
+export function writeBeside(input: string | null, file: string, text: string, say = true): void {
+  const shown = input === null ? null : statSync(input)
+  const there = statSync(file, { throwIfNoEntry: false })
+  if (there !== undefined && there.dev === shown?.dev && there.ino === shown.ino) {
     throw new CommandError(`${file}: is the file to be shown`)
   }
   writeFileSync(file, text)
-  console.log(`${printableLine(file)}: ${text.length} bytes`)
+  if (say) console.log(`${printableLine(file)}: ${text.length} bytes`)
 }
 
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'chrome']

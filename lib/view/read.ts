@@ -57,6 +57,12 @@ export async function readPageData(
   }
 }
 
+/** A trace that was just made, as the page shows it. */
+export function tracePageData(trace: Trace2, backend: Backend): PageData {
+  const mappings = trace.mappings.map((mapping) => timeline2(trace, mapping, backend))
+  return pageData(trace.file, backend, trace, mappings, null)
+}
+
 function tooLong(file: string, line: number): InputError {
   return new InputError(file, line, `more than ${MAX_STEPS} steps, which is the most that a page shows`)
 }
