@@ -51,6 +51,10 @@ describe.each(backends.map(({ backend }) => backend))('%s', (backend) => {
     expect(run('iterateForLong', backend, ITERATIONS)).toEqual(FINE)
   }, 1_200_000)
 
+  test(`${Number(ITERATIONS) / 20} passes, left in every way, flat memory`, () => {
+    expect(run('leavePasses', backend, String(Number(ITERATIONS) / 20))).toEqual(FINE)
+  }, 1_200_000)
+
   test(`${Number(ITERATIONS).toExponential()} writes of passes that await, flat memory`, () => {
     expect(run('awaitForLong', backend, ITERATIONS)).toEqual(FINE)
   }, 1_200_000)

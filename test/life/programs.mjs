@@ -253,6 +253,87 @@ const programs = {
     assert.equal(iterations, Number(argument))
   },
 
+  /**
+   * As many passes as the argument says, left in every way, in memory that stays flat. Each has folios of its own, which are
+   * removed afterwards: a reference that a pass forgets keeps the memory of one.
+   */
+  async leavePasses() {
+    // More than a batch has.
+    const FOLIOS = 40
+    const mapping = new AddressSpace()
+    const mine = new Error('mine')
+    const fail = () => {
+      throw mine
+    }
+    const leave = (init, pass) => {
+      dirtyMapping(FOLIOS, mapping)
+      pass(new WritebackControl(init))
+      for (let index = 0; index < FOLIOS; index++) {
+        const folio = mapping.getFolio(index)
+        if (folio === null) continue
+        if (folio.writeback) folio.endWriteback()
+        if (folio.locked) folio.unlock()
+        mapping.removeFolio(folio)
+      }
+    }
+    const thrown = (pass) => {
+      try {
+        pass()
+      } catch (error) {
+        if (error === mine) return
+        throw error
+      }
+      assert.fail('it did not throw')
+    }
+    const exits = {
+      'to the end': (wbc) => mapping.writePages(wbc, () => {}),
+      'to the end, by extents': (wbc) => mapping.writeExtents(wbc, () => {}),
+      'end of the budget': (wbc) => mapping.writePages(wbc, () => void (wbc.nrToWrite = 0)),
+      'an errno': (wbc) => mapping.writePages(wbc, () => -5),
+      'an errno, by extents': (wbc) => mapping.writeExtents(wbc, () => -5),
+      'a throw': (wbc) => thrown(() => mapping.writePages(wbc, fail)),
+      'a throw, by extents': (wbc) => thrown(() => mapping.writeExtents(wbc, fail)),
+      'a throw, its extent looked at': (wbc) =>
+        thrown(() =>
+          mapping.writeExtents(wbc, (extent) => {
+            assert.equal(extent.folios.length, FOLIOS)
+            fail()
+          }),
+        ),
+      'a folio that goes meanwhile': (wbc) =>
+        mapping.writePages(wbc, (folio) => {
+          folio.unlock()
+          mapping.removeFolio(folio)
+        }),
+      'a break': (wbc) => {
+        for (const _ of mapping.writeback(wbc)) break
+      },
+      'a throw in for…of': (wbc) =>
+        thrown(() => {
+          for (const _ of mapping.writeback(wbc)) fail()
+        }),
+      'a folio that is locked': (wbc) => {
+        mapping.getFolio(1).tryLock()
+        try {
+          mapping.writePages(wbc, () => {})
+          assert.fail('it did not throw')
+        } catch (error) {
+          assert.equal(error.code, 'EDEADLK')
+        }
+      },
+    }
+    for (const [exit, pass] of Object.entries(exits)) {
+      for (const syncMode of ['all', 'none']) {
+        if (exit === 'a folio that is locked' && syncMode === 'none') continue
+        const passes = Math.round(Number(argument) / Object.keys(exits).length / 2 / 5)
+        const round = () => {
+          for (let i = 0; i < passes; i++) leave({ syncMode }, pass)
+        }
+        await assertFlat(`${exit}, ${syncMode}`, round, { warmUp: 1, rounds: 4, native: 1 })
+      }
+    }
+  },
+
   /** 16 threads at a time load the addon, use it and are gone. */
   async workers() {
     for (let round = 0; round < 3; round++) {
