@@ -96,6 +96,7 @@ export function filemap_add_folios(mapping: JsMapping, index: number, count: num
 export function filemap_dirty_range(mapping: JsMapping, start: number, end: number): number {
   const xa = mapping.i_pages
   let dirtied = 0
+  reserveStack()
   let slot = xas_find_marked(xa, start, end, XA_PRESENT)
   while (slot !== 0) {
     if (folio_mark_dirty(xas_entry(xa, slot))) dirtied++

@@ -28,12 +28,14 @@ export function next_of_batch(wbc: NativePass): Folio | null {
   const flags = chunk.words[at]
   const nr_to_write = wbc.control.nrToWrite - wbc.nr_pages
   if (!can_lock_for_io(flags) || nr_to_write < wbc.least_nr_to_write) return null
+  // Before the first store: the call may meet the end of the stack.
+  const folio = chunk.folio(at)
   chunk.words[at] = flags ^ (PG.locked | PG.dirty)
   words[PassWord.BATCH_I] = i + 1
   wbc.control.nrToWrite = nr_to_write
   wbc.slot = slot
   wbc.nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
-  return chunk.folio(at)
+  return folio
 }
 
 function call_writeback_iter(wbc: NativePass): Folio | null {
