@@ -131,6 +131,8 @@ static void test_long(bool shared)
 	CHECK(wbc.fbatch.nr == 31 && wbc.fbatch.i == 31);
 	written(0);
 	expect(69, 31, 69, 69);
+	/* A run in each of the two nodes, whichever batches it came with. */
+	CHECK(extent.nr_runs == 2);
 	written(0);
 	expect(WRITEBACK_EXTENT_MAX_PAGES, 100, 1024, 1024);
 	written(0);
@@ -303,6 +305,111 @@ static void test_taken_over(bool shared, int error)
 	end();
 }
 
+/* A callback has taken the only folio over: what it made of it stays. */
+static void test_only_one_taken_over(bool shared)
+{
+	struct folio *folio, *other;
+
+	begin(shared);
+	folio = host_add_dirty(&mapping, 5, 0);
+	expect(64, 5, 1, 1);
+	folio_start_writeback(&mapping, folio, true);
+	folio_unlock(&mapping, folio);
+	writeback_end_extent(&mapping, &extent, 0);
+	CHECK(state_of(folio) == PG_writeback);
+	CHECK(marks_of(&mapping, folio) == (WRITEBACK | TOWRITE));
+	expect_end(0, 0);
+	folio_end_writeback(&mapping, folio);
+	end();
+
+	begin(shared);
+	folio = host_add_dirty(&mapping, 5, 0);
+	expect(64, 5, 1, 1);
+	folio_unlock(&mapping, folio);
+	CHECK(filemap_remove_folio(&mapping, folio) == 0);
+	other = host_add_dirty(&mapping, 5, 0);
+	writeback_end_extent(&mapping, &extent, 0);
+	CHECK(state_of(other) == PG_dirty && marks_of(&mapping, other) == DIRTY);
+	expect_end(0, 0);
+	end();
+}
+
+/* A failed write makes the folios of the extent dirty, and not their neighbour in memory. */
+static void test_neighbour(bool shared)
+{
+	struct folio *neighbour;
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 3; i++)
+		host_add_dirty(&mapping, i, 0);
+	neighbour = host_add_folio(&mapping, 3, 0);
+	CHECK(neighbour == filemap_get_folio(&mapping, 2) + 1);
+	folio_put(&mapping, neighbour - 1);
+	expect(64, 0, 3, 3);
+	written(-EIO);
+	CHECK(state_of(neighbour) == 0);
+	expect_end(-EIO, -EIO);
+	end();
+}
+
+/* An extent of several runs that is let go of: no folio keeps a reference. */
+static void test_put(bool shared)
+{
+	struct folio *folios[3];
+
+	begin(shared);
+	folios[0] = host_add_dirty(&mapping, 63, 0);
+	folios[1] = host_add_dirty(&mapping, 64, 0);
+	folios[2] = host_add_dirty(&mapping, 65, 0);
+	expect(64, 63, 3, 3);
+	CHECK(extent.nr_runs == 2);
+	for (int i = 0; i < 3; i++)
+		folio_unlock(&mapping, folios[i]);
+	writeback_put_extent(&mapping, &extent);
+	folio_batch_release(&mapping, &wbc.fbatch);
+	for (int i = 0; i < 3; i++)
+		CHECK(folios[i]->refcount == 1);
+	end();
+}
+
+/* One folio was dirtied again, or is under writeback; the rest of its run is as it was taken. */
+static void test_one_changed(bool shared, bool dirtied)
+{
+	struct folio *folios[3];
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 3; i++)
+		folios[i] = host_add_dirty(&mapping, i, 0);
+	expect(64, 0, 3, 3);
+	if (dirtied)
+		folio_mark_dirty(&mapping, folios[1]);
+	else
+		folio_start_writeback(&mapping, folios[1], true);
+	writeback_end_extent(&mapping, &extent, 0);
+	CHECK(state_of(folios[1]) == (dirtied ? PG_dirty : 0));
+	CHECK(marks_of(&mapping, folios[1]) == (dirtied ? DIRTY : TOWRITE));
+	for (int i = 0; i < 3; i += 2)
+		CHECK(state_of(folios[i]) == 0 && marks_of(&mapping, folios[i]) == 0);
+	expect_end(0, 0);
+	end();
+}
+
+/* Each folio counts by its own pages, when the next one is asked for. */
+static void test_orders(bool shared)
+{
+	begin(shared);
+	host_add_dirty(&mapping, 3, 0);
+	host_add_dirty(&mapping, 4, 2);
+	host_add_dirty(&mapping, 8, 3);
+	host_add_dirty(&mapping, 16, 0);
+	expect(64, 3, 14, 4);
+	CHECK(wbc.nr_to_write == 10000 - 1 - 4 - 8);
+	written(0);
+	expect_end(0, 0);
+	CHECK(wbc.nr_to_write == 10000 - 14);
+	end();
+}
+
 /* Folios that follow one another in memory and in a node are one run; others are not. */
 static void test_runs(bool shared)
 {
@@ -342,6 +449,12 @@ int main(void)
 		test_replaced(shared, -EIO);
 		test_taken_over(shared, 0);
 		test_taken_over(shared, -EIO);
+		test_only_one_taken_over(shared);
+		test_neighbour(shared);
+		test_put(shared);
+		test_one_changed(shared, true);
+		test_one_changed(shared, false);
+		test_orders(shared);
 		test_runs(shared);
 	}
 	printf("extents are right\n");
