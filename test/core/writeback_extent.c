@@ -372,6 +372,28 @@ static void test_put(bool shared)
 	end();
 }
 
+/* A count that sticks is not counted down, in a run of such folios either. */
+static void test_put_stuck(bool shared)
+{
+	struct folio *folios[2];
+
+	begin(shared);
+	for (pgoff_t i = 0; i < 2; i++)
+		folios[i] = host_add_dirty(&mapping, i, 0);
+	expect(64, 0, 2, 2);
+	for (int i = 0; i < 2; i++) {
+		folio_unlock(&mapping, folios[i]);
+		folios[i]->refcount = FOLIO_REFCOUNT_MAX;
+	}
+	writeback_put_extent(&mapping, &extent);
+	folio_batch_release(&mapping, &wbc.fbatch);
+	for (int i = 0; i < 2; i++) {
+		CHECK(folios[i]->refcount == FOLIO_REFCOUNT_MAX);
+		folios[i]->refcount = 1;
+	}
+	end();
+}
+
 /* One folio was dirtied again, or is under writeback; the rest of its run is as it was taken. */
 static void test_one_changed(bool shared, bool dirtied)
 {
@@ -452,6 +474,7 @@ int main(void)
 		test_only_one_taken_over(shared);
 		test_neighbour(shared);
 		test_put(shared);
+		test_put_stuck(shared);
 		test_one_changed(shared, true);
 		test_one_changed(shared, false);
 		test_orders(shared);
