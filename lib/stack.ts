@@ -2,8 +2,8 @@
 // Any call throws a RangeError where the stack ends, also one in the middle of a change. What is changed by several calls
 // takes room for them first, as it takes memory first.
 
-/** 4 KiB of arguments: more than any call of this library takes, with all that it calls. */
-const ROOM: readonly number[] = new Array(512).fill(0)
+/** 2 KiB of arguments: more than any call of this library takes, with all that it calls. */
+const ROOM: readonly number[] = new Array(256).fill(0)
 
 function nothing(): void {}
 

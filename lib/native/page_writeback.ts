@@ -2,6 +2,7 @@
 // The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
 // a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
 
+import { reserveStack } from '../stack.js'
 import { addon } from './addon.js'
 import { can_lock_for_io, type Folio } from './folio.js'
 import { ChunkWord, PassStatus, PassWord, PG } from './layout.js'
@@ -39,6 +40,8 @@ export function next_of_batch(wbc: NativePass): Folio | null {
 }
 
 function call_writeback_iter(wbc: NativePass): Folio | null {
+  // What follows the core's call must not be cut. A loop that owns its pass has taken the room when it began.
+  if (!wbc.owned) reserveStack()
   pass_out(wbc)
   addon.writebackIter()
   return pass_in(wbc) ? wbc.mapping.folio(wbc.slot) : null
