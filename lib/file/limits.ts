@@ -10,7 +10,7 @@ export interface ConfigureOptions {
   /**
    * Bytes of memory for all files, of the process on the native engine and of the thread on the TypeScript engine: cached
    * data and bookkeeping. An integer from 4 MiB (4194304), default an eighth
-   * of the machine's memory, at least 64 MiB and at most 512 MiB.
+   * of the machine's memory, at least 64 MiB and at most 512 MiB; 64 MiB where the runtime does not permit to ask.
    */
   memory?: number | undefined
   /** Dirty bytes above which the flusher writes (dirty_background_bytes); default a quarter of `memory`. */
@@ -32,8 +32,17 @@ const MIB = 2 ** 20
 const LEAST_MEMORY = 4 * MIB
 /** The longest that a timer of Node.js runs. */
 const LONGEST = 2 ** 31 - 1
-const DEFAULT_MEMORY = Math.min(Math.max(Math.floor(os.totalmem() / 8), 64 * MIB), 512 * MIB)
+const DEFAULT_MEMORY = Math.min(Math.max(Math.floor(totalMemory() / 8), 64 * MIB), 512 * MIB)
 const DEFAULTS = { memory: DEFAULT_MEMORY, dirtyExpire: 30_000, writebackInterval: 5_000, writers: 4 }
+
+/** Of the machine, in bytes; 0 where the runtime does not permit to ask (Deno without --allow-sys). */
+function totalMemory(): number {
+  try {
+    return os.totalmem()
+  } catch {
+    return 0
+  }
+}
 
 function integer(what: string, value: unknown, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {

@@ -109,6 +109,7 @@ static void free_inode(struct inode *inode)
 	pthread_mutex_destroy(&inode->size_lock);
 	pthread_mutex_destroy(&inode->direct_lock);
 	pthread_mutex_destroy(&inode->chunk_lock);
+	pthread_mutex_destroy(&inode->sync_lock);
 	free(inode->path);
 	page_cache_free(inode);
 }
@@ -225,6 +226,7 @@ static int new_inode(int fd, const struct stat *stat, const struct file_options 
 	pthread_mutex_init(&inode->size_lock, NULL);
 	pthread_mutex_init(&inode->direct_lock, NULL);
 	pthread_mutex_init(&inode->chunk_lock, NULL);
+	pthread_mutex_init(&inode->sync_lock, NULL);
 	inode->dev = stat->st_dev;
 	inode->ino = stat->st_ino;
 	inode->refs = 1;

@@ -34,6 +34,8 @@ struct page_chunk;
  * @direct_lock: protects the opening of @direct_fd
  * @direct_fd: for direct I/O; NO_DIRECT where it was refused, DIRECT_UNTRIED
  * @direct: DIRECT_*
+ * @sync_lock: one fsync at a time: what a failed one makes dirty again is known before the next
+ *	begins, which may succeed and would take it for synced
  * @sync_epoch: counted up by each fsync; written pages note it
  * @stable_epoch: pages with an earlier epoch were reached by an fsync that succeeded
  * @nr_unsynced: pages written since about the last such fsync
@@ -73,6 +75,7 @@ struct inode {
 	_Atomic int direct_fd;
 	enum file_direct direct;
 
+	pthread_mutex_t sync_lock;
 	_Atomic uint32_t sync_epoch;
 	_Atomic uint32_t stable_epoch;
 	_Atomic uint64_t nr_unsynced;

@@ -700,24 +700,27 @@ static void redirty_unsynced(struct inode *inode)
 /* Has the device keep what was written. */
 static int sync_device(struct inode *inode, bool data_only)
 {
-	uint64_t unsynced = atomic_load(&inode->nr_unsynced);
-	/* Writes that end from here on note a later epoch. */
-	uint32_t epoch = atomic_fetch_add(&inode->sync_epoch, 1) + 1;
-	uint32_t stable = atomic_load(&inode->stable_epoch);
+	uint64_t unsynced;
+	uint32_t epoch;
 	int err;
 
+	pthread_mutex_lock(&inode->sync_lock);
+	unsynced = atomic_load(&inode->nr_unsynced);
+	/* Writes that end from here on note a later epoch. */
+	epoch = atomic_fetch_add(&inode->sync_epoch, 1) + 1;
 	do
 		err = (data_only ? fdatasync(inode->fd) : fsync(inode->fd)) == 0 ? 0 : -errno;
 	while (err == -EINTR);
 	if (err != 0) {
 		errseq_set(&inode->wb_err, err);
 		redirty_unsynced(inode);
-		return err;
+	} else {
+		atomic_store(&inode->stable_epoch, epoch);
+		atomic_fetch_sub(&inode->nr_unsynced, unsynced);
 	}
-	while (stable < epoch &&
-	       !atomic_compare_exchange_weak(&inode->stable_epoch, &stable, epoch))
-		;
-	atomic_fetch_sub(&inode->nr_unsynced, unsynced);
+	pthread_mutex_unlock(&inode->sync_lock);
+	if (err != 0)
+		return err;
 	pthread_mutex_lock(&bdi.lock);
 	note_progress();
 	pthread_mutex_unlock(&bdi.lock);

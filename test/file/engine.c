@@ -32,6 +32,18 @@ static uint64_t dirty_pages(struct file *file)
 	return stats.dirty_pages;
 }
 
+/*
+ * Whether at most this many pages are dirty. A page that goes from dirty to under writeback between
+ * the two counts is in both: so look again before it is too many.
+ */
+static bool dirty_within(struct file *file, uint64_t most)
+{
+	for (int i = 0; i < 10; i++)
+		if (dirty_pages(file) <= most)
+			return true;
+	return false;
+}
+
 static void wait_until_clean(struct file *file)
 {
 	for (int i = 0; dirty_pages(file) != 0; i++) {
@@ -104,7 +116,7 @@ static void test_throttle(void)
 	fill('t');
 	for (int64_t at = 0; at < 8 * MIB; at += 64 * 1024) {
 		CHECK(file_write(file, bytes + at, 64 * 1024, at) == 64 * 1024);
-		CHECK(dirty_pages(file) <= 2 * MIB / PAGE);
+		CHECK(dirty_within(file, 2 * MIB / PAGE));
 	}
 	CHECK(file_fsync(file, 0, INT64_MAX, false) == 0);
 	CHECK(file_write_nowait(file, bytes, PAGE, 0, &throttle) == PAGE && !throttle);
@@ -140,24 +152,30 @@ static void test_reclaim(void)
 	unlink(path);
 }
 
-/* A page that is used again and again stays, however much else is read once. */
+/*
+ * A page that is used again and again stays, however much else is read once. It may go now and
+ * then, where the clock finds that every page was used. The first in, first out, would go seven
+ * times.
+ */
 static void test_second_chance(void)
 {
 	const char *path = test_path("chance");
 	struct file *file = test_open(path, O_RDWR | O_CREAT);
-	int before;
+	int nr_gone = 0;
 
 	test_limits(2 * MIB, MIB / 2, MIB, 1000000, 20);
 	fill('c');
 	CHECK(file_write(file, bytes, 8 * MIB, 0) == 8 * MIB);
 	CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
 	CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
-	for (int64_t at = MIB; at < 8 * MIB; at += PAGE) {
-		CHECK(file_read(file, buffer, PAGE, at) == PAGE);
-		before = system_nr_reads;
-		CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
-		CHECK(system_nr_reads == before);
+	for (int64_t at = 2 * MIB; at < 16 * MIB; at += PAGE) {
+		CHECK(file_read(file, buffer, PAGE, MIB + at % (7 * MIB)) == PAGE);
+		if (file_read_nowait(file, buffer, PAGE, 5 * PAGE) != PAGE) {
+			nr_gone++;
+			CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
+		}
 	}
+	CHECK(nr_gone <= 2);
 	CHECK(file_close(file, false) == 0);
 	unlink(path);
 }

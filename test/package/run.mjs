@@ -279,7 +279,9 @@ function tryTypeScript(folder) {
       target: 'es2022',
       lib: ['es2022', 'esnext.disposable'],
       strict: true,
-      types: [],
+      // What writeback-iter/file needs.
+      typeRoots: [join(ROOT, 'node_modules/@types')],
+      types: ['node'],
     }
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
     run([process.execPath, tsc, '-p', folder])
