@@ -163,7 +163,7 @@ static void test_second_chance(void)
 	struct file *file = test_open(path, O_RDWR | O_CREAT);
 	int nr_gone = 0;
 
-	test_limits(2 * MIB, MIB / 2, MIB, 1000000, 20);
+	test_limits(2 * MIB, MIB / 2, MIB, 1000000, 1000000);
 	fill('c');
 	CHECK(file_write(file, bytes, 8 * MIB, 0) == 8 * MIB);
 	CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
