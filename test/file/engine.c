@@ -175,7 +175,7 @@ static void test_second_chance(void)
 			CHECK(file_read(file, buffer, PAGE, 5 * PAGE) == PAGE);
 		}
 	}
-	CHECK(nr_gone <= 2);
+	CHECK(nr_gone <= 5);
 	CHECK(file_close(file, false) == 0);
 	unlink(path);
 }
