@@ -522,7 +522,7 @@ describe('command line', () => {
   }
 
   test('a progress bar on a terminal, where it takes over two seconds', () => {
-    /** Seconds that the replay of so many copies of the traces takes. */
+    /** Seconds that the replay of this number of copies of the traces takes. */
     const timed = (copies: number) => {
       const start = performance.now()
       shown = terminal(['replay', '--backend', 'js', ...Array(copies).fill(traces)])

@@ -8,7 +8,7 @@ import type { AddressSpace, Backend, Folio, WritebackControl } from '../lib/type
 import { backends } from './backends.js'
 import { marks, snapshot } from './helpers.js'
 
-/** Recurses to the stack's end with frames of so many variables, and calls `at` with how many frames are left, on the way back. */
+/** Recurses to the stack's end, and on the way back calls `at` with the number of frames that are left. */
 type Dive = (dive: Dive, at: (left: number) => void) => number
 
 const DIVES: Dive[] = [0, 1, 2, 3, 5, 7, 11].map((variables) => {
@@ -19,7 +19,7 @@ const DIVES: Dive[] = [0, 1, 2, 3, 5, 7, 11].map((variables) => {
   return new Function('dive', 'at', body) as Dive
 })
 
-/** After so many calls in a row that came through, there is room enough. */
+/** Calls in a row that come through: then there is room enough. */
 const ENOUGH = 3
 const MOST_FRAMES = 600
 

@@ -35,9 +35,9 @@ interface Options {
 
 const PAGE_SIZE = 4096
 const LEAST_MEMORY = 4 * 2 ** 20
-/** Writers are held back above so many times as much as the flusher starts above. */
+/** The dirty limit, above which writers are held back, as a multiple of the background limit. */
 const DIRTY_RATIO = 3
-/** Synchronous work goes on for so many milliseconds before signals and timers have their turn. */
+/** Milliseconds of synchronous work before signals and timers have their turn. */
 const SLICE = 50
 
 export function runCommand(): Command {

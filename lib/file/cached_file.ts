@@ -101,7 +101,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   readonly #flags: OpenFlags
   #state: 'open' | 'closing' | 'closed' = 'open'
   #closing: Promise<void> = Promise.resolve()
-  /** Asynchronous calls under way, and who waits for their end. */
+  /** The asynchronous calls under way, and what is called when the last one ends. */
   #calls = 0
   #idle: (() => void) | null = null
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What is known of a page cache at each moment of a recording, for the rules of the protocol to look at.
 
-import type { CallFields, EventNamed, FolioFields, LiveEvent } from './recording.js'
+import type { CallFields, EventNamed, LiveEvent } from './recording.js'
 
 /** One pass of writeback_iter, as its calls tell. */
 export interface PassRecord {
@@ -42,11 +42,6 @@ export interface FolioRecord {
   removed: EventNamed<'delete'> | null
   /** The pass that was given it last. */
   pass: PassRecord | null
-}
-
-export function folioOf(event: LiveEvent): FolioFields | null {
-  if (event.name === 'next') return event.folio
-  return 'index' in event && 'dirty' in event ? event : null
 }
 
 /** The books of one page cache. Rules look at it before it takes the event that they are asked about. */

@@ -88,7 +88,7 @@ function is_removed(flags: number): boolean {
   return (flags & PG.cached) === 0
 }
 
-/** Only who has this makes a folio. */
+/** The constructor refuses a caller that does not have this. */
 const ALLOC = Symbol('new_folio')
 
 /** struct folio; see {@link api.Folio}. */

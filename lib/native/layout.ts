@@ -22,7 +22,7 @@ export const enum PG {
 
 /**
  * struct folio_chunk: a word of flags for each of its 2^SHIFT slots, and then where the folios are: the first page of each, and
- * its slot in the tree. The first slots are no folios: the chunk's own words are there, and no indices of theirs.
+ * its slot in the tree. The first slots hold no folios: the chunk's own words take their place, and they have no indices.
  */
 export const enum ChunkWord {
   SHIFT = 10,
@@ -33,7 +33,7 @@ export const enum ChunkWord {
   TREE_SLOT = 3036,
 }
 
-/** A slab of chunks: so many bytes each, and some beside them. */
+/** A slab of chunks: the folios and bytes of each chunk, and the bytes that a slab takes beside its chunks. */
 export const enum Slab {
   CHUNK_FOLIOS = 1012,
   CHUNK_BYTES = 16384,

@@ -79,7 +79,7 @@ napi_value addChunk(napi_env env, napi_callback_info info)
 	return nullptr;
 }
 
-// giveNodes(nodes, max): memory for so many, for the mapping that the control block names.
+// giveNodes(nodes, max): memory for max nodes, for the mapping that the control block names.
 napi_value giveNodes(napi_env env, napi_callback_info info)
 {
 	const Arguments arguments(env, info);

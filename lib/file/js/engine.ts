@@ -14,7 +14,7 @@ import { PAGE_SIZE, PagePool } from './page_pool.js'
 import { runAsync, runSync, type Steps, waitFor } from './steps.js'
 import { FileStorage, type Storage } from './storage.js'
 
-/** Readahead starts with so many pages and doubles up to the most, as long as a handle reads on. */
+/** Pages: readahead starts with the first number, and doubles up to the second while a handle reads sequentially. */
 const FIRST_READAHEAD = 8
 const MOST_READAHEAD = 128
 

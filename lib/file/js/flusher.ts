@@ -52,7 +52,7 @@ export class Flusher {
     this.#letGo()
   }
 
-  /** A file has so many dirty pages more, or fewer. */
+  /** The number of dirty pages of a file changed by `pages`. */
   countDirty(inode: Inode, pages: number): void {
     if (inode.dirtyPages === pages) {
       inode.dirtiedAt = performance.now()
@@ -66,7 +66,7 @@ export class Flusher {
     if (this.#dirtyInodes.size === 0) this.#stopTimer()
   }
 
-  /** A file has so many pages more, or fewer, that its storage may still lose. */
+  /** The number of pages of a file that its storage may still lose changed by `pages`. */
   countUnstable(inode: Inode, pages: number): void {
     this.#unstable += pages
     if (inode.unstablePages > 0) this.#unstableInodes.add(inode)

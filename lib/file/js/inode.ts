@@ -3,7 +3,7 @@
 //
 // A page of the cache is, at every moment between two waits of an operation,
 //
-//     reading      a read fills its frame; who wants to overwrite or drop it detaches it, and the read's bytes are dropped
+//     reading      a read fills its frame; a write or a truncation detaches the page first, and the read's bytes are dropped
 //     clean        as in the storage; unstable until the storage was flushed, and then it can be reclaimed
 //     dirty        differs from the storage
 //     writeback    a write of its frame is under way; dirty again if it was written meanwhile
@@ -611,7 +611,7 @@ export class Inode implements PageOwner {
   }
 
   /**
-   * WB_SYNC_NONE, cyclic, about so many pages, on from the start of the file where it came to the end.
+   * WB_SYNC_NONE, cyclic, about this many pages; at the end of the file it continues from the start.
    * @returns pages written
    */
   *writeback(nrToWrite: number): Steps<number> {
