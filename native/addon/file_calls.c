@@ -378,19 +378,6 @@ static napi_value call_read(napi_env env, napi_callback_info info)
 	return submit(env, async);
 }
 
-static napi_value call_read_sync(napi_env env, napi_callback_info info)
-{
-	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-	size_t length;
-	char *bytes;
-
-	if (file == NULL || !get_bytes(env, arguments.values[1], &bytes, &length))
-		return number(env, file == NULL ? -EBADF : -EINVAL);
-	file_wait_for_writes(file);
-	return number(env, file_read(file, bytes, length, get_integer(env, arguments.values[2])));
-}
-
 /* write(handle, bytes, position): how many bytes, or a promise of that. */
 static napi_value call_write(napi_env env, napi_callback_info info)
 {
@@ -422,17 +409,12 @@ static napi_value call_write(napi_env env, napi_callback_info info)
 	return submit(env, async);
 }
 
-static napi_value call_write_sync(napi_env env, napi_callback_info info)
+/* What stands behind the handle: two numbers and a boolean, as far as the operation has them. */
+static void get_operands(napi_env env, const struct arguments *arguments, struct file_call *call)
 {
-	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-	size_t length;
-	char *bytes;
-
-	if (file == NULL || !get_bytes(env, arguments.values[1], &bytes, &length))
-		return number(env, file == NULL ? -EBADF : -EINVAL);
-	file_wait_for_writes(file);
-	return number(env, file_write(file, bytes, length, get_integer(env, arguments.values[2])));
+	call->position = get_integer(env, arguments->values[1]);
+	call->end = get_integer(env, arguments->values[2]);
+	call->flag = get_boolean(env, arguments->values[3]);
 }
 
 /* A call of a handle, two numbers and a boolean, made by a thread of the engine. */
@@ -447,9 +429,7 @@ static napi_value submit_call(napi_env env, napi_callback_info info, enum file_o
 	async = new_call(arguments.file_env, file, operation, 0);
 	if (async == NULL)
 		return number(env, -ENOMEM);
-	async->call.position = get_integer(env, arguments.values[1]);
-	async->call.end = get_integer(env, arguments.values[2]);
-	async->call.flag = get_boolean(env, arguments.values[3]);
+	get_operands(env, &arguments, &async->call);
 	async->handle = (uint32_t)get_integer(env, arguments.values[0]);
 	return submit(env, async);
 }
@@ -484,64 +464,85 @@ static napi_value call_close(napi_env env, napi_callback_info info)
 	return submit_call(env, info, FILE_CLOSE);
 }
 
-static napi_value call_fsync_sync(napi_env env, napi_callback_info info)
+/* readSync(handle, into, position), writeSync(handle, bytes, position) */
+static napi_value transfer_sync(napi_env env, napi_callback_info info,
+				enum file_operation operation)
 {
 	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
+	struct file_call call = {
+		.operation = operation,
+		.file = get_file(env, arguments.file_env, arguments.values[0]),
+		.position = get_integer(env, arguments.values[2]),
+	};
+	char *bytes;
 
-	if (file == NULL)
+	if (call.file == NULL)
 		return number(env, -EBADF);
-	file_wait_for_writes(file);
-	return number(env, file_fsync(file, get_integer(env, arguments.values[1]),
-				      get_integer(env, arguments.values[2]),
-				      get_boolean(env, arguments.values[3])));
+	if (!get_bytes(env, arguments.values[1], &bytes, &call.length))
+		return number(env, -EINVAL);
+	call.buffer = bytes;
+	return number(env, file_make_call(&call));
+}
+
+static napi_value call_read_sync(napi_env env, napi_callback_info info)
+{
+	return transfer_sync(env, info, FILE_READ);
+}
+
+static napi_value call_write_sync(napi_env env, napi_callback_info info)
+{
+	return transfer_sync(env, info, FILE_WRITE);
+}
+
+/* As submit_call(), made by this thread. */
+static napi_value call_sync(napi_env env, napi_callback_info info, enum file_operation operation)
+{
+	struct arguments arguments = get_arguments(env, info);
+	struct file_call call = {
+		.operation = operation,
+		.file = get_file(env, arguments.file_env, arguments.values[0]),
+	};
+
+	if (call.file == NULL)
+		return number(env, -EBADF);
+	get_operands(env, &arguments, &call);
+	return number(env, file_make_call(&call));
+}
+
+static napi_value call_fsync_sync(napi_env env, napi_callback_info info)
+{
+	return call_sync(env, info, FILE_FSYNC);
 }
 
 static napi_value call_writeback_sync(napi_env env, napi_callback_info info)
 {
-	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-
-	if (file == NULL)
-		return number(env, -EBADF);
-	file_wait_for_writes(file);
-	return number(env, file_writeback(file, get_integer(env, arguments.values[1])));
+	return call_sync(env, info, FILE_WRITEBACK);
 }
 
 static napi_value call_truncate_sync(napi_env env, napi_callback_info info)
 {
-	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-
-	if (file == NULL)
-		return number(env, -EBADF);
-	file_wait_for_writes(file);
-	return number(env, file_truncate(file, get_integer(env, arguments.values[1])));
+	return call_sync(env, info, FILE_TRUNCATE);
 }
 
 static napi_value call_deallocate_sync(napi_env env, napi_callback_info info)
 {
-	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-
-	if (file == NULL)
-		return number(env, -EBADF);
-	file_wait_for_writes(file);
-	return number(env, file_deallocate(file, get_integer(env, arguments.values[1]),
-					   get_integer(env, arguments.values[2])));
+	return call_sync(env, info, FILE_DEALLOCATE);
 }
 
 /* closeSync(handle, discard) */
 static napi_value call_close_sync(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = get_arguments(env, info);
-	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
-	int err;
+	struct file_call call = {
+		.operation = FILE_CLOSE,
+		.file = get_file(env, arguments.file_env, arguments.values[0]),
+		.flag = get_boolean(env, arguments.values[1]),
+	};
+	int64_t err;
 
-	if (file == NULL)
+	if (call.file == NULL)
 		return number(env, -EBADF);
-	file_wait_for_writes(file);
-	err = file_close(file, get_boolean(env, arguments.values[1]));
+	err = file_make_call(&call);
 	if (err == 0)
 		arguments.file_env->handles[get_integer(env, arguments.values[0])] = NULL;
 	return number(env, err);

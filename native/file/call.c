@@ -181,3 +181,17 @@ void file_wait_for_writes(const struct file *file)
 		pthread_cond_wait(&calls.done, &calls.lock);
 	pthread_mutex_unlock(&calls.lock);
 }
+
+/**
+ * file_make_call - make a call on this thread, which sleeps for it
+ * @call: the call; its @done is not called
+ *
+ * Waits for the writes, truncations and deallocations of the file that were submitted before.
+ *
+ * Return: what the call returned.
+ */
+int64_t file_make_call(struct file_call *call)
+{
+	file_wait_for_writes(call->file);
+	return make_call(call);
+}

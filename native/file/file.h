@@ -104,7 +104,7 @@ enum file_operation {
 };
 
 /**
- * struct file_call - a call that another thread makes
+ * struct file_call - a call that another thread makes, or this one by file_make_call()
  * @operation: which
  * @file: the handle
  * @buffer: of FILE_READ and FILE_WRITE, the caller's until @done is called
@@ -134,6 +134,7 @@ struct file_call {
 };
 
 int file_submit(struct file_call *call);
+int64_t file_make_call(struct file_call *call);
 bool file_has_writes(const struct file *file);
 void file_wait_for_writes(const struct file *file);
 
