@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
 import { loadBackend } from '../backend.js'
 import { WritebackError } from '../errors.js'
+import { NO_STATS } from '../file/engine.js'
 import { CachedFile, type CachedFileStats, configure } from '../file/index.js'
 import { printableLine } from '../input/printable.js'
 import type { Trace2 } from '../trace/format2.js'
@@ -321,23 +322,9 @@ function piecesBetween(start: number, end: number, touched: ReadonlySet<number>)
 }
 
 function addStats(files: readonly CachedFile[]) {
-  const sum = {
-    passes: 0,
-    foliosWritten: 0,
-    pagesWritten: 0,
-    deviceWrites: 0,
-    bytesWritten: 0,
-    deviceReads: 0,
-    bytesRead: 0,
-  }
+  const sum = { ...NO_STATS }
   for (const { stats } of files) {
-    sum.passes += stats.passes
-    sum.foliosWritten += stats.foliosWritten
-    sum.pagesWritten += stats.pagesWritten
-    sum.deviceWrites += stats.deviceWrites
-    sum.bytesWritten += stats.bytesWritten
-    sum.deviceReads += stats.deviceReads
-    sum.bytesRead += stats.bytesRead
+    for (const count of Object.keys(sum) as (keyof CachedFileStats)[]) sum[count] += stats[count]
   }
   return { ...sum, pagesPerDeviceWrite: sum.deviceWrites === 0 ? 0 : sum.pagesWritten / sum.deviceWrites }
 }

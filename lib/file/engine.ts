@@ -126,3 +126,14 @@ export interface CachedFileStats {
   /** The bytes of these reads. */
   bytesRead: number
 }
+
+/** The stats of a file that has just been opened. */
+export const NO_STATS: Readonly<CachedFileStats> = {
+  passes: 0,
+  foliosWritten: 0,
+  pagesWritten: 0,
+  deviceWrites: 0,
+  bytesWritten: 0,
+  deviceReads: 0,
+  bytesRead: 0,
+}

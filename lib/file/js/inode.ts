@@ -17,7 +17,7 @@
 
 import { AddressSpace, WritebackControl } from '../../js/index.js'
 import type { Folio } from '../../types.js'
-import type { CachedFileStats } from '../engine.js'
+import { type CachedFileStats, NO_STATS } from '../engine.js'
 import { errno, errnoOf } from '../system_error.js'
 import { ErrorSequence } from './errseq.js'
 import type { Flusher } from './flusher.js'
@@ -77,15 +77,7 @@ export class Inode implements PageOwner {
   readonly path: string
   readonly storage: Storage
   readonly wbErr = new ErrorSequence()
-  readonly stats: CachedFileStats = {
-    passes: 0,
-    foliosWritten: 0,
-    pagesWritten: 0,
-    deviceWrites: 0,
-    bytesWritten: 0,
-    deviceReads: 0,
-    bytesRead: 0,
-  }
+  readonly stats: CachedFileStats = { ...NO_STATS }
   size: number
   handles = 0
   /** Pages dirty or under writeback. */
