@@ -61,6 +61,12 @@ function handedBack(
   }
 }
 
+/** What may not happen to a folio under writeback has happened. */
+function underWriteback(event: EventNamed<'start' | 'delete'>, ledger: Ledger, what: string): Breach {
+  const { pass, started } = ledger.folio(event.index)
+  return { index: event.index, pass, began: started ?? event, broke: event, what }
+}
+
 function* startsLeft(ledger: Ledger): Generator<[number, FolioRecord, EventNamed<'start'>]> {
   for (const [index, folio] of ledger.folios) {
     if (folio.started !== null && folio.removed === null) yield [index, folio, folio.started]
@@ -161,14 +167,7 @@ export const RULES: readonly Rule[] = [
     traces: true,
     at(event, ledger) {
       if (event.name !== 'start' || !event.writeback) return null
-      const { pass, started } = ledger.folio(event.index)
-      return {
-        index: event.index,
-        pass,
-        began: started ?? event,
-        broke: event,
-        what: 'writeback is started twice',
-      }
+      return underWriteback(event, ledger, 'writeback is started twice')
     },
   },
   {
@@ -295,14 +294,7 @@ export const RULES: readonly Rule[] = [
     traces: true,
     at(event, ledger) {
       if (event.name !== 'delete' || !event.writeback) return null
-      const { pass, started } = ledger.folio(event.index)
-      return {
-        index: event.index,
-        pass,
-        began: started ?? event,
-        broke: event,
-        what: 'the folio is removed under writeback',
-      }
+      return underWriteback(event, ledger, 'the folio is removed under writeback')
     },
     atEnd: removedWhileWritten,
   },

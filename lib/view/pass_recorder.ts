@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Writes down what happens to the page caches of the TypeScript engine, as a trace of format 2.
 
+import { MAX_OFFSET } from '../arguments.js'
 import { AddressSpace, Folio } from '../js/index.js'
 import type { Action, MappingTrace, Step, Trace2 } from '../trace/format2.js'
 import type * as api from '../types.js'
 import { LAST_PAGE } from './timeline.js'
-
-const LAST_BYTE = 2n ** 63n - 1n
 
 /**
  * Records every page cache of the TypeScript backend in this thread, from its construction to `stop`, by standing in for the
@@ -162,7 +161,7 @@ export class PassRecorder {
     if (!syncAll && !wbc.taggedWritepages) return
     const page = (offset: bigint) => Number(offset >> 12n)
     const first = wbc.rangeCyclic ? mapping.writebackIndex : page(start)
-    const last = wbc.rangeCyclic || end === LAST_BYTE ? LAST_PAGE : Math.min(page(end), LAST_PAGE)
+    const last = wbc.rangeCyclic || end === MAX_OFFSET ? LAST_PAGE : Math.min(page(end), LAST_PAGE)
     this.#step(mapping, { name: 'tag', pass, start: first, end: last })
   }
 }
