@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The core without JavaScript: nanoseconds a folio for each phase, the shortest of several
+// The core without JavaScript: nanoseconds per folio for each phase, the shortest of several
 // repetitions, on one line.
 
 #include "cache.h"

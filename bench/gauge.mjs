@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A gauge against regressions of the core: instructions a folio, which unlike time are the same in every run. Compares
+// A gauge against regressions of the core: instructions per folio, which unlike time are the same in every run. Compares
 // them with gauge.json, or records them there.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -37,14 +37,14 @@ function gauge({ update }) {
     console.log(`recorded with ${measured.compiler}: ${JSON.stringify(measured.instructions)}`)
     return
   }
-  console.log(`instructions a folio, ${measured.compiler}, at most ${TOLERANCE * 100} % more than recorded`)
+  console.log(`instructions per folio, ${measured.compiler}, at most ${TOLERANCE * 100} % more than recorded`)
   const { ok, lines } = compare(JSON.parse(readFileSync(FILE, 'utf8')), measured)
   console.log(lines.join('\n'))
   if (!ok) process.exitCode = 1
 }
 
 const program = new Command('gauge')
-  .description("Compares the core's instructions a folio with those recorded in bench/gauge.json")
+  .description("Compares the core's instructions per folio with those recorded in bench/gauge.json")
   .option('--update', 'record them instead')
   .action(gauge)
 

@@ -60,7 +60,7 @@ class Folio {
   }
 }
 
-/** The folios that begin on 32 neighbouring pages, and a word a mark. */
+/** The folios that begin on 32 neighbouring pages, and a word per mark. */
 class Leaf {
   /** @param {number} number */
   constructor(number) {
@@ -129,7 +129,7 @@ export class PlainCache {
   }
 
   /**
-   * The folios that bear the mark, ascending.
+   * The folios that have the mark, ascending.
    * @param {'dirty' | 'towrite' | 'writeback'} mark
    * @returns {Folio[]}
    */
@@ -199,7 +199,7 @@ export class PlainCache {
   }
 
   /**
-   * A pass with a callback a folio.
+   * A pass with a callback per folio.
    * @param {PlainControl} wbc
    * @param {(folio: Folio) => number | void} write - returns nothing, 0 or a negative errno
    * @returns {number} 0 or a negative errno

@@ -85,7 +85,7 @@ function overSize({ rows }, operation) {
     height: PLOT_HEIGHT,
     grid: true,
     x: { type: 'log', label: 'folios', tickFormat: '~s' },
-    y: { type: 'log', label: `${operation}: ns a folio`, tickFormat: '~r' },
+    y: { type: 'log', label: `${operation}: ns per folio`, tickFormat: '~r' },
     color: { domain: Object.keys(SIDES), range: Object.values(SIDES) },
     marks: [
       Plot.line(points, { x: 'folios', y: 'nanoseconds', z: 'side', stroke: 'side', marker: 'circle' }),
@@ -112,7 +112,7 @@ function whereTimeGoes(results) {
     height: 260,
     marginLeft: 110,
     marginRight: 150,
-    x: { label: 'native: ns a folio', grid: true },
+    x: { label: 'native: ns per folio', grid: true },
     y: { label: null, domain: [...new Set(pieces.map(({ operation }) => operation))] },
     color: { domain: PARTS, range: PART_COLOURS },
     marks: [

@@ -79,7 +79,7 @@ function operationTables({ rows }) {
 export const PARTS = ['crossing', 'core', 'TypeScript', 'callback or body']
 
 /**
- * Where the time of a native pass goes, in nanoseconds a folio: the calls, at what an empty one takes; what the addon takes
+ * Where the time of a native pass goes, in nanoseconds per folio: the calls, at what an empty one takes; what the addon takes
  * beyond that; the user's code, as by itself; and the TypeScript between them, which is the rest.
  * @param {Results} results
  * @returns {{ operation: string, calls: number, parts: number[] }[]} as PARTS
@@ -95,7 +95,7 @@ export function timeParts({ rows }) {
     const user = code === null ? undefined : find(code)
     if (pass === undefined || calls === undefined || (code !== null && user === undefined)) return []
     const crossing = calls * empty
-    // The body's marks are told to the core within the pass's own calls.
+    // The core learns of the body's marks within the pass's own calls.
     const own = user === undefined ? 0 : user.native.min - (user.addon?.min ?? 0)
     return [
       {
@@ -116,7 +116,7 @@ function partsTables(results) {
   ])
   if (lines.length === 0) return []
   const head = ['', 'calls of the addon', ...PARTS]
-  return [{ title: 'where the time of a native pass goes (ns a folio)', head, lines }]
+  return [{ title: 'where the time of a native pass goes (ns per folio)', head, lines }]
 }
 
 /** @param {Results} results @returns {Table[]} */

@@ -89,7 +89,7 @@ async function bench({ json, filter, quick }) {
 }
 
 const program = new Command('bench')
-  .description('Measures the passes of each side in turn: nanoseconds a folio')
+  .description('Measures the passes of each side in turn: nanoseconds per folio')
   .option('--json <file>', 'write the figures there, too')
   .option('--filter <text>', 'only rows with this in their name, e.g. "writePages, stride 64"', '')
   .option('--quick', 'a little of everything, to see that it works', false)

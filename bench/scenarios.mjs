@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What is measured, and with whom.
+// What is measured, and which sides are.
 
 /**
  * One line of the results: an operation, done by several sides.
@@ -39,7 +39,7 @@ const CORE = {
   writebackIter: 'sync-all',
 }
 
-/** Who takes part in an operation, beside core.c. */
+/** The sides of an operation, beside core.c. */
 const OPERATIONS = {
   'markDirty, newly dirty': { ...CACHES, ...COLLECTIONS },
   'markDirty, already dirty': { ...CACHES, ...COLLECTIONS },
@@ -85,7 +85,7 @@ function cacheScenario(label, differences, quick) {
         return side in takingPart ? [[side, operation]] : []
       }),
     ),
-    unit: 'ns a folio',
+    unit: 'ns per folio',
     scale: 1e6 / dirty,
     repeat: Math.max(1, Math.round(leastFolios / dirty)),
   }))
@@ -121,7 +121,7 @@ function programScenario(label, differences, quick) {
   const rows = SHAPE_OPERATIONS.map((operation) => ({
     operation: shapeOperation(operation),
     sides: { native: operation, js: operation },
-    unit: 'ns a folio',
+    unit: 'ns per folio',
     scale,
     repeat: 1,
   }))
@@ -220,19 +220,19 @@ function asyncScenarios(folios, quick) {
         {
           ...atOnce,
           operation: 'writePagesAsync',
-          unit: 'ns a folio',
+          unit: 'ns per folio',
           sides: { native: 'writePagesAsync', js: 'writePagesAsync' },
         },
         {
           ...atOnce,
           operation: 'writeExtentsAsync',
-          unit: 'ns an extent of one page',
+          unit: 'ns per extent of one page',
           sides: { native: 'writeExtentsAsync', js: 'writeExtentsAsync' },
         },
       ],
     },
     {
-      label: '5 ms a write, 16 at once',
+      label: '5 ms per write, 16 at once',
       modules: { native: 'async', js: 'async', 'await each': 'async' },
       shape,
       runs: quick ? 1 : 3,
@@ -241,7 +241,7 @@ function asyncScenarios(folios, quick) {
         {
           operation: 'a slow device',
           sides: { native: 'slow', js: 'slow', 'await each': 'await each' },
-          unit: 'ms a write',
+          unit: 'ms per write',
           scale: 1 / writes,
           repeat: 1,
         },
@@ -255,8 +255,8 @@ export const PARTED = { writeExtents: null, writePages: 'callback', writebackIte
 
 /** @param {number} folios @param {number} runs @returns {Scenario} */
 function partsScenario(folios, runs) {
-  const aFolio = { unit: 'ns a folio', scale: 1e6 / folios, repeat: 1 }
-  const counted = { unit: 'calls a folio', scale: 1 / folios, repeat: 1 }
+  const aFolio = { unit: 'ns per folio', scale: 1e6 / folios, repeat: 1 }
+  const counted = { unit: 'calls per folio', scale: 1 / folios, repeat: 1 }
   return {
     label: 'parts',
     modules: { native: 'backend', addon: 'addon' },
@@ -264,7 +264,7 @@ function partsScenario(folios, runs) {
     runs,
     warmup: 1,
     rows: [
-      { operation: 'empty call', sides: { addon: 'empty call' }, unit: 'ns a call', scale: 1e6, repeat: 1 },
+      { operation: 'empty call', sides: { addon: 'empty call' }, unit: 'ns per call', scale: 1e6, repeat: 1 },
       { ...aFolio, operation: 'callback', sides: { native: 'callback' } },
       ...['body', ...Object.keys(PARTED)].flatMap((operation) => [
         // All of the time, and that within the addon.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // One side of the benchmark in a process of its own, so that no other's objects are on its heap and no other's types in
-// its compiled code. Measures when it is told to. Arguments: a module of sides/, a name and a shape for its open().
+// its compiled code. Measures when its parent sends a message. Arguments: a module of sides/, a name and a shape for its open().
 
 const [module, name, shape] = process.argv.slice(2)
 

@@ -77,7 +77,7 @@ export const TARGETS = [
     stretch: 5,
   },
   ...['native', 'js'].map((side) => ({
-    what: `writeExtentsAsync, resolved at once, ${side}, ns an extent`,
+    what: `writeExtentsAsync, resolved at once, ${side}, ns per extent`,
     operation: 'writeExtentsAsync',
     label: 'resolved at once',
     atMost: side,
@@ -95,7 +95,7 @@ export const TARGETS = [
   {
     what: 'a slow device, against awaiting each write',
     operation: 'a slow device',
-    label: '5 ms a write, 16 at once',
+    label: '5 ms per write, 16 at once',
     sides: ['await each', 'native'],
     target: 14,
     stretch: 15.5,

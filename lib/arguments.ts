@@ -13,12 +13,12 @@ export const MAX_PAGE_SHIFT = 30
 export const DEFAULT_PAGE_SHIFT = 12
 /** The largest byte offset, LLONG_MAX. */
 export const MAX_OFFSET = 2n ** 63n - 1n
-/** A batch holds so many folios (the kernel's PAGEVEC_SIZE). */
+/** Folios of a batch (the kernel's PAGEVEC_SIZE). */
 export const FOLIO_BATCH_SIZE = 31
-/** An extent takes up to so many pages unless `maxPages` says otherwise, and at most MAX_EXTENT_PAGES. */
+/** The most pages of an extent unless `maxPages` says otherwise, which may be up to MAX_EXTENT_PAGES. */
 export const DEFAULT_EXTENT_PAGES = 256
 export const MAX_EXTENT_PAGES = 1024
-/** So many writes of a pass that awaits are under way unless `concurrency` says otherwise. */
+/** The most writes of a pass that awaits under way at a time, unless `concurrency` says otherwise. */
 export const DEFAULT_CONCURRENCY = 16
 
 /** The marks by number, as the core numbers them. PRESENT is internal: it is set for every entry. */

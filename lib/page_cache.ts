@@ -21,7 +21,7 @@ export abstract class Mapping {
   readonly maxIndex: number
   /** Once closed, the tree is gone and what folios remember of it means nothing. */
   closed = false
-  /** Who waits for a folio by promise; null while nobody does. */
+  /** The passes that wait for a folio by promise; null while none does. */
   waiters: WaitTable | null = null
   /** Pages in the cache; 0 once closed. */
   abstract readonly nrpages: number

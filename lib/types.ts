@@ -103,7 +103,7 @@ export interface AddressSpaceOptions {
  * `mapping.close()` it refuses with `EBADF`.
  */
 export interface Folio {
-  /** Index of its first page (folio->index): a multiple of `nrPages`, 0 to 2^51 - 1 at 4096 bytes a page. */
+  /** Index of its first page (folio->index): a multiple of `nrPages`, 0 to 2^51 - 1 at 4096 bytes per page. */
   readonly index: number
   /** log2 of the number of pages (folio_order), 0 to 18. */
   readonly order: number
@@ -111,7 +111,7 @@ export interface Folio {
   readonly nrPages: number
   /** The mapping it belongs to (folio->mapping), closed or not; null once removed. */
   readonly mapping: AddressSpace | null
-  /** The lock flag (folio_test_locked). It has no owner: whoever knows the folio may release it. */
+  /** The lock flag (folio_test_locked). It has no owner: any code that has the folio may release it. */
   readonly locked: boolean
   /** The dirty flag (folio_test_dirty), which need not agree with the DIRTY mark. */
   readonly dirty: boolean
@@ -126,7 +126,7 @@ export interface Folio {
   uptodate: boolean
   /**
    * folio_trylock: takes the lock if it is free.
-   * @returns false, with nothing done, if it is held, by whomever
+   * @returns false, with nothing done, if it is held
    * @throws `ESTALE` for a removed folio, `EBADF` in a closed mapping
    */
   tryLock(): boolean
@@ -136,7 +136,7 @@ export interface Folio {
    */
   unlock(): void
   /**
-   * folio_mark_dirty: sets the dirty flag and the DIRTY mark. Not the lock nor writeback is in its way: a folio that is
+   * folio_mark_dirty: sets the dirty flag and the DIRTY mark. Neither the lock nor writeback prevents it: a folio that is
    * dirtied while it is being written is written once more.
    * @returns false, with nothing done, if the flag was set already
    * @throws `ESTALE` for a removed folio, `EBADF` in a closed mapping
@@ -282,7 +282,7 @@ export interface WritebackIterator extends IterableIterator<Folio>, Disposable {
  */
 export interface AddressSpace extends Disposable {
   /**
-   * mapping->writeback_index: where a cyclic pass starts, a page index, or the one behind the last (2^51 at 4096 bytes a page),
+   * mapping->writeback_index: where a cyclic pass starts, a page index, or the one behind the last (2^51 at 4096 bytes per page),
    * where a pass leaves it that stopped behind the last page. Assigning throws `EINVAL` for anything else, `EBADF` once closed.
    */
   writebackIndex: number
@@ -292,7 +292,7 @@ export interface AddressSpace extends Disposable {
   readonly pageShift: number
   /**
    * filemap_add_folio: adds a clean, up-to-date, unlocked folio of 2^order pages.
-   * @param index - its first page, a multiple of 2^order, 0 to 2^51 - 1 at 4096 bytes a page (see {@link AddressSpaceOptions.pageShift})
+   * @param index - its first page, a multiple of 2^order, 0 to 2^51 - 1 at 4096 bytes per page (see {@link AddressSpaceOptions.pageShift})
    * @param order - log2 of its pages, 0 to 18, default 0
    * @throws `EEXIST` where any page of the range is covered, `EINVAL`, `EBADF`, `ENOMEM`
    */
@@ -325,7 +325,7 @@ export interface AddressSpace extends Disposable {
    */
   removeFolio(folio: Folio): void
   /**
-   * filemap_get_folios_tag: the folios that bear the mark (all without one) and overlap pages `start` to `end`, both
+   * filemap_get_folios_tag: the folios that have the mark (all without one) and overlap pages `start` to `end`, both
    * included, ascending. Looked up by batches of 31 as the iteration goes; the mapping may change meanwhile, removed folios
    * are left out.
    * @param start - a page index, default 0
@@ -334,7 +334,7 @@ export interface AddressSpace extends Disposable {
    */
   folios(mark?: Mark, start?: number, end?: number): IterableIterator<Folio>
   /**
-   * mapping_tagged: whether any folio bears the mark.
+   * mapping_tagged: whether any folio has the mark.
    * @throws `EINVAL`, `EBADF`
    */
   tagged(mark: Mark): boolean
@@ -349,7 +349,7 @@ export interface AddressSpace extends Disposable {
    */
   writeback(wbc: WritebackControl, options?: WaitOptions): WritebackIterator
   /**
-   * writeback_iter with one callback a folio, which comes locked and cleared for I/O, and is started, unlocked and ended for
+   * writeback_iter with one callback per folio, which comes locked and cleared for I/O, and is started, unlocked and ended for
    * it.
    *
    * - It returns 0 or nothing: the folio is started, unlocked and ended. A folio that the callback unlocked itself is the

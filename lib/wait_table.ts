@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** Who waits for which folio, to be woken by a call. A mapping makes one when the first wait comes. */
+/** The passes that wait, by folio; a call wakes them. A mapping makes a table when the first pass has to wait. */
 export class WaitTable {
   readonly #waiters = new Map<object, (() => void)[]>()
 

@@ -405,7 +405,7 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
     })
   })
 
-  test.each(['dirty', 'writeback', 'towrite'] as Mark[])('tagged(%j): whether any folio bears it', (mark) => {
+  test.each(['dirty', 'writeback', 'towrite'] as Mark[])('tagged(%j): whether any folio has it', (mark) => {
     const set = {
       dirty: (folio: ReturnType<Mapping['addFolio']>) => folio.markDirty(),
       writeback: putUnderWriteback,

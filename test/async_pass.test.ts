@@ -157,7 +157,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
     })
 
     test.each([undefined, 1, 2, 7, 1000])(
-      'concurrency %s: so many at once, and no more',
+      'concurrency %s: that many at once, and no more',
       async (concurrency) => {
         const { mapping } = dirtyAt(...range(0, 99))
         let underWay = 0
@@ -356,7 +356,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
         }
       })
 
-      test('the first rejection is told, the others are not unhandled', async () => {
+      test('the pass rejects with the first rejection; the others are not unhandled', async () => {
         const { mapping } = dirtyAt(...range(0, 9))
         const { promise, at } = begin(form, mapping, syncAll())
         await quiet()
@@ -502,7 +502,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
         expect(marks(mapping)).toMatchObject({ dirty: range(0, 99), writeback: [] })
       })
 
-      test('after a rejection: the rejection is told', async () => {
+      test('after a rejection: the pass rejects with it', async () => {
         const { mapping } = dirtyAt(0, 1)
         const controller = new AbortController()
         const { promise, at } = begin(form, mapping, syncAll(), { signal: controller.signal })

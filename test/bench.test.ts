@@ -70,7 +70,7 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
     ])
     expect(sides.writeExtents).toEqual(['core', 'native', 'js'])
     for (const row of results.rows) {
-      expect(row).toMatchObject({ label: '1,000 folios', unit: 'ns a folio', shape: { folios: 1000 } })
+      expect(row).toMatchObject({ label: '1,000 folios', unit: 'ns per folio', shape: { folios: 1000 } })
       for (const { min, median, max, runs } of Object.values(row.sides)) {
         expect(min).toBeGreaterThan(0)
         expect(median).toBeGreaterThanOrEqual(min)
@@ -83,7 +83,7 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
   test('prints a table, with the least figures and their ratio', () => {
     const row = results.rows.find(({ operation }) => operation === 'writeExtents')
     const ratio = (row?.sides.js.min as number) / (row?.sides.native.min as number)
-    const [, table] = stdout.split('writeExtents (ns a folio)\n')
+    const [, table] = stdout.split('writeExtents (ns per folio)\n')
     expect(table).toMatch(/^ +core +native +js +js \/ native\n/)
     expect(table).toMatch(new RegExp(`^1,000 folios .* ${ratio.toFixed(2)} ×$`, 'm'))
   })
@@ -126,7 +126,7 @@ test('each target is of a row that is measured', () => {
   }
 })
 
-test('the program dirties one in so many of its folios, and finds each of them in each pass', () => {
+test('the program dirties the given part of its folios, and finds each of them in each pass', () => {
   const shape = { folios: 1000, order: 1, run: 4, gap: 3, oneIn: 4, rounds: 1 }
   const seen: number[] = []
   class Counting extends js.AddressSpace {

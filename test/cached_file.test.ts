@@ -467,7 +467,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       expect(codeOf(() => c.fsyncSync())).toBe(undefined)
     })
 
-    test('one opened later hears of it only if nobody had', () => {
+    test('one opened later gets it only if no handle had', () => {
       const a = open({ engine })
       a.writeSync(bytes(10), 0)
       limitFileSize(0)

@@ -13,7 +13,7 @@ import { BATCH, EIO, flags, marks, range } from './helpers.js'
 
 const PASSES = 3
 
-/** A mapping of some hundred folios, mostly dirty, mostly in a row, sometimes large. */
+/** A mapping of some hundred folios, random: more dirty than clean, more contiguous than not, a few large. */
 function populate(random: Random, mapping: Mapping): Folio[] {
   const folios: Folio[] = []
   const maxGap = random.pick([1, 1, 4, 70])
@@ -33,7 +33,7 @@ function populate(random: Random, mapping: Mapping): Folio[] {
   return folios
 }
 
-/** What a callback does beside writing: mostly nothing. */
+/** What a callback does beside writing; in most calls nothing. */
 function meddle(random: Random, mapping: Mapping, wbc: Control, folios: Folio[], near: number): string {
   const folio = folios[Math.min(folios.length - 1, Math.max(0, near + random.below(140) - 20))]
   switch (random.below(9)) {

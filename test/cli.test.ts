@@ -108,7 +108,7 @@ async function interrupt(
   return { ...(await ended), ...output, children: started }
 }
 
-/** Whether a process would hear of a signal: SIGHUP is caught (bit 0), which Node.js does not do by itself. */
+/** Whether a process handles the signal: SIGHUP is caught (bit 0), which Node.js does not do by itself. */
 function listens({ pid }: ChildProcess): boolean {
   const caught = /^SigCgt:\s+([0-9a-f]+)$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
   return caught !== null && BigInt(`0x${caught[1]}`) % 2n === 1n
@@ -179,7 +179,7 @@ describe('interrupted', () => {
   )
 
   test.skipIf(nativeMissing !== null)(
-    'while a crash is being made small: that ends, the crash is told',
+    'while a crash is being made small: that ends, the crash is reported',
     async () => {
       const child = spawn(process.execPath, [main, 'fuzz', '--time', '60', '--json'], {
         cwd: folder,
@@ -321,7 +321,7 @@ describe('bench', () => {
   test.skipIf(nativeMissing !== null)('the table, with machine and version, and ratios', () => {
     const lines = cli(small).stdout.trimEnd().split('\n')
     expect(lines[0]).toMatch(new RegExp(`^Node\\.js ${process.version}; .+ cores, ${process.platform}-`))
-    expect(lines[1]).toBe('500 dirty folios, nanoseconds a folio, the minimum of 3 interleaved runs')
+    expect(lines[1]).toBe('500 dirty folios, nanoseconds per folio, the minimum of 3 interleaved runs')
     expect(lines[3].trim().split(/ {2,}/)).toEqual(['native', 'js', 'js / native'])
     const rows = lines.slice(4).map((line) => line.split(/ {2,}/))
     expect(rows.map(([way]) => way)).toEqual(WAYS)

@@ -132,7 +132,7 @@ test('a slow device: writes go side by side, and writers are held back', async (
 })
 
 describe('a failing device', () => {
-  test('its errors keep the pages dirty, and are told once to each handle', async () => {
+  test('its errors keep the pages dirty, and each handle reports them once', async () => {
     const device = new Memory()
     const file = await CachedFile.open({ device })
     const other = await CachedFile.open({ device })
@@ -147,7 +147,7 @@ describe('a failing device', () => {
     expect(file.dirtyPages).toBe(0)
     await expect(other.close()).rejects.toMatchObject({ code: 'EIO' })
     await other.close()
-    // The handle that made the call was told what the device threw, and the error sequence has it as EIO.
+    // The handle that made the call threw what the device threw, and the error sequence has it as EIO.
     await expect(file.close()).rejects.toMatchObject({ code: 'EIO' })
     await file.close()
     expectBytes(device.content, bytes(5 * PAGE))

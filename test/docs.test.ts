@@ -269,7 +269,7 @@ test.each(pages)('what %s links to is there', (page) => {
   }
 })
 
-test('the names that a kernel engineer is told are there', () => {
+test('the names in the table for kernel engineers are there', () => {
   const classes: Record<string, { prototype: object }> = {
     AddressSpace: js.AddressSpace,
     Folio: js.Folio,

@@ -100,13 +100,13 @@ describe('on the TypeScript engine', () => {
     b.closeSync({ discard: true })
   })
 
-  test('without a fault: one device write an extent', () => {
+  test('without a fault: one device write per extent', () => {
     a.fsyncSync()
     expect(io.calls).toMatchObject({ writev: EXTENTS, fsync: 1 })
     expectSame(onFile(), expected)
   })
 
-  /** Each handle hears of the error once, and the fsync that tells one of them writes what was dirty. */
+  /** Each handle reports the error once, and the fsync that does writes what was dirty. */
   function expectRecovery(fault: Fault, tellsA: () => void): void {
     expectSame(read(b), expected)
     io.heal()

@@ -145,7 +145,7 @@ describe.each(enginesAndForms)('memory and limits, $engine, $form', ({ engine, o
     expect(file.dirtyPages).toBe(0)
   })
 
-  test('an error of writeback() is told by the close after it', async () => {
+  test('the close after it reports an error of writeback()', async () => {
     const file = open(engine)
     const by = of(file)
     await by.write(bytes(10), 0)

@@ -25,7 +25,7 @@ describe.each(backends)('folio, $backend', ({ AddressSpace, WritebackControl, wr
     return folio
   }
 
-  test('a new folio is clean, up to date, unlocked and bears no mark', () => {
+  test('a new folio is clean, up to date, unlocked and has no mark', () => {
     const mapping = new AddressSpace()
     const folio = mapping.addFolio(4, 2)
     expect(folio).toMatchObject({ index: 4, order: 2, nrPages: 4, uptodate: true })

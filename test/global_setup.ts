@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Says once a run, not once a file, what is left out.
+// Says once per run, not once a file, what is left out.
 
 import { nativeMissing } from './backends.js'
 import { missingServers } from './servers.js'

@@ -6,9 +6,9 @@ import { type ErrorCode, WritebackError } from '../lib/errors.js'
 import type { AddressSpace, Backend, Folio, Mark, WaitOptions, WritebackControl } from '../lib/types.js'
 
 export const MAX_INDEX = 2 ** 51 - 1
-/** Bytes a page, where the mapping does not say otherwise. */
+/** Bytes per page, where the mapping does not say otherwise. */
 export const PAGE = 4096
-/** A lookup finds so many folios. */
+/** The most folios that a lookup finds. */
 export const BATCH = 31
 export const EIO = 5
 export const ENOSPC = 28
@@ -37,7 +37,7 @@ export function indices(folios: Iterable<Folio>): number[] {
   return Array.from(folios, (folio) => folio.index)
 }
 
-/** Where the folios begin that bear each mark. */
+/** By mark: the first pages of the folios that have it. */
 export function marks(mapping: AddressSpace): Record<Mark, number[]> {
   return {
     dirty: indices(mapping.folios('dirty')),

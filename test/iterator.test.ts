@@ -394,7 +394,7 @@ describe.each(backends)('iterator, $backend', ({ AddressSpace, WritebackControl,
       expect(iterator.next()).toEqual({ value: folios[1], done: false })
     })
 
-    test('leaving then releases the pass and leaves the folio that was handed back to who locked it since', () => {
+    test('leaving then releases the pass and leaves the folio that was handed back to the code that locked it since', () => {
       const { mapping, folios } = dirtyAt(0, 1)
       folios[1].tryLock()
       const iterator = mapping.writeback(new WritebackControl())

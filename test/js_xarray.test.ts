@@ -48,7 +48,7 @@ function marksOf(xa: XArray, slot: number): number {
   return MARKS.reduce<number>((bits, mark) => bits | (bit(xa, slot, mark) << mark), 0)
 }
 
-/** Checks every invariant that lib/js/xarray.ts names, for a node and below; returns which marks it bears. */
+/** Checks every invariant that lib/js/xarray.ts names, for a node and below; returns which marks it has. */
 function checkNode(xa: XArray, node: number, above: number, index: number, seen: Set<number>): number {
   const shift = xa.shift[node]
   const slots = xa.slots[node]
@@ -69,7 +69,7 @@ function checkNode(xa: XArray, node: number, above: number, index: number, seen:
     } else if (entry > 0) {
       assert(xa.shift[entry] === shift - 6)
       const below = checkNode(xa, entry, slot, first, seen)
-      // Marks that nothing below bears any longer are left to searches.
+      // Marks that nothing below has any longer are left to searches.
       assert((marks | below) === marks && (below >> PRESENT) % 2 === 1)
     } else {
       assert(marks === 0 && lastOf(slots[-1 - entry] as Folio) >= first)

@@ -286,7 +286,7 @@ describe('is refused', () => {
     expect(fs.readFileSync(join(tracefs, 'dynamic_events'), 'utf8')).toBe('')
   })
 
-  test('to who is not root', () => {
+  test('to a user that is not root', () => {
     tool('id', '#!/bin/sh\necho 1000\n')
     expect(record([])).toMatchObject({ status: 2, stderr: 'record.sh: must be root: tracefs is\n' })
   })

@@ -497,7 +497,7 @@ describe('command line', () => {
     },
   )
 
-  test('a full device is told, and is no divergence', () => {
+  test('a full device is an error, and is no divergence', () => {
     const { stderr, status } = spawnSync(
       'sh',
       ['-c', `"${process.execPath}" "${main}" --version >/dev/full`],

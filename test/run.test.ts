@@ -242,7 +242,7 @@ describe('what a log says', () => {
     expect(bytes.every((byte) => byte === 0)).toBe(true)
   })
 
-  test('a difference far out in a file that is mostly holes is found', async () => {
+  test('a difference far out in a file with large holes is found', async () => {
     const [a, b] = ['a', 'b'].map((name) => join(folder, name))
     for (const path of [a, b]) {
       fs.writeFileSync(path, '')

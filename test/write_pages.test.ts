@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// writePages: a pass with one callback a folio.
+// writePages: a pass with one callback per folio.
 
 import { describe, expect, test } from 'vitest'
 import type { AddressSpace as Mapping, Folio, WritebackControl as Control } from '../lib/types.js'
@@ -53,7 +53,7 @@ describe.each(backends)('writePages, $backend', (backend) => {
       }
     })
 
-    test('the folio comes locked and cleared for I/O, and bears its marks still', () => {
+    test('the folio comes locked and cleared for I/O, and still has its marks', () => {
       const { mapping } = dirtyAt(3)
       mapping.writePages(syncAll(), (folio) => {
         expect(flags(folio)).toBe('locked')

@@ -643,7 +643,7 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
       expect(written).toEqual([...range(0, 99), ...range(1000, 1099)])
     })
 
-    test('the tags of the range only are set, and each is cleared by who starts writeback', () => {
+    test('the tags of the range only are set, and the start of writeback clears each', () => {
       const { mapping } = dirtyAt(...range(0, 9))
       const left: number[][] = []
       const wbc = new WritebackControl({ syncMode: 'all', rangeStart: 2 * PAGE, rangeEnd: 4 * PAGE })

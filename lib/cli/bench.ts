@@ -29,10 +29,10 @@ export function benchCommand(): Command {
     .summary('time one backend against the other')
     .description(
       'Times a data-integrity pass over dirty single-page folios on both backends, by each way there is to write ' +
-        'them: nanoseconds a folio, the minimum of several interleaved runs.\n\n' +
+        'them: nanoseconds per folio, the minimum of several interleaved runs.\n\n' +
         'Exit code: 0 done, 2 wrong use, 130 interrupted.',
     )
-    .option('--folios <n>', 'dirty folios a pass', integer(1, MAX_FOLIOS), FOLIOS)
+    .option('--folios <n>', 'dirty folios per pass', integer(1, MAX_FOLIOS), FOLIOS)
     .option('--runs <n>', 'runs, of which the fastest counts', integer(1), RUNS)
     .addOption(backendOption('both, one beside the other'))
     .addOption(jsonOption())
@@ -44,7 +44,7 @@ export function benchCommand(): Command {
     })
 }
 
-/** Nanoseconds a folio on each backend; none before its first run is over. */
+/** Nanoseconds per folio on each backend; none before its first run is over. */
 type Figures = Partial<Record<Backend['backend'], number>>
 
 interface Outcome {
@@ -111,7 +111,7 @@ function print({ node, machine, folios, runs, nanoseconds, nativeMissing, interr
   if (nativeMissing !== null) console.log(`TypeScript backend only: ${nativeMissing}`)
   console.log(`Node.js ${node}; ${machine}`)
   console.log(
-    `${folios.toLocaleString('en-US')} dirty folios, nanoseconds a folio, the minimum of ${runs} interleaved runs\n`,
+    `${folios.toLocaleString('en-US')} dirty folios, nanoseconds per folio, the minimum of ${runs} interleaved runs\n`,
   )
   const cells = (...texts: string[]) => texts.map((text) => text.padStart(CELL)).join('')
   const sides = (['native', 'js'] as const).filter((side) => nanoseconds.markDirty[side] !== undefined)

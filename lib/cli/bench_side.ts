@@ -15,7 +15,7 @@ export interface SideOptions {
 export const PASSES = ['writePages', 'writeExtents', 'writebackIter', 'for…of'] as const
 export type PassName = (typeof PASSES)[number]
 
-/** What one pass took, in nanoseconds a folio. */
+/** What one pass took, in nanoseconds per folio. */
 export interface Times {
   /** To dirty the folios, before it. */
   readonly markDirty: number
@@ -70,7 +70,7 @@ function createSide({ backend, folios: count }: SideOptions): (name: PassName) =
 
 let timePass: ((name: PassName) => Times) | null = null
 parentPort?.on('message', (name: PassName) => {
-  // Not before, so that whoever asked hears of it if it fails.
+  // Not before, so that the parent gets the error if it fails.
   timePass ??= createSide(workerData)
   parentPort?.postMessage(timePass(name))
 })

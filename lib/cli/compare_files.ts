@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 /** Files are compared by pieces of this many bytes (1 MiB). */
 export const PIECE = 2 ** 20
 
-/** A file up to this size (4 GiB) is compared as a whole; of a larger one, which is mostly holes, the touched pieces are. */
+/** A file up to this size (4 GiB) is compared as a whole; of a larger one, the pieces that were written. */
 const WHOLE = 2 ** 32
 
 /**

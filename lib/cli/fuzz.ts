@@ -45,7 +45,7 @@ export function fuzzCommand(): Command {
     )
     .option('--seed <n>', 'determines the programs; default: a random one', integer(0, MAX_SEED))
     .option('--time <seconds>', 'for how long', integer(1))
-    .option('--ops <n>', 'operations a program', integer(1, MAX_OPERATIONS), DEFAULT_OPERATIONS)
+    .option('--ops <n>', 'operations per program', integer(1, MAX_OPERATIONS), DEFAULT_OPERATIONS)
     .option('--out <folder>', 'where to write what is found', '.')
     .addOption(jsonOption())
     .action(async (file: string | undefined, options: Options) => {

@@ -15,7 +15,7 @@ export interface CampaignOptions {
   readonly runs: number
   /** How long, at most. */
   readonly seconds: number
-  /** Operations a program, about. */
+  /** Operations per program, about. */
   readonly operations: number
 }
 
@@ -27,7 +27,7 @@ export interface Failure {
 /** Shrinking takes so long at most, in milliseconds. */
 const SHRINK_TIME = 20_000
 
-/** After so many runs what is collected is given free, which Node.js does between turns of its loop only. */
+/** Runs between two turns of the event loop: only there does Node.js free what was collected. */
 const RUNS_A_TURN = 256
 
 /** Of this many runs, one has passes that await. */

@@ -17,7 +17,7 @@ export type Task =
   | { readonly trace: string }
 
 export type Message =
-  /** A run begins, or its program is being made smaller; so many operations were executed and compared so far. */
+  /** A run begins, or its program is being made smaller; with the number of operations that were executed and compared so far. */
   | { readonly type: 'run'; readonly run: number; readonly operations: number }
   /** A program differs. The last such message counts. */
   | { readonly type: 'difference'; readonly run: number; readonly program: string }

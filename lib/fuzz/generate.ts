@@ -34,7 +34,7 @@ const STRIDES = [1, 1, 1, 1, 2, 8, 64, 4096, 2 ** 18, 2 ** 24]
 const SPANS = [8, 40, 100, 300]
 const ERRORS = [-5, -5, -28, -5, -28, 1]
 /**
- * A whole check comes once in so many operations: where there are few folios often, as it costs little then, but seldom
+ * The whole state is checked once in 6 to 500 operations: where there are few folios often, as it costs little then, but seldom
  * enough in others for changes of marks to pile up before they are looked at.
  */
 const CHECKS_OF_FEW = [6, 50, 200, 500]

@@ -28,7 +28,7 @@ export class Random {
     return Math.floor(this.next() * (n / 2 ** 32))
   }
 
-  /** True once in so many times. */
+  /** True once in `n` times on average. */
   oneIn(n: number): boolean {
     return this.below(n) === 0
   }

@@ -300,7 +300,7 @@ export class World {
       }
       if (mark !== undefined) log.put(mark, mapping.tagged(mark) ? -1 : -2)
     }
-    // There is one object a folio.
+    // There is one object per folio.
     for (const folio of this.folios) {
       if (folio !== null && folio.mapping === mapping) {
         log.put('same', mapping.getFolio(folio.index + folio.nrPages - 1) === folio ? 1 : 0)

@@ -35,12 +35,12 @@ export let folio_flags: (folio: Folio) => number
 /** Sets and clears flags; returns them as they were. */
 export let folio_change_flags: (folio: Folio, set: number, clear: number) => number
 /**
- * folio_trylock() and folio_clear_dirty_for_io() in one step, for a folio that is as it mostly is.
+ * The fast path: folio_trylock() and folio_clear_dirty_for_io() in one step.
  * @returns false, with nothing done, unless it is in this mapping, unlocked, dirty and not under writeback
  */
 export let folio_trylock_for_io: (mapping: JsMapping, folio: Folio) => boolean
 /**
- * folio_unlock() of a folio whose write is down, but for waking who waits.
+ * folio_unlock() of a folio whose write is done. It does not wake passes that wait.
  * @returns false, with nothing done, unless it is in this mapping, locked, clean and not under writeback
  */
 export let folio_unlock_after_io: (mapping: JsMapping, folio: Folio) => boolean
@@ -50,7 +50,7 @@ export let folio_mapping: (folio: Folio) => JsMapping
 export let folio_slot: (folio: Folio) => number
 export let folio_attach: (folio: Folio, mapping: JsMapping, slot: number) => void
 export let folio_detach: (folio: Folio) => void
-/** Releases the folio's lock, which the caller (or whom it acts for) holds. */
+/** Releases the folio's lock, which the caller, or the task that it acts for, holds. */
 export let folio_unlock: (folio: Folio) => void
 /**
  * Sets the folio's dirty flag and mark; the folio is in the cache.

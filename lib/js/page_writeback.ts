@@ -25,9 +25,9 @@ import { xas_copy_mark } from './xarray.js'
 /**
  * Sets TOWRITE on every folio that is marked DIRTY and overlaps pages `start` to `end`, both included.
  *
- * The answer to livelock: a sync writes what bears TOWRITE, that is what was dirty when it began, however fast others
- * dirty more. So it has to be quicker than they are. The rule that makes it safe: TOWRITE is only ever cleared by who
- * starts writeback of the folio. There is no lock to drop from time to time in one thread.
+ * This prevents a livelock: a sync writes the folios that have TOWRITE, which were dirty when it began, however fast other
+ * code dirties more. So tagging has to be faster than dirtying. The rule that makes it safe: only the start of a folio's
+ * writeback clears TOWRITE. In one thread there is no lock to drop from time to time.
  */
 export function tag_pages_for_writeback(mapping: JsMapping, start: number, end: number): void {
   reserveStack()

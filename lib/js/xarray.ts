@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The tree beneath the page cache: 64 slots a node, three marks an entry. The operations bear the names that the
+// The tree beneath the page cache: 64 slots per node, three marks per entry. The operations have the names that the
 // kernel gives them (lib/xarray.c); the tree is our own, the same as native/core/xarray.c lays out in structs.
 //
 // A node is a number, and its fields stand in arrays under that number. A slot is a number too, node * 64 + offset, and
 // does for an xa_state: a folio remembers its slot, so that its marks change without a walk. 0 is no node and no slot.
 //
 // Invariants:
-//  - a node bears at least one entry (its XA_PRESENT words are not both zero);
-//  - the slot above a node bears each mark that any slot of the node bears, and XA_PRESENT. Of the other marks it may
-//    bear more: clearing a mark does not go up, so that a mark that comes and goes costs no walk each time. A search that
+//  - a node has at least one entry (its XA_PRESENT words are not both zero);
+//  - the slot above a node has each mark that any slot of the node has, and XA_PRESENT. Of the other marks it may
+//    have more: clearing a mark does not go up, so that a mark that comes and goes costs no walk each time. A search that
 //    finds nothing below clears them;
 //  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first, siblings on the
 //    rest, all marks on the first;
@@ -36,7 +36,7 @@ const SLOT_PART = Float64Array.from({ length: 64 }, (_, shift) => 2 ** -shift)
 /** A folio, a node (> 0), the rest of a large folio (< 0: -1 - offset of its first slot), or nothing. */
 type Entry = Folio | number | null
 
-/** Room for so many nodes comes with the first; four times as many whenever it runs out. */
+/** Nodes that the first insertion makes room for; four times as many each time that the room is used up. */
 const MIN_CAPACITY = 32
 
 const EMPTY_SLOTS: readonly Entry[] = new Array<Entry>(XA_CHUNK_SIZE).fill(null)
@@ -63,7 +63,7 @@ export class XArray {
   nr_free = 0
   // These begin with node 0 only. Arrays of up to 64 bytes lie in JavaScript's own heap: no RangeError, so that a tree can
   // always be made.
-  /** For each 32 slots a word a mark: see mark_word(). */
+  /** For each 32 slots a word per mark: see mark_word(). */
   marks = new Int32Array(XA_NR_MARKS * 2)
   /** The slot above, that holds the node; 0 for the top. */
   parent = new Int32Array(1)
@@ -74,7 +74,7 @@ export class XArray {
   slots: Entry[][] = [NO_SLOTS]
 }
 
-/** Makes room for so many nodes that an insertion cannot fail for memory. Nothing has changed if it throws ENOMEM. */
+/** Makes room for NODES_PER_INSERT nodes: after it, an insertion cannot fail for memory. If it throws ENOMEM, nothing has changed. */
 function xa_reserve(xa: XArray): void {
   const capacity = xa.parent.length
   if (capacity - xa.nr_nodes + xa.nr_free >= NODES_PER_INSERT) return
@@ -113,7 +113,7 @@ function xa_node_alloc(xa: XArray, parent: number, shift: number, index: number)
   return node
 }
 
-/** The node bears no entry, hence no mark. */
+/** The node has no entry, hence no mark. */
 function xa_node_free(xa: XArray, node: number): void {
   if (xa.hint === node) xa.hint = 0
   xa.slots[node] = NO_SLOTS
@@ -143,7 +143,7 @@ function mark_word(slot: number, mark: MarkNumber): number {
   return (slot >> 5) * XA_NR_MARKS + mark
 }
 
-/** Whether any slot of the node bears the mark. */
+/** Whether any slot of the node has the mark. */
 function has_mark(xa: XArray, node: number, mark: MarkNumber): boolean {
   const word = mark_word(node << XA_CHUNK_SHIFT, mark)
   return (xa.marks[word] | xa.marks[word + XA_NR_MARKS]) !== 0
@@ -161,7 +161,7 @@ function xas_set_marks_up(xa: XArray, node: number, mark: MarkNumber): void {
   }
 }
 
-/** Sets a mark on the entry of this slot. It travels up only from an empty node: else the slot above bears it already. */
+/** Sets a mark on the entry of this slot. It travels up only from an empty node: else the slot above has it already. */
 export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   const { marks } = xa
   const word = mark_word(slot, mark)
@@ -201,7 +201,7 @@ export function xas_clear_marks(xa: XArray, slot: number, bits: number, mark: Ma
   xa.marks[mark_word(slot, mark)] &= ~bits
 }
 
-/** Whether any entry bears the mark. */
+/** Whether any entry has the mark. */
 export function xa_marked(xa: XArray, mark: MarkNumber): boolean {
   return xas_find_marked(xa, 0, MAX_INDEX, mark) !== 0
 }
@@ -235,7 +235,7 @@ export function xa_load(xa: XArray, index: number): Folio | null {
   return slot === 0 ? null : (xa.slots[slot >> XA_CHUNK_SHIFT][slot & XA_CHUNK_MASK] as Folio | null)
 }
 
-/** The first slot from `offset` on that bears the mark whose words begin at `word`; 64 if none does. */
+/** The first slot from `offset` on that has the mark whose words begin at `word`; 64 if none does. */
 function xas_find_chunk(marks: Int32Array, word: number, offset: number): number {
   if (offset < 32) {
     const low = marks[word] & (-1 << offset)
@@ -275,7 +275,7 @@ function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: M
 }
 
 /**
- * The slot of the first entry that bears the mark and begins at `max` or before; 0 if there is none. An entry that
+ * The slot of the first entry that has the mark and begins at `max` or before; 0 if there is none. An entry that
  * begins before `index` but covers it is found.
  */
 export function xas_find_marked(xa: XArray, index: number, max: number, mark: MarkNumber): number {
@@ -290,7 +290,7 @@ export function xas_next_marked(xa: XArray, slot: number, max: number, mark: Mar
 }
 
 /**
- * Gathers the entries that bear the mark, ascending, up to `limit` of them: those that overlap `start` to `max`, both
+ * Gathers the entries that have the mark, ascending, up to `limit` of them: those that overlap `start` to `max`, both
  * included.
  * @returns how many
  */
@@ -386,7 +386,7 @@ export function xas_insert(xa: XArray, index: number, order: number, entry: Foli
   return slot
 }
 
-/** Frees the node and those above it that bear no entry, then lowers a top of one first slot only. */
+/** Frees the node and those above it that have no entry, then lowers a top of one first slot only. */
 function xas_delete_node(xa: XArray, node: number): void {
   while (!has_mark(xa, node, XA_PRESENT)) {
     const above = xa.parent[node]
@@ -427,7 +427,7 @@ function word_mask(first: number, last: number): number {
 }
 
 /**
- * Sets mark `to` on all entries that bear mark `from` and overlap indices `start` to `max`, both included. A lowest
+ * Sets mark `to` on all entries that have mark `from` and overlap indices `start` to `max`, both included. A lowest
  * node's worth of entries is marked by whole words.
  */
 export function xas_copy_mark(

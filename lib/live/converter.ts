@@ -291,7 +291,7 @@ class Converter {
     if (this.#done.has(event)) return
     const missed = event.name === 'end' ? undefined : this.#waitingFor.get(event.pid)
     if (missed !== undefined && missed !== event) {
-      // The task goes on, so that its last event has taken effect, and who missed it has been there before.
+      // The task goes on, so that its last event has taken effect: a task that missed it looked before.
       this.#waitingFor.delete(event.pid)
       this.#take(missed)
     }

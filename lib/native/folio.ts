@@ -36,7 +36,7 @@ export class FolioChunk {
   readonly number: number
   /** The chunk's memory: see ChunkWord. A word of flags for each slot comes first. */
   readonly words: Int32Array
-  /** Two words a slot: the folio's first page. */
+  /** Two words per slot: the folio's first page. */
   readonly indices: Uint32Array
   /** The nodes of the mapping's tree; none where the mapping is closed, or the folio was removed. */
   nodes: Int32Array

@@ -28,7 +28,7 @@ export const enum ChunkWord {
   SHIFT = 10,
   MASK = 1023,
   NUMBER = 2,
-  /** Two words a slot. */
+  /** Two words per slot. */
   INDEX = 1000,
   TREE_SLOT = 3036,
 }
@@ -41,8 +41,8 @@ export const enum Slab {
 }
 
 /**
- * struct xa_node: SIZE words a node, by its number. A slot of the tree is a number, node * 64 + offset. Two words a mark, with a
- * bit a slot; the slot above at PARENT, 0 at the top.
+ * struct xa_node: SIZE words per node, by its number. A slot of the tree is a number, node * 64 + offset. Two words per mark, with a
+ * bit per slot; the slot above at PARENT, 0 at the top.
  */
 export const enum NodeWord {
   SIZE = 12,

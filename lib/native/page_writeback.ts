@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
-// a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once a batch.
+// a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once per batch.
 
 import { reserveStack } from '../stack.js'
 import { addon } from './addon.js'

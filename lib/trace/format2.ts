@@ -12,7 +12,7 @@ export const HEADER2 = '# writeback-trace 2'
 /** A 64-bit number: a bigint only where a double does not hold it. */
 export type Int64 = number | bigint
 
-/** Who did it and when; a step that follows from others has none. */
+/** The task that did it, and the time; a step that follows from others has none. */
 export interface Origin {
   readonly time: number
   /** Number of a `task` line. */

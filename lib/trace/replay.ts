@@ -105,7 +105,7 @@ export class Replayer {
     return `${returned} nr=${pass.wbc.nrToWrite} wbindex=${this.mapping.writebackIndex}`
   }
 
-  /** Whoever waits is released at once, in that place. */
+  /** A wait ends at once, in that place: the folio is unlocked, or its writeback ends. */
   readonly #release = (folio: Folio, reason: WaitReason): void => {
     this.#waits += `wait ${reason} ${folio.index}; `
     if (reason === 'lock') folio.unlock()

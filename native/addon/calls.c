@@ -257,8 +257,8 @@ static struct writeback_extent *current_extent(const struct instance *instance)
 }
 
 /*
- * Adds a chunk of a slab, which has room for so many and one aligned as chunks have to be; its
- * place in the slab, in bytes, goes to control.value.
+ * Adds a chunk of a slab, which has room for one more, so that they can be aligned as chunks have
+ * to be; its place in the slab, in bytes, goes to control.value.
  */
 void instance_add_chunk(struct instance *instance, void *slab, uint32_t number)
 {

@@ -31,7 +31,8 @@ void address_space_init(struct address_space *mapping, unsigned int page_shift, 
  * address_space_destroy - drop a page cache, dirty folios and all
  * @mapping: the page cache; nobody uses it or a folio of it any more
  *
- * Chunks of folios stay with who added them and are not touched: they may be gone already.
+ * Chunks of folios stay with the host, which added them, and are not touched: they may be gone
+ * already.
  */
 void address_space_destroy(struct address_space *mapping)
 {
@@ -366,7 +367,7 @@ int folio_lock_slow(struct address_space *mapping, struct folio *folio)
 	return 0;
 }
 
-/* Releases the folio's lock, which the caller (or whom it acts for) holds. */
+/* Releases the folio's lock, which the caller, or the task that it acts for, holds. */
 void folio_unlock(struct address_space *mapping, struct folio *folio)
 {
 	unsigned int old = folio_change_flags(folio, 0, PG_locked);

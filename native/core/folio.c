@@ -34,7 +34,7 @@ void folio_pool_init(struct folio_pool *pool)
 /**
  * folio_pool_destroy - forget every folio
  * @pool: the pool
- * @free: takes back the pool's own memory; the chunks themselves belong to who added them
+ * @free: takes back the pool's own memory; the chunks themselves belong to the host
  */
 void folio_pool_destroy(struct folio_pool *pool, void (*free)(void *memory))
 {

@@ -14,9 +14,9 @@
  * @start: first page of the range; a folio that covers it counts
  * @end: last page of the range, included
  *
- * The answer to livelock: a sync writes what bears TOWRITE, that is what was dirty when it began,
+ * The answer to livelock: a sync writes what has TOWRITE, that is what was dirty when it began,
  * however fast others dirty more. So it has to be quicker than they are. The rule that makes it
- * safe: TOWRITE is only ever cleared by who starts writeback of the folio.
+ * safe: only the start of a folio's writeback clears TOWRITE.
  */
 void tag_pages_for_writeback(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
@@ -114,7 +114,7 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
 			return NULL;
 		folio = folio_batch_next(&wbc->fbatch);
 
-		/* All of what follows in one step, as it mostly goes. */
+		/* The fast path: all of what follows in one step. */
 		if (likely(folio_trylock_for_io(folio)))
 			return folio;
 		if (folio_lock(mapping, folio) != 0) {
@@ -219,7 +219,7 @@ done:
 }
 
 /**
- * write_cache_pages - a pass with a callback a folio, the way file systems did it before
+ * write_cache_pages - a pass with a callback per folio, the way file systems did it before
  * @mapping: the page cache
  * @wbc: the pass
  * @writepage: starts writeback of the folio and unlocks it

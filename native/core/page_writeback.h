@@ -27,7 +27,7 @@ enum writeback_sync_modes {
  * @fbatch: folios found but not returned yet, and their references
  * @index: where the next lookup starts
  * @saved_err: first error of a WB_SYNC_ALL pass
- * @blocked: the folio that the pass would have had to wait for, still in @fbatch; NULL mostly
+ * @blocked: the folio that the pass would have had to wait for, still in @fbatch; else NULL
  * @blocked_on: what for: PG_locked or PG_writeback
  *
  * Belongs to one thread. To abandon a pass, release @fbatch and clear @blocked.

@@ -593,7 +593,7 @@ static uint64_t node_mask(const struct xa_node *node, uint64_t max)
 }
 
 /**
- * xas_marked_bits - the marked entries that can be had without a step: a bit a slot
+ * xas_marked_bits - the marked entries that can be had without a step: a bit per slot
  * @xas: at an entry that xas_find_marked() found
  * @max: the last index that an entry may begin at
  * @mark: the mark
@@ -611,7 +611,7 @@ uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mar
 }
 
 /**
- * xas_copy_mark - set one mark on all entries that bear another
+ * xas_copy_mark - set one mark on all entries that have another
  * @xas: where to start: an entry that covers the index counts, wherever it begins
  * @max: the last index that an entry may begin at
  * @from: the mark to look for

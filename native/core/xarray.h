@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks an entry.
+ * A minimal xarray: a radix tree of 64-slot nodes from index to entry, with three marks per entry.
  * Entries and nodes are numbers of 32 bits, so that a slot takes half of what a pointer would.
  *
- * The operations bear the names that the kernel gives them (include/linux/xarray.h); the tree
+ * The operations have the names that the kernel gives them (include/linux/xarray.h); the tree
  * beneath is our own. What differs from the kernel's stands in native/README.md.
  */
 #ifndef WRITEBACK_ITER_XARRAY_H
@@ -47,8 +47,8 @@ typedef uint32_t xa_entry_t;
  * @shift: log2 of how many indices one slot covers; 0 in a lowest node
  *
  * A node is a number, under which its record stands in a table (@xa_nodes) and its slots in another
- * (@xa_slots). The host may share the table of records with whom it lets change marks in place: it
- * holds no pointer.
+ * (@xa_slots). The table of records holds no pointer, so the host may share it with code that
+ * changes marks in place.
  */
 struct xa_node {
 	uint64_t marks[XA_NR_MARKS];

@@ -27,7 +27,7 @@ struct frame_segment *_Atomic frame_segments[MAX_SEGMENTS];
 
 /**
  * struct arena - which frames there are, and which are free
- * @lock: protects all of it, and who owns which frame
+ * @lock: protects all of it, and the owner of each frame
  * @free: the frame that was freed last; the next one in its @next
  * @nr_free: how many there are
  * @idle: the least that @nr_free was since frames_trim() looked last

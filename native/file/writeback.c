@@ -775,7 +775,7 @@ static void sync_unsynced(struct inode *inode, void *at_least)
 	}
 }
 
-/* Syncs the inodes that have written so many pages since they were synced last. */
+/* Syncs the inodes that have written at least @at_least pages since they were synced last. */
 static void sync_inodes(uint64_t at_least)
 {
 	inode_for_each(sync_unsynced, &at_least);

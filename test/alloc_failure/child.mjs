@@ -213,7 +213,7 @@ function run(failing) {
     if (i === 5) step('return', () => iterator.return())
   }
 
-  // One callback a folio. The next one sees what the last one did.
+  // One callback per folio. The next one sees what the last one did.
   const written = mapping(40)
   const byFolio = control({ syncMode: 'all' })
   step('writePages', () =>
@@ -229,7 +229,7 @@ function run(failing) {
     }),
   )
 
-  // One callback an extent, and a pass within one.
+  // One callback per extent, and a pass within one.
   const extents = mapping(40)
   const byExtent = control()
   step('writeExtents', () =>
@@ -266,7 +266,7 @@ function run(failing) {
   return steps
 }
 
-/** A mapping with so many dirty folios. */
+/** A mapping with `nrFolios` dirty folios. */
 function dirtyMapping(nrFolios) {
   const mapping = new AddressSpace()
   for (let index = 0; index < nrFolios; index++) mapping.addFolio(index).markDirty()

@@ -30,7 +30,7 @@ static struct {
 	int32_t kinds;
 	/* The allocation that fails, counted down to 0. */
 	int32_t countdown;
-	/* Only allocations of so many bytes count; 0: all. */
+	/* Only allocations of this many bytes count; 0: all. */
 	int32_t size;
 	int32_t failed;
 	/* Where in the addon calls of an allocator return to, each once. */

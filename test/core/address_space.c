@@ -78,7 +78,7 @@ static void test_init(void)
 	end();
 }
 
-/* Numbers that TypeScript, or who reads the documents, knows too. */
+/* Numbers that TypeScript or a reader of the documents knows, too. */
 static void test_numbers(void)
 {
 	static_assert(XA_MAX_ORDER == 18 && XA_MAX_INDEX == 0x7ffffffffffff, "the largest folio");
@@ -604,7 +604,7 @@ static void test_waits(bool shared)
 	begin(shared);
 	folio = host_add_folio(&mapping, 0, 0);
 	CHECK(folio_lock(&mapping, folio) == 0 && nr_waits == 0);
-	/* Who waits looks again. */
+	/* The waiter looks again. */
 	nr_waits_in_vain = 2;
 	CHECK(folio_lock(&mapping, folio) == 0 && nr_waits == 3);
 	CHECK(asked_folio == folio && asked_flag == PG_locked && folio_test_locked(folio));

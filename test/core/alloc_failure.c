@@ -25,7 +25,7 @@ static struct folio *add(pgoff_t index, unsigned int order)
 	return folio;
 }
 
-/* A folio that bears every mark: flags as a sync leaves them that was dirtied behind its back. */
+/* A folio that has every mark: flags as a sync leaves them that was dirtied behind its back. */
 static struct folio *add_marked(pgoff_t index, unsigned int order)
 {
 	struct folio *folio = add(index, order);

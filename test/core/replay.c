@@ -32,7 +32,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	result_length += (size_t)length;
 }
 
-/* Whoever is waited for lets go at once, in that place. */
+/* A wait ends at once, in that place. */
 static int replay_wait(struct address_space *waited, struct folio *folio, unsigned int flag)
 {
 	say("wait %s %" PRIu64 "; ", flag == PG_locked ? "lock" : "writeback", folio_index(folio));

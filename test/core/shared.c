@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads on one folio: no change of a flag, of a reference or of the tree is lost, and who holds a
- * lock is alone.
+ * Threads on one folio: no change of a flag, of a reference or of the tree is lost, and a thread
+ * that holds a lock is alone.
  */
 #include <pthread.h>
 #include <sched.h>

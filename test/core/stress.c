@@ -2,17 +2,19 @@
 /*
  * Threads on one shared page cache: stress [SECONDS [SEED]].
  *
- * Dirtiers with and without the folio's lock, truncaters, an appender, lock holders, two syncs and
- * a cyclic background pass at once, whose writes are ended by other threads, while chunks of folios
- * are added. What must hold:
+ * At once: threads that dirty with and without the folio's lock, threads that truncate, one that
+ * appends, lock holders, two syncs and a cyclic background pass. Other threads end the writes of
+ * the passes, and chunks of folios are added meanwhile. What must hold:
  *  - what was dirtied under the folio's lock before a sync began is written when it is over, unless
  *    it was truncated; what was dirtied without is written some time (folio_mark_dirty());
  *  - a sync ends although others dirty without end, ahead of it too;
  *  - a pass takes locks in ascending order, and never waits while it holds an extent;
- *  - who holds a folio's lock is alone with what it protects (ThreadSanitizer looks at page.data);
+ *  - a thread that holds a folio's lock is alone with what it protects (ThreadSanitizer looks at
+ *    page.data);
  *  - when all is over, every reference, mark and count is right.
  *
- * Pages are versioned: a dirtier counts page.data up, who writes takes the number along.
+ * Pages are versioned: the thread that dirties one counts page.data up, the thread that writes it
+ * takes the number along.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -380,7 +382,7 @@ static void run_background(void)
 }
 
 /*
- * Who changes folios
+ * The threads that change folios
  */
 
 static int add_folio(pgoff_t index, unsigned int order)

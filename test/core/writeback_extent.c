@@ -32,7 +32,7 @@ static void end(void)
 	CHECK(host_allocated == 0);
 }
 
-/* The next extent has these pages, in so many folios. */
+/* The next extent has these pages, in @nr_folios folios. */
 static void expect(uint64_t max_pages, pgoff_t index, uint64_t nr_pages, uint32_t nr_folios)
 {
 	pgoff_t next = index;
@@ -259,7 +259,7 @@ static void test_replaced(bool shared, int error)
 	end();
 }
 
-/* Whoever unlocked, wrote or removed a folio meanwhile has taken it over. */
+/* Code that unlocked, wrote or removed a folio meanwhile has taken it over. */
 static void test_taken_over(bool shared, int error)
 {
 	struct folio *folios[6];
@@ -273,7 +273,7 @@ static void test_taken_over(bool shared, int error)
 	folio_unlock(&mapping, folios[0]);
 	folio_unlock(&mapping, folios[1]);
 	CHECK(filemap_remove_folio(&mapping, folios[1]) == 0 && folios[1]->refcount == 2);
-	/* Locked by who removed it, which is nobody's business. */
+	/* Locked by the code that removed it, which the extent leaves alone. */
 	CHECK(folio_trylock(folios[1]));
 	folio_mark_dirty(&mapping, folios[2]);
 	folio_start_writeback(&mapping, folios[3], true);

@@ -69,7 +69,7 @@ static bool model_conflict(uint64_t first, uint64_t last)
 	return false;
 }
 
-/* The lowest entry that bears the mark, ends at @start or behind and begins at @max or before. */
+/* The lowest entry that has the mark, ends at @start or behind and begins at @max or before. */
 static struct entry *model_find(uint64_t start, uint64_t max, xa_mark_t mark)
 {
 	struct entry *found = NULL;

@@ -105,7 +105,7 @@ static void hold_write(void)
 		sleep_ms(1);
 }
 
-/* A writer above the dirty limit is held back, and so many pages are dirty, however fast it is. */
+/* A writer above the dirty limit is held back: no more pages are dirty, however fast it is. */
 static void test_throttle(void)
 {
 	const char *path = test_path("throttle");

@@ -328,7 +328,7 @@ static int core_wait(struct address_space *waited, struct folio *folio, unsigned
 
 	CHECK(waited == &mapping && (folio_flags(folio) & flag) == flag);
 	event->flag = flag;
-	/* Whoever waits within a wait might wait for the one who waits. */
+	/* A wait within a wait might be for the task that waits. */
 	if (byte % 4 == 0 || is_waiting)
 		return -EINTR;
 	event->released = true;

@@ -79,7 +79,7 @@ struct oracle_bench;
  * @tag: tag_pages_for_writeback
  * @begin: a new pass; one that is running is abandoned
  * @next: writeback_iter with the folio returned last and @error for it
- * @marks: the first pages of the folios that bear @mark, ascending; returns how many, fills
+ * @marks: the first pages of the folios that have @mark, ascending; returns how many, fills
  *@indices up to @room
  * @nrpages: pages in the cache
  * @tagged: mapping_tagged

@@ -58,7 +58,7 @@ function bench(options) {
   const { directory, version } = build(options)
   console.log(`Linux ${version}'s own C beside the core, ${cpus()[0]?.model.trim()}`)
   console.log(
-    `nanoseconds a folio, ${options.folios} folios, shortest of ${options.repetitions} turns; ratio: kernel / core`,
+    `nanoseconds per folio, ${options.folios} folios, shortest of ${options.repetitions} turns; ratio: kernel / core`,
   )
   run(join(directory, 'bench'), [`${options.folios}`, `${options.repetitions}`])
 }

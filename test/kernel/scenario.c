@@ -299,14 +299,14 @@ static int write_folio(struct scenario *scenario, uint64_t index)
 		do_at(scenario, OP_REDIRTY, index);
 	if (percent(scenario, 8))
 		do_at(scenario, OP_DIRTY, index);
-	/* On an error mostly, and else now and then, it is not written. */
+	/* After most errors, and in some other cases, it is not written. */
 	if (percent(scenario, error != 0 ? 70 : 10)) {
 		if (error != 0 && percent(scenario, 50))
 			do_at(scenario, OP_REDIRTY, index);
 	} else {
 		start_at(scenario, index);
 	}
-	/* The lock may be kept until the data is down, and released by whoever sees to that. */
+	/* The lock may be kept until the data is down, and released by the completion. */
 	if (percent(scenario, 2) && can_hold(scenario)) {
 		hold(scenario, index);
 		return error;

@@ -23,7 +23,7 @@ const MIB = 2 ** 20
 /** AddressSanitizer keeps freed memory back, and reports leaks by itself. */
 const RESIDENT_IS_MEASURED = !('ASAN_OPTIONS' in process.env)
 
-/** A mapping with so many dirty folios. */
+/** A mapping with `count` dirty folios. */
 function dirtyMapping(count, mapping = new AddressSpace()) {
   for (let i = 0; i < count; i++) mapping.addFolio(i).markDirty()
   return mapping

@@ -93,7 +93,7 @@ function report(mutants, verdicts, reasons, seconds, isComplete) {
 
 const program = new Command('test/mutants/run.mjs')
   .description('Runs the C tests on mutants of the core')
-  .option('--count <n>', 'only so many mutants, drawn by the seed (default: all)', wholeNumber(1))
+  .option('--count <n>', 'only this many mutants, drawn by the seed (default: all)', wholeNumber(1))
   .option('--seed <n>', 'of the draw', wholeNumber(0), 1)
   .option('--jobs <n>', 'how many at a time', wholeNumber(1), 2)
   .option('--only <text>', 'only mutants whose name contains it, e.g. xarray.c')

@@ -124,7 +124,7 @@ function tryNoCompiler({ tarball }) {
   })
 }
 
-/** The tarball without the addon of this platform: the TypeScript backend, and one line for who asks. */
+/** The tarball without the addon of this platform: the TypeScript backend, and one line where NODE_DEBUG asks for it. */
 function tryNoPrebuild(packed) {
   const folder = join(home, 'no-prebuild')
   mkdirSync(folder)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// errseq_t (the kernel's lib/errseq.c): the last error of a file, and who has seen it, in one number.
+// errseq_t (the kernel's lib/errseq.c): the last error of a file, and whether a handle has seen it, in one number.
 //
 // Bits 0 to 11 are the errno, bit 12 says that somebody saw it, the rest counts. The counter moves only when an error
 // comes after one that was seen: as long as nobody looked, a newer error may take its place without a new count.

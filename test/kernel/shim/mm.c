@@ -50,8 +50,8 @@ static bool kmem_cache_grow(struct kmem_cache *cache)
 
 /*
  * Objects lie side by side in ascending order, as in a fresh slab, and are constructed once:
- * whoever frees one leaves it as the constructor did. A free object's first word links to the next;
- * it is zero in a constructed node.
+ * the code that frees one leaves it as the constructor did. A free object's first word links to the
+ * next; it is zero in a constructed node.
  */
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {

@@ -122,7 +122,7 @@ for job in "$@"; do
       work fsync /mnt/a; sync
       stop; leave; dm remove bad ;;
     nfs)
-      # A server and a client in one kernel, and no daemon: what exportfs and mountd would tell the server is told by hand.
+      # A server and a client in one kernel, and no daemon: this writes by hand what exportfs and mountd would tell the server.
       mkdir -p /srv
       mkfs.xfs -q -f /dev/ram0 && mount -t xfs /dev/ram0 /srv
       ip link set lo up
