@@ -294,6 +294,12 @@ test('every exported name is documented, and every link in the documentation lea
   // As `npm run docs` does: the types that TypeScript finds depend on the folder that it runs in.
   const { stdout, stderr, status } = run([typedoc, ...options], {}, root)
   expect({ output: stdout + stderr, status }).toMatchObject({ status: 0 })
+  // The navigation has every page, and its index names each.
+  const published = fs.readdirSync(join(folder, 'api/documents')).map((name) => name.replace('.html', '.md'))
+  const inDocs = pages.filter((page) => page.startsWith('docs/')).map((page) => page.replace('docs/', ''))
+  expect(published.sort()).toEqual([...inDocs].sort())
+  const index = fs.readFileSync(join(root, 'docs/README.md'), 'utf8')
+  for (const page of inDocs.filter((page) => page !== 'README.md')) expect(index).toContain(`](${page})`)
 })
 
 // They move with every change to the file.
