@@ -46,7 +46,8 @@ export interface Limits {
   /** ms between the flusher's looks for old pages (dirty_writeback_centisecs); 0: it never looks. */
   readonly writebackInterval: number
   /** Writes to the device under way at a time. */
-  readonly writers: number
+  /** If the engine is not to take its own. */
+  readonly writers: number | undefined
 }
 
 export interface Engine {

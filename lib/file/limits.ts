@@ -24,7 +24,7 @@ export interface ConfigureOptions {
    * writes only above `dirtyBackground`.
    */
   writebackInterval?: number | undefined
-  /** Writes to the device under way at a time, 1 to 64, default 4. */
+  /** Writes to the device under way at a time, 1 to 64; default 32 on the native engine, 4 on the TypeScript engine. */
   writers?: number | undefined
 }
 
@@ -33,7 +33,7 @@ const LEAST_MEMORY = 4 * MIB
 /** The longest that a timer of Node.js runs. */
 const LONGEST = 2 ** 31 - 1
 const DEFAULT_MEMORY = Math.min(Math.max(Math.floor(totalMemory() / 8), 64 * MIB), 512 * MIB)
-const DEFAULTS = { memory: DEFAULT_MEMORY, dirtyExpire: 30_000, writebackInterval: 5_000, writers: 4 }
+const DEFAULTS = { memory: DEFAULT_MEMORY, dirtyExpire: 30_000, writebackInterval: 5_000 }
 
 /** Of the machine, in bytes; 0 where the runtime does not permit to ask (Deno without --allow-sys). */
 function totalMemory(): number {
@@ -76,7 +76,7 @@ export function merge(before: Configured, options: ConfigureOptions): Configured
 
 /** @throws `EINVAL` unless dirtyBackground <= dirty <= memory */
 export function resolve(set: Configured): Limits {
-  const { memory, dirtyExpire, writebackInterval, writers } = { ...DEFAULTS, ...set }
+  const { memory, dirtyExpire, writebackInterval, writers } = { ...DEFAULTS, writers: undefined, ...set }
   const dirty = set.dirty ?? Math.floor(memory * 0.75)
   const dirtyBackground = set.dirtyBackground ?? Math.min(dirty, Math.floor(memory / 4))
   if (dirty > memory || dirtyBackground > dirty) {

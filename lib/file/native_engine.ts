@@ -60,6 +60,9 @@ const CHOICES = new Map<boolean | 'auto', number>([
   [true, 2],
 ])
 
+/** Writes that the device has at a time, if the user has not said: what keeps a solid-state disk busy. */
+const WRITERS = 32
+
 class NativeFile implements EngineFile {
   readonly #calls: FileCalls
   readonly #handle: number
@@ -188,7 +191,7 @@ export class NativeEngine implements Engine {
 
   /** @param initial - the limits that another thread has set, if one has, stay */
   #configure(limits: Limits, initial: boolean): void {
-    const { memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers } = limits
+    const { memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers = WRITERS } = limits
     this.#calls.configure(memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers, initial)
   }
 

@@ -45,7 +45,7 @@ struct file_options {
  * @dirty: bytes, dirty or under writeback, above which a writer is held back
  * @dirty_expire: ms after which a dirty page is written
  * @writeback_interval: ms between the flusher's looks for such pages; 0: it never looks
- * @writers: threads that write
+ * @writers: writes that the device has at a time
  */
 struct file_limits {
 	uint64_t memory;

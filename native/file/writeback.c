@@ -3,8 +3,9 @@
  * Write-back. After fs/fs-writeback.c and mm/page-writeback.c.
  *
  * A pass takes folios from writeback_iter(), starts writeback of each, unlocks it, and gathers
- * neighbours into one write. Writers, a few threads, put writes to the device and end writeback.
- * The thread that waits for a pass is a writer itself meanwhile.
+ * neighbours into one write. Large writes are submitted to the device, many at a time; the others
+ * are made by the system's cache at once. A thread that waits for a pass ends the writes that the
+ * device has done, of whatever pass.
  */
 #include "writeback.h"
 
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aio.h"
 #include "page_frame.h"
 
 /* Pages of one write: 1 MiB. */
@@ -23,9 +25,13 @@
 /* Pages that the flusher writes of one inode before it goes on to the next: 4 MiB. */
 #define MAX_WRITEBACK_PAGES 1024
 /* Writes under way and gathered, at most. */
-#define NR_WRITES 32U
-#define MAX_WRITERS 16U
-/* Direct I/O waits for the device, each time: so only writes of this size go there if nobody asked.
+#define NR_WRITES 96U
+/* Writes that the device has at a time, at most. */
+#define MAX_IN_FLIGHT 64U
+/* Writes that are ended at a time. */
+#define REAP_BATCH 16U
+/* The system's cache merges and sorts what is small: so only writes of this size go directly to the
+ * device if nobody asked.
  */
 #define DIRECT_MIN (16U << PAGE_SHIFT)
 /* How long memory that no page needs stays the engine's where there is no interval, at least. */
@@ -59,29 +65,36 @@ struct pass {
  * @index: the first page
  * @nr: how many
  * @folios: the folios, with references
+ * @length: their bytes, as far as the file goes
  * @frames: the frames that are written, with references: folios may go on in others
- * @next: in the queue, or the list of unused ones
+ * @iov: the bytes of a direct write
+ * @iocb: the direct write
+ * @next: in the list of unused ones
  */
 struct write {
 	struct inode *inode;
 	struct pass *pass;
 	pgoff_t index;
 	uint32_t nr;
+	size_t length;
 	struct folio *folios[WRITE_PAGES];
 	frame_t frames[WRITE_PAGES];
+	struct iovec iov[WRITE_PAGES];
+	struct iocb iocb;
 	struct write *next;
 };
 
 /**
  * struct bdi - the write-back of the process
  * @lock: protects what follows, up to @nr_dirty
- * @work: writers wait for @queue
  * @flush: the flusher waits for something to do
  * @populate: the populator waits for frames to be wanted
  * @progress: any thread waits for a write to end or for a frame to be freed
- * @queue: writes for writers
  * @unused: writes
  * @nr_allocated: writes that exist
+ * @aio: where direct writes are submitted; 0 where the system has no such thing
+ * @nr_in_flight: writes that were submitted and are not done
+ * @reaping: a thread waits for the device
  * @dirty: the dirty inodes, a ring; the flusher's next one is first
  * @kicked: the flusher is to look
  * @frames_wanted: threads that wait for a frame
@@ -96,16 +109,14 @@ struct write {
  */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t work;
 	pthread_cond_t flush;
 	pthread_cond_t populate;
 	pthread_cond_t progress;
-	struct write *queue;
-	struct write **queue_end;
 	struct write *unused;
 	uint32_t nr_allocated;
-	uint32_t nr_idle_writers;
-	uint32_t nr_writers;
+	aio_context aio;
+	uint32_t nr_in_flight;
+	bool reaping;
 	bool flusher_started;
 	bool populator_started;
 	bool populate_wanted;
@@ -124,14 +135,12 @@ static struct {
 	_Atomic uint64_t dirty_pages;
 	_Atomic uint32_t dirty_expire;
 	_Atomic uint32_t interval;
-	_Atomic uint32_t max_writers;
+	_Atomic uint32_t max_in_flight;
 } bdi = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.work = PTHREAD_COND_INITIALIZER,
 	.flush = PTHREAD_COND_INITIALIZER,
 	.populate = PTHREAD_COND_INITIALIZER,
 	.progress = PTHREAD_COND_INITIALIZER,
-	.queue_end = &bdi.queue,
 };
 
 static int64_t now_ms(void)
@@ -258,6 +267,12 @@ void writeback_account_cleaned(struct inode *inode)
 	atomic_fetch_sub_explicit(&bdi.nr_dirty, 1, memory_order_relaxed);
 }
 
+static void count_device_write(struct inode *inode, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&inode->stats.device_writes, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&inode->stats.bytes_written, bytes, memory_order_relaxed);
+}
+
 /* pwritev(2), all of it. Returns how many bytes are in the file; *error says why not all. */
 static size_t write_fully(struct inode *inode, int fd, struct iovec *iov, int nr, int64_t position,
 			  int *error)
@@ -276,9 +291,7 @@ static size_t write_fully(struct inode *inode, int fd, struct iovec *iov, int nr
 			*error = n < 0 ? -errno : -EIO;
 			break;
 		}
-		atomic_fetch_add_explicit(&inode->stats.device_writes, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&inode->stats.bytes_written, (uint64_t)n,
-					  memory_order_relaxed);
+		count_device_write(inode, (uint64_t)n);
 		done += (size_t)n;
 		while (nr > 0 && (size_t)n >= iov->iov_len) {
 			n -= (ssize_t)iov->iov_len;
@@ -311,31 +324,30 @@ static int fill_iov(struct iovec *iov, const frame_t *frames, size_t length)
 	return nr;
 }
 
-/* Puts the pages into the file. Returns how many of their bytes are there. */
-static size_t put_to_file(struct inode *inode, const struct write *write, int *error)
+/* How much of a write is to go directly to the device. */
+static size_t direct_length(const struct write *write)
 {
-	struct iovec iov[WRITE_PAGES];
-	int64_t position = (int64_t)(write->index << PAGE_SHIFT);
-	int64_t size = atomic_load(&inode->size);
-	size_t length = (size_t)write->nr << PAGE_SHIFT;
-	size_t whole, done = 0;
-	int fd = -1;
+	struct inode *inode = write->inode;
+	size_t whole = write->length & ~(size_t)(PAGE_SIZE - 1);
 
-	/* The file has no byte of these pages any more: truncation waits for the writeback to end.
-	 */
-	if (position >= size)
-		return length;
-	if ((int64_t)length > size - position)
-		length = (size_t)(size - position);
-	*error = inode_extend_disk_size(inode, position + (int64_t)length);
-	if (*error != 0)
+	if (whole < DIRECT_MIN && inode->direct != DIRECT_ALWAYS)
 		return 0;
-	whole = length & ~(size_t)(PAGE_SIZE - 1);
-	if (whole > 0 && (whole >= DIRECT_MIN || inode->direct == DIRECT_ALWAYS))
-		fd = inode_direct_fd(inode);
-	if (fd >= 0) {
-		done = write_fully(inode, fd, iov, fill_iov(iov, write->frames, whole), position,
-				   error);
+	return inode_direct_fd(inode) >= 0 ? whole : 0;
+}
+
+/* Puts the write into the file, of which @done bytes are there. Returns how many there are then. */
+static size_t put_to_file(struct write *write, size_t done, int *error)
+{
+	struct inode *inode = write->inode;
+	int64_t position = (int64_t)(write->index << PAGE_SHIFT);
+	size_t direct = direct_length(write);
+
+	*error = 0;
+	if (done < direct) {
+		done += write_fully(
+			inode, inode_direct_fd(inode), write->iov,
+			fill_iov(write->iov, write->frames + (done >> PAGE_SHIFT), direct - done),
+			position + (int64_t)done, error);
 		/* What was short by less than a page is written again: the rest has to be aligned.
 		 */
 		done &= ~(size_t)(PAGE_SIZE - 1);
@@ -345,12 +357,12 @@ static size_t put_to_file(struct inode *inode, const struct write *write, int *e
 		 * mind. */
 		*error = 0;
 	}
-	if (done < length)
-		done += write_fully(
-			inode, inode->fd, iov,
-			fill_iov(iov, write->frames + (done >> PAGE_SHIFT), length - done),
-			position + (int64_t)done, error);
-	return *error == 0 ? (size_t)write->nr << PAGE_SHIFT : done;
+	if (done < write->length)
+		done += write_fully(inode, inode->fd, write->iov,
+				    fill_iov(write->iov, write->frames + (done >> PAGE_SHIFT),
+					     write->length - done),
+				    position + (int64_t)done, error);
+	return done;
 }
 
 /* The flusher leaves the inode alone for a while. The lock is held. */
@@ -363,16 +375,15 @@ static void note_failure(struct inode *inode, int error)
 	bdi.failed = true;
 }
 
-/* Does a write, and ends writeback of its pages. */
-static void do_write(struct write *write)
+/* Ends a write, of which @done bytes are in the file; @error says why not all. */
+static void end_write(struct write *write, size_t done, int error)
 {
 	struct inode *inode = write->inode;
 	struct address_space *mapping = &inode->mapping;
-	int error = 0;
-	uint32_t written = (uint32_t)(put_to_file(inode, write, &error) >> PAGE_SHIFT);
 	uint32_t epoch = atomic_load(&inode->sync_epoch);
 	struct pass *pass = write->pass;
 	uint32_t nr = write->nr;
+	uint32_t written = error == 0 ? nr : (uint32_t)(done >> PAGE_SHIFT);
 
 	if (error != 0)
 		errseq_set(&inode->wb_err, error);
@@ -408,40 +419,104 @@ static void do_write(struct write *write)
 	inode_put(inode);
 }
 
-/* Takes a write from the queue. The lock is held. */
-static struct write *dequeue_write(void)
+/* The device is done with a write, or refused it. What it did not take is tried once more. */
+static void complete_write(struct write *write, int64_t result)
 {
-	struct write *write = bdi.queue;
+	size_t done = 0;
+	int error = 0;
 
-	if (write != NULL) {
-		bdi.queue = write->next;
-		if (bdi.queue == NULL)
-			bdi.queue_end = &bdi.queue;
+	if (result > 0) {
+		count_device_write(write->inode, (uint64_t)result);
+		done = (size_t)result & ~(size_t)(PAGE_SIZE - 1);
+	} else if (result != -EINVAL && result != -EAGAIN && result != -EINTR) {
+		/* A regular file takes something or gives an error. */
+		error = result != 0 ? (int)result : -EIO;
 	}
-	return write;
+	if (error == 0)
+		done = put_to_file(write, done, &error);
+	end_write(write, done, error);
 }
 
-static void *writer_thread(void *unused)
+/*
+ * Waits until the device has done a write, and ends it. Each end is progress: of the threads that
+ * see it, one waits for the device next. The lock is held, and released meanwhile.
+ */
+static void reap_writes(void)
 {
-	struct write *write;
+	struct io_event events[REAP_BATCH];
+	int nr;
 
-	(void)unused;
-	pthread_mutex_lock(&bdi.lock);
-	while (bdi.nr_writers <= atomic_load(&bdi.max_writers)) {
-		write = dequeue_write();
-		if (write == NULL) {
-			bdi.nr_idle_writers++;
-			pthread_cond_wait(&bdi.work, &bdi.lock);
-			bdi.nr_idle_writers--;
-			continue;
-		}
-		pthread_mutex_unlock(&bdi.lock);
-		do_write(write);
-		pthread_mutex_lock(&bdi.lock);
-	}
-	bdi.nr_writers--;
+	bdi.reaping = true;
 	pthread_mutex_unlock(&bdi.lock);
-	return NULL;
+	do
+		nr = io_getevents(bdi.aio, REAP_BATCH, events);
+	while (nr == -EINTR);
+	assert(nr > 0);
+	pthread_mutex_lock(&bdi.lock);
+	bdi.nr_in_flight -= (uint32_t)nr;
+	bdi.reaping = false;
+	pthread_mutex_unlock(&bdi.lock);
+	for (int i = 0; i < nr; i++)
+		complete_write((struct write *)(uintptr_t)events[i].data, events[i].result);
+	pthread_mutex_lock(&bdi.lock);
+}
+
+/* Waits until a write ends, of whatever pass. The lock is held, and released meanwhile. */
+static void wait_for_write(void)
+{
+	if (bdi.nr_in_flight > 0 && !bdi.reaping)
+		reap_writes();
+	else
+		wait_for_progress();
+}
+
+/* Has the device take the whole pages of a write; complete_write() is called when it has. Returns
+ * false where the caller is to write. */
+static bool submit_direct(struct write *write)
+{
+	struct inode *inode = write->inode;
+	size_t length = direct_length(write);
+
+	if (length == 0 || bdi.aio == 0)
+		return false;
+	prepare_pwritev(&write->iocb, inode_direct_fd(inode), write->iov,
+			fill_iov(write->iov, write->frames, length),
+			(int64_t)(write->index << PAGE_SHIFT), write);
+	pthread_mutex_lock(&bdi.lock);
+	while (bdi.nr_in_flight >= atomic_load(&bdi.max_in_flight))
+		wait_for_write();
+	bdi.nr_in_flight++;
+	pthread_mutex_unlock(&bdi.lock);
+	if (io_submit(bdi.aio, &write->iocb) == 0)
+		return true;
+	pthread_mutex_lock(&bdi.lock);
+	bdi.nr_in_flight--;
+	note_progress();
+	pthread_mutex_unlock(&bdi.lock);
+	return false;
+}
+
+/* Puts pages to the file; their writeback ends when they are there. */
+static void start_write(struct write *write)
+{
+	struct inode *inode = write->inode;
+	int64_t position = (int64_t)(write->index << PAGE_SHIFT);
+	int64_t left = atomic_load(&inode->size) - position;
+	size_t done = 0;
+	int error = 0;
+
+	write->length = (size_t)write->nr << PAGE_SHIFT;
+	/* Truncation cut the pages off, and waits for their writeback to end. */
+	if (left < (int64_t)write->length)
+		write->length = left > 0 ? (size_t)left : 0;
+	if (write->length > 0) {
+		error = inode_extend_disk_size(inode, position + (int64_t)write->length);
+		if (error == 0 && submit_direct(write))
+			return;
+		if (error == 0)
+			done = put_to_file(write, 0, &error);
+	}
+	end_write(write, done, error);
 }
 
 /* Starts a thread of the engine's. No signal handler of the program's runs there. */
@@ -463,34 +538,22 @@ int start_engine_thread(void *(*function)(void *))
 	return -err;
 }
 
-/* A write that nobody uses; while there is none, the caller does one of those that are queued. */
+/* A write that nobody uses. */
 static struct write *get_write(void)
 {
-	struct write *write, *queued;
+	struct write *write;
 
 	pthread_mutex_lock(&bdi.lock);
-	for (;;) {
-		write = bdi.unused;
-		if (write != NULL) {
-			bdi.unused = write->next;
+	while ((write = bdi.unused) == NULL) {
+		if (bdi.nr_allocated < NR_WRITES &&
+		    (write = page_cache_alloc(sizeof(*write))) != NULL) {
+			bdi.nr_allocated++;
 			break;
 		}
-		if (bdi.nr_allocated < NR_WRITES) {
-			write = page_cache_alloc(sizeof(*write));
-			if (write != NULL) {
-				bdi.nr_allocated++;
-				break;
-			}
-		}
-		queued = dequeue_write();
-		if (queued == NULL) {
-			wait_for_progress();
-			continue;
-		}
-		pthread_mutex_unlock(&bdi.lock);
-		do_write(queued);
-		pthread_mutex_lock(&bdi.lock);
+		wait_for_write();
 	}
+	if (write == bdi.unused)
+		bdi.unused = write->next;
 	pthread_mutex_unlock(&bdi.lock);
 	write->nr = 0;
 	return write;
@@ -501,22 +564,6 @@ static void put_write(struct write *write)
 	pthread_mutex_lock(&bdi.lock);
 	write->next = bdi.unused;
 	bdi.unused = write;
-	pthread_mutex_unlock(&bdi.lock);
-}
-
-static void queue_write(struct write *write)
-{
-	pthread_mutex_lock(&bdi.lock);
-	write->next = NULL;
-	*bdi.queue_end = write;
-	bdi.queue_end = &write->next;
-	if (bdi.nr_idle_writers > 0) {
-		pthread_cond_signal(&bdi.work);
-	} else if (bdi.nr_writers < atomic_load(&bdi.max_writers)) {
-		/* Without a thread, those that wait for passes are the writers. */
-		if (start_engine_thread(writer_thread) == 0)
-			bdi.nr_writers++;
-	}
 	pthread_mutex_unlock(&bdi.lock);
 }
 
@@ -552,28 +599,16 @@ static int pass_error(struct pass *pass)
 	return error;
 }
 
-/* Waits for the writes of a pass, and does those that no writer has taken. */
+/* Waits for the writes of a pass. */
 static void wait_for_pass(struct pass *pass)
 {
 	pthread_mutex_lock(&bdi.lock);
-	while (pass->nr_writes > 0) {
-		struct write *write = dequeue_write();
-
-		if (write == NULL) {
-			wait_for_progress();
-			continue;
-		}
-		pthread_mutex_unlock(&bdi.lock);
-		do_write(write);
-		pthread_mutex_lock(&bdi.lock);
-	}
+	while (pass->nr_writes > 0)
+		wait_for_write();
 	pthread_mutex_unlock(&bdi.lock);
 }
 
-/*
- * One pass of writeback_iter(), to the end of its writes. The last write is the caller's own: a
- * pass of one write needs no other thread.
- */
+/* One pass of writeback_iter(), to the end of its writes. */
 static void do_writepages(struct inode *inode, struct writeback_control *wbc, struct pass *pass)
 {
 	struct address_space *mapping = &inode->mapping;
@@ -593,7 +628,7 @@ static void do_writepages(struct inode *inode, struct writeback_control *wbc, st
 		writeback_account_cleaned(inode);
 		folio_unlock(mapping, folio);
 		if (write->nr > 0 && !write_takes(write, folio_index(folio))) {
-			queue_write(write);
+			start_write(write);
 			write = get_write();
 			if (wbc->sync_mode == WB_SYNC_NONE)
 				error = pass_error(pass);
@@ -601,7 +636,7 @@ static void do_writepages(struct inode *inode, struct writeback_control *wbc, st
 		write_add(write, pass, inode, folio, frame);
 	}
 	if (write->nr > 0)
-		do_write(write);
+		start_write(write);
 	else
 		put_write(write);
 	wait_for_pass(pass);
@@ -969,9 +1004,9 @@ void writeback_set_limits(const struct file_limits *limits)
 	atomic_store(&bdi.dirty_expire, limits->dirty_expire);
 	atomic_store(&bdi.interval, limits->writeback_interval);
 	pthread_mutex_lock(&bdi.lock);
-	atomic_store(&bdi.max_writers,
-		     limits->writers < MAX_WRITERS ? limits->writers : MAX_WRITERS);
-	pthread_cond_broadcast(&bdi.work);
+	atomic_store(&bdi.max_in_flight,
+		     limits->writers < MAX_IN_FLIGHT ? limits->writers : MAX_IN_FLIGHT);
+	note_progress();
 	pthread_cond_signal(&bdi.flush);
 	pthread_mutex_unlock(&bdi.lock);
 }
@@ -990,6 +1025,10 @@ int writeback_start(void)
 			err = -ENOMEM;
 		} else {
 			bdi.nr_allocated = 1;
+			/* Without it, each thread that makes a pass waits for each of its writes.
+			 */
+			if (io_setup(MAX_IN_FLIGHT, &bdi.aio) != 0)
+				bdi.aio = 0;
 			pthread_condattr_init(&monotonic);
 			pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 			pthread_cond_init(&bdi.flush, &monotonic);

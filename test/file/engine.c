@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -231,6 +232,49 @@ static void test_direct(void)
 	CHECK(memcmp(buffer, bytes, MIB + 10) == 0);
 	CHECK(file_close(file, false) == 0);
 	unlink(path);
+}
+
+static void *write_and_sync(void *data)
+{
+	struct file *file = data;
+	char own[64 * 1024], read[64 * 1024];
+
+	for (int round = 0; round < 60; round++) {
+		memset(own, 'A' + round % 26, sizeof(own));
+		/* Neighbours are written together, so these are writes of 64 KiB each. */
+		for (int64_t at = 0; at < 4 * MIB; at += 2 * (int64_t)sizeof(own))
+			CHECK(file_write(file, own, sizeof(own), at) == sizeof(own));
+		CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
+		CHECK(dirty_pages(file) == 0);
+		CHECK(pread(file_fd(file), read, sizeof(read), 2 * MIB) == sizeof(read));
+		CHECK(memcmp(own, read, sizeof(own)) == 0);
+	}
+	return NULL;
+}
+
+/* Each pass ends, whichever thread it is that waits for the device, and however few writes the
+ * device is to have. */
+static void test_side_by_side(void)
+{
+	struct file_limits limits = {64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0, 1};
+	char paths[4][256];
+	struct file *files[4];
+	pthread_t threads[4];
+
+	for (uint32_t writers = 1; writers <= 64; writers *= 8) {
+		limits.writers = writers;
+		CHECK(file_configure(&limits, false) == 0);
+		for (int i = 0; i < 4; i++) {
+			strcpy(paths[i], test_path((const char *[]){"a", "b", "c", "d"}[i]));
+			files[i] = test_open(paths[i], O_RDWR | O_CREAT);
+			CHECK(pthread_create(&threads[i], NULL, write_and_sync, files[i]) == 0);
+		}
+		for (int i = 0; i < 4; i++) {
+			CHECK(pthread_join(threads[i], NULL) == 0);
+			CHECK(file_close(files[i], false) == 0);
+			unlink(paths[i]);
+		}
+	}
 }
 
 static struct file *written_meanwhile;
@@ -553,6 +597,7 @@ int main(int argc, char **argv)
 	test_second_chance();
 	test_readahead();
 	test_direct();
+	test_side_by_side();
 	test_stable_pages();
 	test_zeros();
 	test_errors_by_handle();

@@ -3,7 +3,7 @@
  * Random calls on a file, beside an array of bytes that says what the file has to be. Memory is
  * short, so that pages are reclaimed, written by the flusher, and read again.
  *
- * test_model SEED CALLS [short]
+ * test_model SEED CALLS [short | no-aio]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -93,7 +93,8 @@ int main(int argc, char **argv)
 	CHECK(argc > 2);
 	state = (uint32_t)atoi(argv[1]);
 	calls = atoi(argv[2]);
-	system_short = argc > 3;
+	system_short = argc > 3 && strcmp(argv[3], "short") == 0;
+	system_no_aio = argc > 3 && strcmp(argv[3], "no-aio") == 0;
 	strcpy(path, test_path("model"));
 	/* 1 MiB for a file of 6, of which a quarter may be dirty. */
 	test_limits(1 << 20, 128 << 10, 256 << 10, 20, 10);

@@ -11,11 +11,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "aio.h"
+
 _Atomic int system_fails = -1;
 _Atomic int system_error = EIO;
 bool system_count_allocations = true;
 bool system_count_calls = true;
 bool system_short;
+bool system_no_aio;
 _Atomic int system_write_error;
 _Atomic int system_drop_fails = -1;
 void (*system_before_read)(void);
@@ -133,35 +136,109 @@ REAL(ssize_t, preadv, int fd, const struct iovec *iov, int nr, off_t position)
 	return __real_preadv(fd, &first, 1, position);
 }
 
+/* Whether a write fails, and errno says how. */
+static bool write_fails(void)
+{
+	if (system_before_write != NULL)
+		system_before_write();
+	if (system_write_error != 0) {
+		errno = system_write_error;
+		return true;
+	}
+	if (interrupted())
+		return true;
+	if (!call_fails())
+		return false;
+	system_failed_writes++;
+	return true;
+}
+
+/* How much is taken of the first piece. What a device takes is in whole blocks. */
+static size_t short_length(const struct iovec *iov, bool direct)
+{
+	if (!direct)
+		return (iov->iov_len + 1) / 2;
+	return iov->iov_len > 4096 ? 4096 : 512;
+}
+
 REAL(ssize_t, pwritev, int fd, const struct iovec *iov, int nr, off_t position)
 {
 	bool direct = (fcntl(fd, F_GETFL) & O_DIRECT) != 0;
 	struct iovec first;
 
 	system_nr_direct += direct;
-	if (system_before_write != NULL)
-		system_before_write();
-	if (system_write_error != 0) {
-		errno = system_write_error;
+	if (write_fails())
 		return -1;
-	}
-	if (interrupted())
-		return -1;
-	if (call_fails()) {
-		system_failed_writes++;
-		return -1;
-	}
 	if (!system_short)
 		return __real_pwritev(fd, iov, nr, position);
-	/* What a device takes is in whole blocks. */
 	first = *iov;
-	if (!direct)
-		first.iov_len = (first.iov_len + 1) / 2;
-	else if (first.iov_len > 4096)
-		first.iov_len = 4096;
-	else
-		first.iov_len = 512;
+	first.iov_len = short_length(iov, direct);
 	return __real_pwritev(fd, &first, 1, position);
+}
+
+REAL(int, io_setup, unsigned int nr, aio_context *context)
+{
+	return system_no_aio || call_fails() ? -EAGAIN : __real_io_setup(nr, context);
+}
+
+/** struct failure - a submitted write that fails: a read of /dev/zero is done in its place */
+struct failure {
+	uint64_t data;
+	int64_t result;
+	char byte;
+};
+
+int __real_io_submit(aio_context context, struct iocb *iocb);
+
+static int submit_failure(aio_context context, uint64_t data, int error)
+{
+	static _Atomic int zeros = -1;
+	struct failure *failure = malloc(sizeof(*failure));
+	struct iocb iocb = {.length = 1};
+
+	CHECK(failure != NULL);
+	*failure = (struct failure){.data = data, .result = -error};
+	if (zeros < 0)
+		zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	CHECK(zeros >= 0);
+	iocb.fd = (uint32_t)zeros;
+	iocb.buffer = (uintptr_t)&failure->byte;
+	/* The engine's are even. */
+	iocb.data = (uintptr_t)failure | 1;
+	return __real_io_submit(context, &iocb);
+}
+
+int __wrap_io_submit(aio_context context, struct iocb *iocb);
+int __wrap_io_submit(aio_context context, struct iocb *iocb)
+{
+	if (call_fails())
+		return -EAGAIN;
+	system_nr_direct++;
+	if (write_fails())
+		return submit_failure(context, iocb->data, errno);
+	if (system_short) {
+		struct iovec *first = (struct iovec *)(uintptr_t)iocb->buffer;
+
+		first->iov_len = short_length(first, true);
+		iocb->length = 1;
+	}
+	return __real_io_submit(context, iocb);
+}
+
+REAL(int, io_getevents, aio_context context, unsigned int max, struct io_event *events)
+{
+	int nr = interrupted() ? -EINTR : __real_io_getevents(context, max, events);
+
+	for (int i = 0; i < nr; i++) {
+		struct failure *failure = (struct failure *)(uintptr_t)(events[i].data & ~1ULL);
+
+		if ((events[i].data & 1) == 0)
+			continue;
+		events[i].data = failure->data;
+		events[i].result = failure->result;
+		free(failure);
+	}
+	return nr;
 }
 
 void system_watch(const char *path)

@@ -32,6 +32,8 @@ extern bool system_count_allocations;
 extern bool system_count_calls;
 /* Every write takes less than it is given, and every second call is interrupted. */
 extern bool system_short;
+/* There is no asynchronous I/O. */
+extern bool system_no_aio;
 /* Every write fails with this error, if not 0. */
 extern _Atomic int system_write_error;
 /* fsync and fdatasync that fail: the file is then what it was at the last one that did not. */

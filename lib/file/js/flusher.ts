@@ -13,6 +13,8 @@ import { runAsync, runSync, type Steps } from './steps.js'
 
 /** Pages of a file that the flusher writes before it turns to the next: the kernel's MAX_WRITEBACK_PAGES, 4 MiB. */
 const WRITEBACK_PAGES = 1024
+/** Writes under way at a time, if the user has not said: Node.js has as many threads for them. */
+const WRITERS = 4
 /** Frames under write are a quarter of the memory at most: a blocking call cannot wait for them. */
 const WRITERS_SHARE = 4
 
@@ -218,7 +220,7 @@ export class Flusher {
 
   /** Starts a write as soon as the others leave room for it. */
   async startWrite(write: () => Promise<void>): Promise<void> {
-    const { writers, memory } = this.#limits
+    const { writers = WRITERS, memory } = this.#limits
     const most = Math.min(writers, memory / WRITERS_SHARE / (EXTENT_PAGES * PAGE_SIZE))
     while (this.#writes >= Math.max(1, Math.floor(most))) {
       await new Promise<void>((resolve) => this.#waitingToWrite.push(resolve))
