@@ -606,7 +606,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
 
     test('only regular files', () => {
       const before = descriptors()
-      expect(() => open({ engine }, '/dev/null')).toThrow('EINVAL: "/dev/null" is no regular file')
+      expect(() => open({ engine }, '/dev/null')).toThrow('EINVAL: "/dev/null" is not a regular file')
       expect(descriptors()).toBe(before)
     })
 

@@ -166,7 +166,7 @@ describe('a recording', () => {
       encoding: 'utf8',
       input: `${answer}\n`,
     })
-    expect(stdout).toContain('record.sh: drop what is clean in it first (yes or no)? [no] ')
+    expect(stdout).toContain('record.sh: drop its clean pages first (yes or no)? [no] ')
     expect(status).toBe(0)
     expect(fs.existsSync(join(folder, 'dropped'))).toBe(dropped)
     expect(fs.readFileSync(join(folder, 'recording.txt'), 'utf8')).toContain(
@@ -197,9 +197,7 @@ describe('a recording', () => {
   })
 
   test('of a file system that never calls writeback_iter is warned of', () => {
-    expect(record(['--for', '1', '--dev', '7:1']).stderr).toContain(
-      'ext4 writes its files by a loop of its own',
-    )
+    expect(record(['--for', '1', '--dev', '7:1']).stderr).toContain('ext4 writes its files with its own loop')
     fs.rmSync(join(folder, 'recording.txt'))
     expect(record(['--for', '1', '--dev', '7:2']).stderr).not.toContain('writes its files')
   })
@@ -245,7 +243,7 @@ describe('ends', () => {
     const left = fs.readdirSync(join(tracefs, 'instances'))
     expect(left).toEqual([`writeback_iter_${child.pid}`])
     const { stderr, status } = record(['--for', '1', '--dev', '7:2'])
-    expect(stderr).toContain(`removed what process ${child.pid} had left`)
+    expect(stderr).toContain(`removed the instance that process ${child.pid} had left`)
     expect(status).toBe(0)
     const gone = events().filter((line) => line.startsWith(`-:writeback_iter_${child.pid}/`))
     expect(gone.length).toBeGreaterThan(10)

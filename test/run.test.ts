@@ -438,7 +438,7 @@ describe('options', () => {
     ['--backend', 'c', 'Allowed choices are native, js, both'],
     ['--background', '-1', 'Expected an integer from 0.'],
     ['--background', '1.5', 'Expected an integer from 0.'],
-    ['--target', '/dev/null', 'writeback-iter: EINVAL: "/dev/null" is no regular file'],
+    ['--target', '/dev/null', 'writeback-iter: EINVAL: "/dev/null" is not a regular file'],
     ['--target', 'no/such/folder', 'writeback-iter: ENOENT'],
     ['--sideways', '1', "unknown option '--sideways'"],
   ])('%s %s is refused', (option, value, message) => {

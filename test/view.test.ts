@@ -123,7 +123,7 @@ test('wrong use is refused, and the file shown is never written over', () => {
   const before = readFileSync(file)
   expect(view(file, '--out', file)).toMatchObject({
     status: 2,
-    stderr: expect.stringContaining('is the file to be shown'),
+    stderr: expect.stringContaining('is the input, and would be overwritten'),
   })
   expect(view(file, '--perfetto', file)).toMatchObject({ status: 2 })
   expect(readFileSync(file)).toEqual(before)
@@ -520,7 +520,7 @@ describe.skipIf(missing)('in Chromium', () => {
     test('is refused where it would write over the log', () => {
       expect(run('--iolog', 'run.log', '--view', 'run.log')).toMatchObject({
         status: 2,
-        stderr: expect.stringContaining('run.log: is the file to be shown'),
+        stderr: expect.stringContaining('run.log: is the input, and would be overwritten'),
       })
     })
   })

@@ -28,13 +28,13 @@ export function benchCommand(): Command {
   return new Command('bench')
     .summary('time one backend against the other')
     .description(
-      'Times a data-integrity pass over dirty single-page folios on both backends, by each way there is to write ' +
-        'them: nanoseconds per folio, the minimum of several interleaved runs.\n\n' +
+      'Times an integrity pass over dirty folios of one page on both backends, by each method that writes them: ' +
+        'nanoseconds per folio, the minimum of several interleaved runs.\n\n' +
         'Exit code: 0 done, 2 wrong use, 130 interrupted.',
     )
     .option('--folios <n>', 'dirty folios per pass', integer(1, MAX_FOLIOS), FOLIOS)
-    .option('--runs <n>', 'runs, of which the fastest counts', integer(1), RUNS)
-    .addOption(backendOption('both, one beside the other'))
+    .option('--runs <n>', 'runs; the fastest counts', integer(1), RUNS)
+    .addOption(backendOption('both, interleaved'))
     .addOption(jsonOption())
     .action(async (options: Options) => {
       const outcome = await bench(options)

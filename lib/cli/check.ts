@@ -14,12 +14,12 @@ import { Progress } from './progress.js'
 
 export function checkCommand(): Command {
   return new Command('check')
-    .summary('look recordings over for breaches of the protocol')
+    .summary('find breaches of the protocol in recordings')
     .description(
-      'Looks recordings and traces over for what a file system owes writeback_iter and did not do: each finding names the ' +
-        'rule, the folio, the pass, the lines where it began and broke, and what the kernel does of it. docs/check.md ' +
-        'explains the rules.\n\n' +
-        'Exit code: 0 nothing found, 1 findings, 2 a malformed or unreadable file or wrong use, 130 interrupted.',
+      'Finds the places in recordings and traces where a file system broke the protocol of writeback_iter. Each finding ' +
+        'names the rule, the folio, the pass, the lines where the case began and where the rule was broken, and the ' +
+        'consequence in the kernel. docs/check.md explains the rules.\n\n' +
+        'Exit code: 0 no findings, 1 findings, 2 a malformed or unreadable file or wrong use, 130 interrupted.',
     )
     .argument('<file...>', INPUT_ARGUMENT)
     .addOption(jsonOption())

@@ -11,10 +11,10 @@ import { readInputFile } from './input.js'
 
 export function convertCommand(): Command {
   return new Command('convert')
-    .summary('turn a recording into a trace of format 2, and back')
+    .summary('convert a recording to a trace of format 2, and back')
     .description(
-      'Writes a recording to stdout as a trace of format 2, in an order that explains every return; and a trace of ' +
-        'format 2 as a recording. What the recording leaves open goes to stderr.\n\n' +
+      'Writes a recording to stdout as a trace of format 2, in an order that explains every return, or a trace of ' +
+        'format 2 as a recording. Cases that the recording does not decide are listed on stderr.\n\n' +
         'Exit code: 0 done, 2 malformed input or wrong use.',
     )
     .argument('<file>', 'a recording or a trace of format 2, also gzipped')
@@ -29,7 +29,7 @@ async function convertFile(file: string): Promise<Iterable<string>> {
   const input = await readInputFile(file)
   switch (input.kind) {
     case 'trace':
-      throw new CommandError(`${file}: format 1 has neither tasks nor times, so it converts to nothing`)
+      throw new CommandError(`${file}: format 1 has neither tasks nor times, so it cannot be converted`)
     case 'trace2':
       return toRecording(input.trace)
     case 'recording': {

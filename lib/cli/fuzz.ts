@@ -30,23 +30,23 @@ const MAX_SEED = 2 ** 32 - 1
 
 export function fuzzCommand(): Command {
   return new Command('fuzz')
-    .summary('run random programs on both backends and compare')
+    .summary('run random programs on both backends, and compare')
     .description(
-      'Runs random programs of operations on the native and the TypeScript backend, side by side, and compares after ' +
-        'every operation what they answered. The first program that differs, crashes or hangs is made small and ' +
-        'written to a file, and as a trace for replay if it can be said in one.\n\n' +
+      'Runs random programs on the native and the TypeScript backend, and compares their results after every ' +
+        'operation. The first program that differs, crashes or hangs is reduced and written to a file, and also as a ' +
+        'trace for replay if a trace can express it.\n\n' +
         'Exit code: 0 no difference, 1 a difference, 2 wrong use, or the native backend does not load, 130 interrupted.',
     )
-    .argument('[file]', 'a program that was written before: runs that one')
+    .argument('[file]', 'runs this program, which an earlier run wrote')
     .option(
       '--runs <n>',
       `how many programs; default: ${DEFAULT_RUNS}, or as many as --time allows`,
       integer(1),
     )
-    .option('--seed <n>', 'determines the programs; default: a random one', integer(0, MAX_SEED))
-    .option('--time <seconds>', 'for how long', integer(1))
+    .option('--seed <n>', 'the same seed gives the same programs; default: random', integer(0, MAX_SEED))
+    .option('--time <seconds>', 'how long to run', integer(1))
     .option('--ops <n>', 'operations per program', integer(1, MAX_OPERATIONS), DEFAULT_OPERATIONS)
-    .option('--out <folder>', 'where to write what is found', '.')
+    .option('--out <folder>', 'where to write a program that is found', '.')
     .addOption(jsonOption())
     .action(async (file: string | undefined, options: Options) => {
       namedBackends('both')

@@ -33,8 +33,8 @@ function createProgram(): Command {
     .showHelpAfterError('(--help tells what there is)')
     .addHelpText(
       'after',
-      '\nExit code: 0 fine, 1 found something, 2 used wrongly or failed, 130 interrupted.\n' +
-        'NO_COLOR and FORCE_COLOR are respected, WRITEBACK_ITER_BACKEND=native|js too.',
+      '\nExit code: 0 success, 1 a finding, 2 wrong use or a failure, 130 interrupted.\n' +
+        'Environment: NO_COLOR, FORCE_COLOR, WRITEBACK_ITER_BACKEND=native|js.',
     )
     .exitOverride()
   for (const command of [

@@ -25,18 +25,24 @@ export function recordCommand(): Command {
   return new Command('record')
     .summary("record a live kernel's page cache (Linux, root)")
     .description(
-      'Records what the running kernel does to its page caches, from tracefs, until Ctrl-C: for replay and check. Needs root and ' +
-        'Linux 6.9 or later with fprobe events and BTF. Nothing is installed, and everything is taken away afterwards.\n\n' +
+      'Records what the running kernel does to its page caches, by tracefs, until Ctrl-C, for replay and check. Needs root ' +
+        'and Linux 6.9 or later with fprobe events and BTF. It installs nothing, and removes its events at the end.\n\n' +
         'Exit code: 0 recorded, 1 recorded but events were lost, 2 wrong use or not possible here, 130 interrupted before it began.',
     )
-    .option('--for <seconds>', 'stop by itself')
-    .option('--dev <major:minor>', 'of the files of this device')
-    .option('--file <path>', 'of this file; a block device is a file, too')
-    .option('--out <file>', 'where to write it; gzipped if it ends in .gz (default: "recording.txt")')
-    .option('--drop-caches', 'first drop what is clean in the page cache, so that no folio is there already')
-    .option('--unlock', 'record unlocks of folios, too')
-    .option('--buffer <mib>', 'memory for the events, of all processors together (default: 256)')
-    .option('--script', 'print the shell script that does it, for machines without Node.js')
+    .option('--for <seconds>', 'stop after this time')
+    .option('--dev <major:minor>', 'record the files of this device')
+    .option('--file <path>', 'record this file, which may be a block device')
+    .option(
+      '--out <file>',
+      'where to write the recording; gzipped if it ends in .gz (default: "recording.txt")',
+    )
+    .option(
+      '--drop-caches',
+      'first drop clean pages from the page cache, so that the recording sees folios added',
+    )
+    .option('--unlock', 'also record unlocks of folios')
+    .option('--buffer <mib>', 'memory for the events of all processors together (default: 256)')
+    .option('--script', 'print the recorder as a shell script, for machines without Node.js')
     .action(async (options: Options) => {
       if (options.script) process.stdout.write(readFileSync(SCRIPT))
       else process.exitCode = await record(argumentsOf(options))

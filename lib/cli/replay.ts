@@ -20,7 +20,7 @@ interface Options {
 
 export function replayCommand(): Command {
   return new Command('replay')
-    .summary('replay traces and recordings, compare every result')
+    .summary('replay traces and recordings, and compare every result')
     .description(
       "Replays traces of page-cache operations, and recordings of a live kernel's own, and compares every result with " +
         'the one in the file.\n\n' +

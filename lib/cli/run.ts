@@ -43,14 +43,14 @@ const SLICE = 50
 
 export function runCommand(): Command {
   return new Command('run')
-    .summary('write a real file back through the cache, and check it')
+    .summary('write a real file through the cache, and compare it')
     .description(
-      'Replays a write workload through a CachedFile onto a real file, and the same by plain writes onto another, ' +
-        'compares the two byte for byte, and prints what the write-back did.\n\n' +
-        'Exit code: 0 the same, 1 a difference, 2 a malformed log, wrong use or an I/O error, 130 interrupted.',
+      'Applies a write workload to a real file through a CachedFile, and to another by plain writes, compares the two ' +
+        'byte for byte, and prints times and the counts of the write-back.\n\n' +
+        'Exit code: 0 no difference, 1 a difference, 2 a malformed log, wrong use or an I/O error, 130 interrupted.',
     )
     .option('--iolog <file>', 'an fio I/O log (--write_iolog), version 2 or 3; default: a built-in workload')
-    .option('--target <file>', 'the file to write, which is emptied first and kept; default: a temporary one')
+    .option('--target <file>', 'the file to write: it is emptied first, and kept; default: a temporary file')
     .addOption(backendOption('both, one after the other'))
     .option(
       '--background <pages>',
@@ -59,7 +59,7 @@ export function runCommand(): Command {
     )
     .option(
       '--view <file>',
-      'write a page that shows the page cache, of a further run by the TypeScript engine',
+      'run once more on the TypeScript engine, and write a page that shows its page cache',
     )
     .addOption(jsonOption())
     .action(async (options: Options) => {

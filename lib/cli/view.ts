@@ -28,27 +28,30 @@ interface Options {
 
 export function viewCommand(): Command {
   return new Command('view')
-    .summary('write a page that shows a page cache being written back')
+    .summary('write an HTML page that steps through a replay')
     .description(
       'Replays a trace or a recording and writes one HTML file that shows it: the pages of the file, each step, each pass. ' +
-        'The file needs no network and no server. The page opens where the replay diverges, else at the first finding of ' +
-        'check, if there is one.\n\n' +
+        'The file needs no network and no server. The page opens where the replay diverges, otherwise at the first ' +
+        'finding of check, if there is one.\n\n' +
         'Exit code: 0 done, 2 malformed input or wrong use, 130 interrupted.',
     )
     .argument(
       '<file>',
       INPUT_ARGUMENT.replace(/;.*/, '').replace('traces or recordings', 'a trace or a recording'),
     )
-    .option('--out <file>', 'where to write the page; default: the name of FILE with .html, in this folder')
+    .option(
+      '--out <file>',
+      'where to write the page; default: the name of FILE with .html, in the working directory',
+    )
     .option('--open', 'open the page in the browser')
-    .option('--line <n>', 'open it at this line of the file', integer(1))
-    .option('--png <file>', 'write a picture of the page, too, by Chromium')
+    .option('--line <n>', 'open the page at this line of the file', integer(1))
+    .option('--png <file>', 'also write a picture of the page, with Chromium')
     .addOption(
       new Option('--size <WxH>', 'of the picture').argParser(pictureSize).default([1400, 900], '1400x900'),
     )
     .option(
       '--perfetto <file>',
-      'write the timeline as Chrome trace JSON, too, for Perfetto or the Firefox profiler',
+      'also write the timeline as Chrome trace JSON, for Perfetto or the Firefox profiler',
     )
     .addOption(backendOption('what the package picks').choices(['native', 'js']))
     .action(async (file: string, options: Options) => {
@@ -79,7 +82,7 @@ export function writeBeside(input: string | null, file: string, text: string, sa
   const shown = input === null ? null : statSync(input)
   const there = statSync(file, { throwIfNoEntry: false })
   if (there !== undefined && there.dev === shown?.dev && there.ino === shown.ino) {
-    throw new CommandError(`${file}: is the file to be shown`)
+    throw new CommandError(`${file}: is the input, and would be overwritten`)
   }
   writeFileSync(file, text)
   if (say) console.log(`${printableLine(file)}: ${text.length} bytes`)

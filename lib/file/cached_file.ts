@@ -108,7 +108,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   /**
    * Opens a file; by default for reading and writing, and creates it if it is not there.
    * @param path - as `node:fs` takes it; a relative one is of the working directory
-   * @throws the error of open(2); `EINVAL` for a bad argument or what is no regular file; `EBUSY` if another process, or
+   * @throws the error of open(2); `EINVAL` for a bad argument or what is not a regular file; `EBUSY` if another process, or
    * another cache in this one, has the file open; `ELIBACC` if the engine does not load
    */
   static async open(path: string | Buffer | URL, options?: CachedFileOptions): Promise<CachedFile>

@@ -36,5 +36,5 @@ function unmapped(errno: number): [code: string, description: string] {
 }
 
 export function noRegularFile(path: string): WritebackError {
-  return new WritebackError('EINVAL', `${JSON.stringify(path)} is no regular file`)
+  return new WritebackError('EINVAL', `${JSON.stringify(path)} is not a regular file`)
 }

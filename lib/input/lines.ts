@@ -26,7 +26,7 @@ export type OnLine = (text: string, number: number, ended: boolean) => void
  *
  * @param onLine - called with each line; what it throws ends the reading and goes to the caller
  * @param signal - ends the reading: the promise rejects with its reason
- * @throws an error with `code` and `path` where the file cannot be opened or read, and where it is no regular file
+ * @throws an error with `code` and `path` where the file cannot be opened or read, and where it is not a regular file
  * (`ENOTSUP`: reading a FIFO or a device might never end); {@link InputError} for a line that is too long, and for a gzip
  * stream that is damaged
  */

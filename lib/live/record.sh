@@ -15,13 +15,13 @@ Usage: $self [--for SECONDS] [--dev MAJOR:MINOR | --file PATH] [--out FILE] [--d
 
 Records the page cache's events of a device, or of one file, until Ctrl-C.
 
-  --for SECONDS      stop by itself
-  --dev MAJOR:MINOR  of the files of this device (mountpoint -d names it)
-  --file PATH        of this file; a block device is a file, too
-  --out FILE         where to write it (default: recording.txt); gzipped if it ends in .gz
-  --drop-caches      first drop what is clean in the page cache, so that no folio is there already
-  --unlock           record unlocks of folios, too
-  --buffer MIB       memory for the events (default: 256, of all processors together)
+  --for SECONDS      stop after this time
+  --dev MAJOR:MINOR  record the files of this device (mountpoint -d names it)
+  --file PATH        record this file, which may be a block device
+  --out FILE         where to write the recording (default: recording.txt); gzipped if it ends in .gz
+  --drop-caches      first drop clean pages from the page cache, so that the recording sees folios added
+  --unlock           also record unlocks of folios
+  --buffer MIB       memory for the events of all processors together (default: 256)
 
 Exit code: 0 recorded, 1 recorded but events were lost, 2 wrong use, or not possible here.
 USAGE
@@ -90,9 +90,9 @@ while [ -n "$mount" ] && read -r _ _ number _ rest; do
   [ "$number" != "$mount" ] || { type=${rest#* - }; type=${type%% *}; }
 done < "${MOUNTINFO:-/proc/self/mountinfo}"
 case $type in
-  ext2 | ext3 | ext4) say "$type writes its files by a loop of its own: writeback_iter is called with data=journal after mmap writes alone" ;;
+  ext2 | ext3 | ext4) say "$type writes its files with its own loop: it calls writeback_iter only with data=journal, after writes by mmap" ;;
   btrfs | f2fs | tmpfs | ramfs | devtmpfs | hugetlbfs | nilfs2 | overlay)
-    say "$type never calls writeback_iter for its files: there will be no pass to look at" ;;
+    say "$type never calls writeback_iter for its files: the recording will have no pass" ;;
 esac
 
 # -- what is in the page cache
@@ -100,9 +100,9 @@ esac
 stopped=no
 trap 'stopped=yes' INT TERM HUP
 if [ "$drop" = no ]; then
-  say 'files that are in the page cache now have folios that are not seen added: --drop-caches, or create the files later'
+  say 'the recording will not show how folios that are in the page cache now were added: use --drop-caches, or create the files later'
   if [ -t 0 ] && [ -t 2 ]; then
-    printf '%s' "$self: drop what is clean in it first (yes or no)? [no] " >&2
+    printf '%s' "$self: drop its clean pages first (yes or no)? [no] " >&2
     read -r answer || true
     case ${answer:-} in [yY]*) drop=yes ;; esac
     [ $stopped = no ] || exit 130
@@ -142,7 +142,7 @@ forget() { # forget NAME: takes the instance and the events of a run away
 # What a run has left that did not come to its end.
 for left in "$t"/instances/writeback_iter_*; do
   [ -d "$left" ] || continue
-  [ -d "/proc/${left##*_}" ] || { forget "${left##*/}"; say "removed what process ${left##*_} had left"; }
+  [ -d "/proc/${left##*_}" ] || { forget "${left##*/}"; say "removed the instance that process ${left##*_} had left"; }
 done
 for left in $(sed -n 's,^[a-z][0-9]*:\(writeback_iter_[0-9]*\)/.*,\1,p' "$t/dynamic_events" | sort -u); do
   [ -d "/proc/${left##*_}" ] || forget "$left"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The protocol of writeback, one rule an entry: what a file system owes writeback_iter and the folios that it returns.
+// The protocol that a file system has to follow with writeback_iter and the folios that it returns: one rule per entry.
 
 import type { FolioRecord, Ledger, PassRecord } from './ledger.js'
 import type { EventNamed, LiveEvent } from './recording.js'
@@ -18,9 +18,9 @@ export interface Breach {
 
 export interface Rule {
   readonly name: string
-  /** What the protocol asks for. */
+  /** What the protocol requires. */
   readonly says: string
-  /** What the kernel does where it is broken. */
+  /** What the kernel does if the rule is broken. */
   readonly kernel: string
   /** Whether it holds for traces, too, which do at random what the kernel allows, and end at random. */
   readonly traces: boolean
@@ -57,7 +57,7 @@ function handedBack(
     pass,
     began: pass?.last ?? event,
     broke: event,
-    what: `${what} ${event.error} is handed back`,
+    what: `the file system hands back ${event.error}, ${what}`,
   }
 }
 
@@ -103,22 +103,21 @@ export const RULES: readonly Rule[] = [
     kernel: 'WARN_ON_ONCE(*error > 0) in writeback_iter; the number becomes the result of fsync or msync',
     traces: true,
     at: (event, ledger) =>
-      handedBack(event, ledger, (error) => error > 0 && error !== ACTIVATE, 'a positive error,'),
+      handedBack(event, ledger, (error) => error > 0 && error !== ACTIVATE, 'a positive error'),
   },
   {
     name: 'writepage-activate',
     says: 'AOP_WRITEPAGE_ACTIVATE stays between ->writepage and its caller, which unlocks the folio; it is not handed back.',
     kernel:
-      'WARN_ON_ONCE(*error > 0) in writeback_iter; nobody unlocks the folio, and its next user hangs in folio_lock',
+      'WARN_ON_ONCE(*error > 0) in writeback_iter; the folio stays locked, and the next task that locks it hangs in folio_lock',
     traces: true,
-    at: (event, ledger) =>
-      handedBack(event, ledger, (error) => error === ACTIVATE, 'AOP_WRITEPAGE_ACTIVATE,'),
+    at: (event, ledger) => handedBack(event, ledger, (error) => error === ACTIVATE, 'AOP_WRITEPAGE_ACTIVATE'),
   },
   {
     name: 'until-null',
-    says: 'The loop goes on until writeback_iter returns NULL.',
+    says: 'The loop continues until writeback_iter returns NULL.',
     kernel:
-      'the folios of the batch keep a reference for good: they are never freed, truncated pages leak, and splits fail',
+      'the folios of the batch keep a reference forever: they are never freed, truncated pages leak, and splits fail',
     traces: true,
     *atEnd(ledger, { drained, last }) {
       for (const pass of ledger.passes) {
@@ -132,7 +131,7 @@ export const RULES: readonly Rule[] = [
             pass,
             began,
             broke: instead,
-            what: 'the pass was left with this folio, and another begun',
+            what: 'the task left the pass with this folio in hand, and began another pass',
           }
         } else if (drained) {
           yield {
@@ -140,7 +139,7 @@ export const RULES: readonly Rule[] = [
             pass,
             began,
             broke: last,
-            what: 'the pass was left with this folio and never called again',
+            what: 'the task left the pass with this folio in hand, and never called writeback_iter again',
           }
         }
       }
@@ -150,7 +149,7 @@ export const RULES: readonly Rule[] = [
     name: 'start-locked',
     says: 'Writeback is started under the lock of the folio: before it is unlocked.',
     kernel:
-      'VM_BUG_ON_FOLIO where that is on; else a truncation or another pass gets in between, and writes or frees the folio twice',
+      'VM_BUG_ON_FOLIO if enabled; else a truncation or another pass may take the folio in between, and frees it or writes it twice',
     traces: true,
     at(event, ledger) {
       if (event.name !== 'start' || event.locked) return null
@@ -188,7 +187,7 @@ export const RULES: readonly Rule[] = [
     name: 'end-once',
     says: 'Writeback is ended once per start.',
     kernel:
-      'VM_BUG_ON_FOLIO(!folio_test_writeback(folio)); else the count of pages under writeback goes wrong, and a waiter goes on too early',
+      'VM_BUG_ON_FOLIO(!folio_test_writeback(folio)); else the count of pages under writeback is wrong, and a waiter continues too early',
     traces: true,
     at(event, ledger) {
       if (event.name !== 'end') return null
@@ -206,14 +205,14 @@ export const RULES: readonly Rule[] = [
     at(event, ledger) {
       if (event.name !== 'unlock' || event.locked) return null
       const { pass, lastUnlock } = ledger.folio(event.index)
-      const what = 'the folio is unlocked, but nobody holds its lock'
+      const what = 'the folio is unlocked, but no task holds its lock'
       return { index: event.index, pass, began: lastUnlock ?? event, broke: event, what }
     },
   },
   {
     name: 'unlock-returned',
     says: 'The folio that writeback_iter returned is unlocked before it is handed back, or by the completion of its write.',
-    kernel: 'the next task that wants the folio hangs in folio_lock: the next pass, a read, a truncation',
+    kernel: 'the next task that locks the folio hangs in folio_lock: the next pass, a read, a truncation',
     traces: false,
     *atEnd(ledger, { last }) {
       for (const [index, { pass, lastUnlock, removed }] of ledger.folios) {
@@ -231,7 +230,7 @@ export const RULES: readonly Rule[] = [
     name: 'written',
     says: 'A folio that an integrity pass returned is started, redirtied, or handed back with an error.',
     kernel:
-      'its dirty flag is gone: fsync returns 0, the data is not on disk, and it is lost when the folio is reclaimed',
+      'its dirty flag is clear: fsync returns 0, the data is not on disk, and is lost when the folio is reclaimed',
     traces: false,
     *atEnd(ledger) {
       for (const pass of ledger.passes) {
@@ -266,7 +265,7 @@ export const RULES: readonly Rule[] = [
           pass,
           began,
           broke: event,
-          what: 'the folio was dirty before the pass, and is when it ends',
+          what: 'the folio was dirty when the pass began, and still is when it ends',
         }
       }
       return null
@@ -274,23 +273,29 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: 'towrite',
-    says: 'TOWRITE is gone from what an integrity pass wrote; it is kept only where the folio is dirty for a pass to come back to.',
+    says: 'An integrity pass leaves no TOWRITE on the folios that it wrote; only a folio that stays dirty keeps it.',
     kernel:
-      'the mark stays on a clean folio: each later integrity pass looks at it in vain, and a livelock is possible',
+      'the mark stays on a clean folio: every later integrity pass looks at it again, and a livelock is possible',
     traces: false,
     at(event, ledger) {
       if (event.name !== 'start' || !event.keep || event.dirty) return null
       const pass = ledger.holderOf(event.index, event.pid)
       if (pass === null || !pass.control.syncAll) return null
       const began = pass.inHand ?? event
-      return { index: event.index, pass, began, broke: event, what: 'writeback of all of it keeps TOWRITE' }
+      return {
+        index: event.index,
+        pass,
+        began,
+        broke: event,
+        what: 'writeback of the whole folio keeps TOWRITE',
+      }
     },
   },
   {
     name: 'remove-written',
     says: 'A folio is not removed while it is under writeback.',
     kernel:
-      'the write goes on from memory that is somebody else’s by then, and its end is on a folio that is freed',
+      'the device goes on reading memory that has been freed, and the end of the write is on a freed folio',
     traces: true,
     at(event, ledger) {
       if (event.name !== 'delete' || !event.writeback) return null
