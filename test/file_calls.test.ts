@@ -35,7 +35,7 @@ function run(program: string): Buffer {
   const { status, signal, stderr } = spawnSync(
     process.execPath,
     ['-e', `${PRELUDE};(async () => {${program}})()`, path],
-    { encoding: 'utf8', timeout: 60_000 },
+    { encoding: 'utf8', timeout: 240_000 },
   )
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })
   return fs.readFileSync(path)

@@ -48,7 +48,7 @@ function program(engine: string, text: string, args: readonly string[] = []) {
     const path = ${JSON.stringify(path)}, engine = ${JSON.stringify(engine)};`
   return spawnSync(process.execPath, [...args, '-e', `${prelude}(async () => {${text}})()`], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 240_000,
   })
 }
 

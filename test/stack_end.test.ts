@@ -280,7 +280,7 @@ function tryAtEveryDepth(backend: Backend, { prepare, isPass }: Case): number {
 }
 
 describe.each(backends)('the end of the stack, $backend', (backend) => {
-  test.each(Object.keys(cases))('%s changes all or nothing', { timeout: 120_000 }, (name) => {
+  test.each(Object.keys(cases))('%s changes all or nothing', (name) => {
     expect(tryAtEveryDepth(backend, cases[name])).toBeGreaterThan(0)
   })
 

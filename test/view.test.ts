@@ -449,7 +449,7 @@ describe.skipIf(missing)('in Chromium', () => {
     const { status, stderr } = spawnSync(
       'firefox-esr',
       ['--headless', '--window-size', '1200,800', '--screenshot', png, pathToFileURL(html).href],
-      { env: { ...process.env, HOME: folder, MOZ_HEADLESS: '1' }, encoding: 'utf8', timeout: 60_000 },
+      { env: { ...process.env, HOME: folder, MOZ_HEADLESS: '1' }, encoding: 'utf8', timeout: 240_000 },
     )
     expect(status, stderr).toBe(0)
     await page.goto('about:blank')
