@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // CachedFile over storage that is no file: slow, of fixed size, failing.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type BlockDevice, CachedFile, configure } from '../lib/file/index.js'
 import { bytes, DEFAULT_LIMITS, expectBytes, MIB, PAGE } from './file_helpers.js'
@@ -22,7 +23,7 @@ class Memory implements BlockDevice {
   }
 
   async #wait() {
-    if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay))
+    if (this.delay > 0) await sleep(this.delay)
   }
 
   async read(into: Uint8Array, position: number) {
@@ -111,6 +112,39 @@ test('handles of one device share its cache', async () => {
   await a.close()
   await b.close()
   expectBytes(device.content, bytes(10))
+})
+
+test('a truncate that ends while a pass submits what it has gathered', async () => {
+  configure({ writers: 1 })
+  const memory = new Memory()
+  const writes: (() => void)[] = []
+  const truncates: (() => void)[] = []
+  const held = (calls: (() => void)[]) => new Promise<void>((resolve) => calls.push(resolve))
+  const device: BlockDevice = {
+    read: (into, position) => memory.read(into, position),
+    write: (buffers, position) => held(writes).then(() => memory.write(buffers, position)),
+    flush: () => memory.flush(),
+    truncate: (length) => held(truncates).then(() => memory.truncate(length)),
+    size: () => memory.size(),
+  }
+  const file = await CachedFile.open({ device })
+  const data = bytes(3 * MIB)
+  await file.write(data, 0)
+  // A write of a MiB is under way. The next one waits for it; a page of the third is gathered.
+  const synced = file.fsync()
+  await expect.poll(() => writes.length).toBe(1)
+  const longer = file.truncate(4 * MIB)
+  await expect.poll(() => truncates.length).toBe(1)
+  // The pass meets the truncate, and submits that page, which waits for the second write.
+  writes.shift()?.()
+  await expect.poll(() => writes.length).toBe(1)
+  truncates.shift()?.()
+  await longer
+  const letWritesGo = setInterval(() => writes.shift()?.(), 1)
+  await synced
+  clearInterval(letWritesGo)
+  expectBytes(memory.content.subarray(0, data.length), data)
+  await file.close()
 })
 
 test('a slow device: writes go side by side, and writers are held back', async () => {

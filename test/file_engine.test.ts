@@ -76,6 +76,14 @@ describe.each(engines)('the flusher, $engine', ({ engine }) => {
     }
   })
 
+  test('a writer that is held back goes on where a truncate drops what was dirty', async () => {
+    configure({ memory: 4 * MIB, dirty: 0, dirtyBackground: 0 })
+    const file = open(engine)
+    for (let round = 0; round < 300; round++) {
+      await Promise.all([file.write(part(100 * PAGE), 0), file.truncate(0)])
+    }
+  })
+
   test('a file that cannot be written holds up no other', async () => {
     configure({ dirtyBackground: 0, dirty: 2 * MIB, memory: 8 * MIB })
     const bad = open(engine)

@@ -496,6 +496,8 @@ void inode_drop_pages(struct inode *inode, pgoff_t start, pgoff_t end)
 			drop_folio(inode, fbatch.folios[i]);
 		folio_batch_release(&inode->mapping, &fbatch);
 	}
+	/* A writer may be held back for what was dirty here, and no write will end. */
+	writeback_note_progress();
 }
 
 /* Zeroes bytes of a page, if it is in the cache; whether it is dirty stays as it was. */

@@ -89,7 +89,8 @@ struct write {
  * @lock: protects what follows, up to @nr_dirty
  * @flush: the flusher waits for something to do
  * @populate: the populator waits for frames to be wanted
- * @progress: any thread waits for a write to end or for a frame to be freed
+ * @progress: any thread waits for a write to end, for a frame to be freed or for dirty pages to be
+ *	dropped
  * @unused: writes
  * @nr_allocated: writes that exist
  * @aio: where direct writes are submitted; 0 where the system has no such thing
@@ -754,12 +755,9 @@ static int sync_device(struct inode *inode, bool data_only)
 		atomic_fetch_sub(&inode->nr_unsynced, unsynced);
 	}
 	pthread_mutex_unlock(&inode->sync_lock);
-	if (err != 0)
-		return err;
-	pthread_mutex_lock(&bdi.lock);
-	note_progress();
-	pthread_mutex_unlock(&bdi.lock);
-	return 0;
+	if (err == 0)
+		writeback_note_progress();
+	return err;
 }
 
 /* vfs_fsync_range(): the error of this write-back; the file's error sequence has it, too. */
@@ -926,13 +924,18 @@ void writeback_wake_populator(void)
 	pthread_mutex_unlock(&bdi.lock);
 }
 
-void writeback_frame_freed(void)
+/* Threads that wait for frames, or for fewer dirty pages, look again. */
+void writeback_note_progress(void)
 {
-	if (atomic_load(&bdi.frames_wanted) == 0)
-		return;
 	pthread_mutex_lock(&bdi.lock);
 	note_progress();
 	pthread_mutex_unlock(&bdi.lock);
+}
+
+void writeback_frame_freed(void)
+{
+	if (atomic_load(&bdi.frames_wanted) != 0)
+		writeback_note_progress();
 }
 
 /**

@@ -24,6 +24,7 @@ void inode_forget(struct inode *inode);
 
 /* For page_frame.c and reclaim.c. */
 void writeback_wake_populator(void);
+void writeback_note_progress(void);
 void writeback_frame_freed(void);
 frame_t writeback_wait_for_frame(struct inode *owner, pgoff_t index, int *error);
 frame_t reclaim_frame(struct inode *owner, pgoff_t index);

@@ -18,7 +18,7 @@
 import { AddressSpace, WritebackControl } from '../../js/index.js'
 import type { Folio } from '../../types.js'
 import { type CachedFileStats, NO_STATS } from '../engine.js'
-import { errno, errnoOf } from '../system_error.js'
+import { errno, errnoOf, systemError } from '../system_error.js'
 import { ErrorSequence } from './errseq.js'
 import type { Flusher } from './flusher.js'
 import { Latch } from './latch.js'
@@ -389,11 +389,12 @@ export class Inode implements PageOwner {
     let request: WriteRequest | null = null
     try {
       for (;;) {
-        if (this.truncating !== null) {
+        while (this.truncating !== null) {
+          // Of this truncate: once the request is submitted it may be over, and the latch be that of the next.
+          const { opened } = this.#truncated
           if (request !== null) yield* this.#submit(request)
           request = null
-          const { opened } = this.#truncated
-          yield* waitFor({ sync: () => {}, async: () => opened })
+          yield* waitFor({ sync: () => this.#refuse(), async: () => opened })
         }
         let folio: Folio | null
         try {
@@ -439,6 +440,11 @@ export class Inode implements PageOwner {
     } finally {
       iterator.return()
     }
+  }
+
+  /** A blocking call cannot wait for a truncate that is under way; its caller looks before it begins. */
+  #refuse(): never {
+    throw systemError(errno('EBUSY'), 'write', this.path)
   }
 
   /** Ends a request that is not to be written after all. */
