@@ -24,8 +24,10 @@ let new_folio: (chunk: FolioChunk, at: number) => Folio
 /** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
 let folio_detach: (folio: Folio) => void
 
-/** What the upper half of an index counts. */
-const HIGH_UNIT = 0x100000000
+/** An index of more than 31 bits. Apart from the rest, so that code which never meets one computes with integers. */
+function far_index(low: number, high: number): number {
+  return (low >>> 0) + high * 0x100000000
+}
 
 /** The objects of a chunk where nobody has asked for any. */
 const NO_FOLIOS: (Folio | null)[] = new Array(ChunkWord.MASK + 1).fill(null)
@@ -37,22 +39,18 @@ export class FolioChunk {
   /** The chunk's memory: see ChunkWord. A word of flags for each slot comes first. */
   readonly words: Int32Array
   /** Two words per slot: the folio's first page. */
-  readonly indices: Uint32Array
+  readonly indices: Int32Array
   /** The nodes of the mapping's tree; none where the mapping is closed, or the folio was removed. */
   nodes: Int32Array
   /** The object of each slot's folio that is in the page cache and was asked for. */
   folios = NO_FOLIOS
 
-  constructor(mapping: NativeMapping, number: number, words: Int32Array, indices: Uint32Array) {
+  constructor(mapping: NativeMapping, number: number, words: Int32Array, indices: Int32Array) {
     this.mapping = mapping
     this.nodes = mapping.nodes
     this.number = number
     this.words = words
     this.indices = indices
-  }
-
-  index(at: number): number {
-    return this.indices[2 * at] + this.indices[2 * at + 1] * HIGH_UNIT
   }
 
   order(at: number): number {
@@ -122,13 +120,17 @@ export class Folio implements api.Folio {
   }
 
   get index(): number {
-    return this.#chunk.index(this.#at)
+    const { indices } = this.#chunk
+    const word = 2 * this.#at
+    const low = indices[word]
+    const high = indices[word + 1]
+    return high === 0 && low >= 0 ? low : far_index(low, high)
   }
   get order(): number {
     return this.#chunk.order(this.#at)
   }
   get nrPages(): number {
-    return 1 << this.#chunk.order(this.#at)
+    return 1 << ((this.#chunk.words[this.#at] & PG.order) >>> PG.ORDER_SHIFT)
   }
   get mapping(): api.AddressSpace | null {
     return this.#chunk.mapping.handle

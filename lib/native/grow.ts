@@ -29,7 +29,7 @@ function growFolios(mapping: NativeMapping): void {
   const at = doubles[Control.VALUE_F64]
   const nr = ChunkWord.MASK + 1
   const chunk = new Int32Array(slab, at, Slab.CHUNK_BYTES / Int32Array.BYTES_PER_ELEMENT)
-  const indices = new Uint32Array(slab, at + ChunkWord.INDEX * chunk.BYTES_PER_ELEMENT, 2 * nr)
+  const indices = new Int32Array(slab, at + ChunkWord.INDEX * chunk.BYTES_PER_ELEMENT, 2 * nr)
   mapping.chunks.push(new FolioChunk(mapping, mapping.chunks.length, chunk, indices))
   mapping.slabUsed++
 }
