@@ -248,13 +248,33 @@ function expectOptions([command, ...args]: string[]): void {
 /** So the published pages link to files that the package does not have. */
 const REPOSITORY = 'https://github.com/writeback-iter/writeback-iter/blob/main/'
 
-test.each(pages)('what %s links to is there', (page) => {
-  const text = fs.readFileSync(join(root, page), 'utf8')
-  for (const [, target] of text.matchAll(/\]\(([^)]+)\)/g)) {
+/** Every document: also those that are no page of the package. */
+const documents = [
+  ...pages,
+  ...['bench', 'native', 'test'].flatMap((folder) =>
+    (fs.readdirSync(join(root, folder), { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(folder, name)),
+  ),
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+]
+
+/** The files of this project that a document links to, with their anchors. */
+function links(page: string): { target: string; file: string; anchor: string | undefined }[] {
+  const found = []
+  for (const [, target] of fs.readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)]+)\)/g)) {
     const ours = target.startsWith(REPOSITORY)
     if (/^https?:/.test(target) && !ours) continue
     const [path, anchor] = target.replace(REPOSITORY, '').split('#')
-    const file = ours ? path : path === '' ? page : join(dirname(page), path)
+    found.push({ target, file: ours ? path : path === '' ? page : join(dirname(page), path), anchor })
+  }
+  return found
+}
+
+test.each(documents)('what %s links to is there', (page) => {
+  for (const { target, file, anchor } of links(page)) {
     expect(fs.existsSync(join(root, file)), `${page}: ${target}`).toBe(true)
     if (anchor === undefined) continue
     const headings = Array.from(
@@ -267,6 +287,21 @@ test.each(pages)('what %s links to is there', (page) => {
     )
     expect(headings, `${page}: ${target}`).toContain(anchor)
   }
+})
+
+test('at most two links lead from README.md to the answer of each of twenty questions', () => {
+  const near = new Set(['README.md'])
+  for (let link = 1; link <= 2; link++) {
+    for (const page of [...near].filter((file) => file.endsWith('.md'))) {
+      for (const { file } of links(page)) near.add(file)
+    }
+  }
+  const rows = fs.readFileSync(join(root, 'test/docs_questions.md'), 'utf8').match(/^\| .*\? \|.*$/gm) ?? []
+  expect(rows.length).toBe(20)
+  for (const row of rows) expect(row).toMatch(/\]\(/)
+  const answers = links('test/docs_questions.md')
+  expect(answers.length).toBeGreaterThanOrEqual(20)
+  for (const { file } of answers) expect([...near]).toContain(file)
 })
 
 test('the names in the table for kernel engineers are there', () => {
