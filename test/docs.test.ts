@@ -168,6 +168,7 @@ describe('programs', () => {
 function shape(text: string): string {
   return text
     .replace(/^Node\.js v.*$/m, 'Node.js')
+    .replace(/^bounded by .*$/m, 'bounded by')
     .replaceAll(/\d[\d,.]*/g, '#')
     .replaceAll(/ +/g, ' ')
 }

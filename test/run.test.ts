@@ -41,7 +41,7 @@ function cli(
   env: NodeJS.ProcessEnv = {},
 ): { status: number | null; stdout: string; stderr: string } {
   const { cwd, env: inherited } = options()
-  return spawnSync(process.execPath, [...node, main, 'run', ...args], {
+  return spawnSync(process.execPath, [...node, main, 'run', '--runs', '1', ...args], {
     cwd,
     env: { ...inherited, ...env },
     encoding: 'utf8',
@@ -97,9 +97,14 @@ describe('the built-in workload', () => {
     expect(outcome.backends.map(({ backend }: { backend: string }) => backend)).toEqual(both)
     for (const result of outcome.backends) {
       expect(result).toMatchObject({ difference: null })
+      const { copySeconds, deviceSeconds, fsyncSeconds } = result
+      expect(copySeconds + deviceSeconds + fsyncSeconds).toBeCloseTo(result.seconds, 6)
       expect(result.passes).toBeGreaterThan(0)
       expect(result.deviceWrites).toBeLessThan(outcome.workload.writes)
       expect(result.pagesPerDeviceWrite).toBe(result.pagesWritten / result.deviceWrites)
+      expect(result.deviceSeconds).toBeGreaterThan(0)
+      // The pages that it wrote are in its memory, which the plain writes have no use for.
+      expect(result.peakMemory).toBeGreaterThan(outcome.plain.peakMemory + 100 * 2 ** 20)
     }
   })
 
@@ -343,6 +348,14 @@ describe('what a log says', () => {
 
 describe('options', () => {
   test('--backend runs that one', () => {
+    const timing = {
+      seconds: expect.any(Number),
+      copySeconds: expect.any(Number),
+      deviceSeconds: expect.any(Number),
+      fsyncSeconds: expect.any(Number),
+      boundedBy: expect.stringMatching(/^(copy|device|fsync)$/),
+      peakMemory: expect.any(Number),
+    }
     const { status, stdout } = cli(['--iolog', log(['f write 0 9']), '--backend', 'js', '--json'])
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toEqual({
@@ -357,13 +370,13 @@ describe('options', () => {
         fsyncs: 1,
       },
       background: null,
-      plain: { seconds: expect.any(Number), fsyncSeconds: expect.any(Number) },
+      plain: timing,
       backends: [
         {
           backend: 'js',
-          seconds: expect.any(Number),
-          fsyncSeconds: expect.any(Number),
-          passes: 1,
+          ...timing,
+          // One before the fsync, and its own.
+          passes: 2,
           foliosWritten: 1,
           pagesWritten: 1,
           deviceWrites: 1,
@@ -410,6 +423,7 @@ describe('options', () => {
     const { status, stdout } = cli(['--iolog', log(['f write 0 9', 'f write 40960 8192', 'f read 5 5'])])
     expect(status).toBe(0)
     expect(stdout).toContain("w.log: 2 writes, 8,201 bytes, 1 reads, 1 fsyncs; the engines' own limits")
+    expect(stdout).toMatch(/^bounded by( +(copy|device|fsync))+$/m)
     expect(stdout).toMatch(/^folios written back +-( +3)+$/m)
     expect(stdout).toMatch(/^pages written back +-( +3)+$/m)
     expect(stdout).toMatch(/^device writes +2( +2)+$/m)
@@ -439,6 +453,7 @@ describe('options', () => {
     ['--background', '-1', 'Expected an integer from 0.'],
     ['--background', '1.5', 'Expected an integer from 0.'],
     ['--target', '/dev/null', 'writeback-iter: EINVAL: "/dev/null" is not a regular file'],
+    ['--runs', '0', 'Expected an integer from 1.'],
     ['--target', 'no/such/folder', 'writeback-iter: ENOENT'],
     ['--sideways', '1', "unknown option '--sideways'"],
   ])('%s %s is refused', (option, value, message) => {
@@ -491,6 +506,33 @@ describe('when it goes wrong', () => {
     expect(short.stdout).toContain('first at byte 9\n')
   })
 
+  test('the sides run in turn, each time in a process of its own', () => {
+    const note = sabotage(`
+      const open = fs.openSync
+      fs.openSync = (path, flags) => {
+        const name = /(plain|cached)-0$/.exec(path)
+        if (name && flags !== 'r') fs.appendFileSync('opened', name[1] + ' ' + process.pid + '\\n')
+        return open(path, flags)
+      }`)
+    expect(cli(['--iolog', log(['f write 0 9']), '--runs', '3'], note)).toMatchObject({
+      status: 0,
+      stderr: '',
+    })
+    const opened = fs.readFileSync(join(folder, 'opened'), 'utf8').trimEnd().split('\n')
+    const sides = ['plain', ...both.map(() => 'cached')]
+    expect(opened.map((line) => line.split(' ')[0])).toEqual([...sides, ...sides, ...sides])
+    expect(new Set(opened.map((line) => line.split(' ')[1])).size).toBe(opened.length)
+  })
+
+  test('a side that crashes is no result', () => {
+    const crash = sabotage("fs.fsyncSync = () => process.kill(process.pid, 'SIGSEGV')")
+    expect(cli(['--iolog', log(['f write 0 9'])], crash)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining('the plain side ended by SIGSEGV'),
+    })
+  })
+
   test('an I/O error ends it', () => {
     const full = sabotage(
       "fs.writevSync = () => { throw Object.assign(new Error('ENOSPC: full'), { errno: -28, code: 'ENOSPC', syscall: 'write' }) }",
@@ -498,7 +540,7 @@ describe('when it goes wrong', () => {
     expect(cli(['--iolog', log(['f write 0 4096']), '--backend', 'js'], full)).toMatchObject({
       status: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^writeback-iter: ENOSPC: no space left on device, fsync '.*'\n$/),
+      stderr: expect.stringMatching(/^writeback-iter: ENOSPC: no space left on device, writeback '.*'\n$/),
     })
   })
 })

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { type ChildProcess, fork } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { Command } from 'commander'
 import { loadBackend } from '../backend.js'
 import { WritebackError } from '../errors.js'
-import { NO_STATS } from '../file/engine.js'
-import { CachedFile, type CachedFileStats, configure } from '../file/index.js'
+import { CachedFile, type CachedFileStats } from '../file/index.js'
 import { printableLine } from '../input/printable.js'
 import type { Trace2 } from '../trace/format2.js'
 import type { Backend } from '../types.js'
@@ -17,36 +16,35 @@ import { PassRecorder } from '../view/pass_recorder.js'
 import { MAX_STEPS, tracePageData } from '../view/read.js'
 import { colours } from './colours.js'
 import { CommandError } from './command_error.js'
-import { firstDifference, PIECE } from './compare_files.js'
+import { firstDifference } from './compare_files.js'
 import { EXIT_INTERRUPTED, interruption } from './interrupt.js'
 import { readIolog } from './iolog.js'
 import { allEngines, type BackendOption, backendOption, integer, jsonOption } from './options.js'
 import { Progress } from './progress.js'
+import { replay, touchedPieces } from './replay_workload.js'
+import type { Side, SideMessage, SideOutcome, SideTask } from './run_side.js'
 import { writeBeside } from './view.js'
-import { builtinWorkload, PlainFile, type Workload, type WorkloadFile, WriteData } from './workload.js'
+import { builtinWorkload, type Workload, WriteData } from './workload.js'
 
 interface Options {
   readonly iolog?: string
   readonly target?: string
   readonly backend?: BackendOption
   readonly background?: number
+  readonly runs: number
   readonly view?: string
   readonly json?: boolean
 }
 
-const PAGE_SIZE = 4096
-const LEAST_MEMORY = 4 * 2 ** 20
-/** The dirty limit, above which writers are held back, as a multiple of the background limit. */
-const DIRTY_RATIO = 3
-/** Milliseconds of synchronous work before signals and timers have their turn. */
-const SLICE = 50
+const RUNS = 3
 
 export function runCommand(): Command {
   return new Command('run')
     .summary('write a real file through the cache, and compare it')
     .description(
       'Applies a write workload to a real file through a CachedFile, and to another by plain writes, compares the two ' +
-        'byte for byte, and prints times and the counts of the write-back.\n\n' +
+        'byte for byte, and prints times and the counts of the write-back. Each side runs in turn, each time in a new ' +
+        'process; the run with the median time is shown.\n\n' +
         'Exit code: 0 no difference, 1 a difference, 2 a malformed log, wrong use or an I/O error, 130 interrupted.',
     )
     .option('--iolog <file>', 'an fio I/O log (--write_iolog), version 2 or 3; default: a built-in workload')
@@ -57,6 +55,7 @@ export function runCommand(): Command {
       "start the flusher above this number of dirty pages, and hold writers back above 3 times as many; default: the engine's own limits",
       integer(0),
     )
+    .option('--runs <n>', 'how often each side runs', integer(1), RUNS)
     .option(
       '--view <file>',
       'run once more on the TypeScript engine, and write a page that shows its page cache',
@@ -96,10 +95,20 @@ interface Difference {
   readonly offset: number
 }
 
+/** What bounded a side: the calls that copy, the writes to the device, or fsync(2). */
+type Bound = 'copy' | 'device' | 'fsync'
+
 interface Timing {
   readonly seconds: number
+  /** Of them, in reads and writes: what they copy, and what they wait for where writers are held back. */
+  readonly copySeconds: number
+  /** Of them, writing dirty pages before an fsync; 0 for plain writes, which the system writes within fsync. */
+  readonly deviceSeconds: number
   /** Of them, in fsync. */
   readonly fsyncSeconds: number
+  readonly boundedBy: Bound
+  /** The most memory that the process had, in bytes. The system's own cache is not in it. */
+  readonly peakMemory: number
 }
 
 interface BackendOutcome extends Timing, CachedFileStats {
@@ -121,7 +130,7 @@ interface Outcome {
   }
   /** Dirty pages above which the flusher was to start; null: the engines' own limits. */
   readonly background: number | null
-  /** The plain writes; null as long as they are not over. */
+  /** The plain writes; null as long as they have not run once. */
   plain: Timing | null
   readonly backends: BackendOutcome[]
   /** Why the native backend is not among them, though nobody left it out. */
@@ -129,7 +138,7 @@ interface Outcome {
   /** With `--view`. */
   page?: string
   /** Where a signal ended it: on which side, after how many operations of the workload. */
-  interrupted: { readonly side: 'plain' | Backend['backend']; readonly operations: number } | null
+  interrupted: { readonly side: Side; readonly operations: number } | null
 }
 
 async function run(options: Options, interrupted: AbortSignal): Promise<Outcome> {
@@ -140,10 +149,8 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
     throw new CommandError(`${iolog} is of ${workload.files.length} files, but --target takes one`)
   }
   const { engines, nativeMissing } = allEngines(options.backend)
-  if (background !== undefined) limitDirty(background * PAGE_SIZE)
   const { length } = workload.operations
-  const progress = new Progress('operations', length * (engines.length + 1))
-  const data = new WriteData()
+  const progress = new Progress('operations', length * (engines.length + 1) * options.runs)
   const outcome: Outcome = {
     workload: summary(workload),
     background: background ?? null,
@@ -155,44 +162,56 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
 
   // The plain files are on the same file system as the others, so that the times compare.
   return await inTemporaryFolder(target === undefined ? tmpdir() : dirname(target), async (folder) => {
-    let side: 'plain' | Backend['backend'] = 'plain'
+    const paths = (name: string) => workload.files.map((_, i) => join(folder, `${name}-${i}`))
+    const plainPaths = paths('plain')
+    const cachedPaths = target !== undefined ? [target] : paths('cached')
+    const touched = touchedPieces(workload)
+    const plainRuns: SideOutcome[] = []
+    const engineRuns = engines.map((engine) => ({
+      engine,
+      runs: [] as SideOutcome[],
+      difference: null as Difference | null,
+    }))
+    let side: Side = 'plain'
     let operations = 0
+    let before = 0
     const tick = (done: number) => {
       operations = done
       interrupted.throwIfAborted()
-      const before = outcome.plain === null ? 0 : (outcome.backends.length + 1) * length
       progress.update(before + done)
     }
+    const measure = async (which: Side, runs: SideOutcome[]) => {
+      side = which
+      operations = 0
+      runs.push(
+        await runSide(
+          {
+            side,
+            files: workload.files,
+            words: workload.operations.words,
+            paths: side === 'plain' ? plainPaths : cachedPaths,
+            dirtyBackground: background ?? null,
+          },
+          tick,
+          interrupted,
+        ),
+      )
+      before += length
+    }
     try {
-      const plainPaths = workload.files.map((_, i) => join(folder, `plain-${i}`))
-      const cachedPaths =
-        target !== undefined ? [target] : workload.files.map((_, i) => join(folder, `cached-${i}`))
-      const touched = workload.files.map(() => new Set<number>())
-      const plainFiles = plainPaths.map((path) => new PlainFile(path))
-      outcome.plain = await replay(workload, plainFiles, data, touched, tick)
-      for (const file of plainFiles) file.closeSync()
-      for (const engine of engines) {
-        side = engine
-        operations = 0
-        const files = cachedPaths.map((path) => CachedFile.openSync(path, { engine, flags: 'w+' }))
-        const untouched = workload.files.map(() => new Set<number>())
-        let timing: Timing
-        let stats: CachedFileStats & { pagesPerDeviceWrite: number }
-        try {
-          timing = await replay(workload, files, data, untouched, tick)
-          stats = addStats(files)
-          for (const file of files) file.closeSync()
-        } finally {
-          // Whatever ended it: the files are removed.
-          for (const file of files) file.closeSync({ discard: true })
+      for (let run = 0; run < options.runs; run++) {
+        await measure('plain', plainRuns)
+        for (const of of engineRuns) {
+          await measure(of.engine, of.runs)
+          of.difference ??= await compareAll(workload, cachedPaths, plainPaths, touched, () =>
+            tick(operations),
+          )
         }
-        const difference = await compareAll(workload, cachedPaths, plainPaths, touched, () => tick(length))
-        outcome.backends.push({ backend: engine, ...timing, ...stats, difference })
       }
       if (options.view !== undefined) {
         side = 'js'
         operations = 0
-        outcome.page = await view(workload, folder, data, tick)
+        outcome.page = await view(workload, folder, new WriteData(), tick)
       }
     } catch (error) {
       if (error !== interrupted.reason) throw error
@@ -200,14 +219,98 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
     } finally {
       progress.stop()
     }
+    if (plainRuns.length > 0) outcome.plain = timing(median(plainRuns))
+    for (const { engine, runs, difference } of engineRuns) {
+      if (runs.length > 0) outcome.backends.push(backendOutcome(engine, median(runs), difference))
+    }
     return outcome
   })
 }
 
-/** Sets the limits of the engines, and what memory they need for them. */
-function limitDirty(dirtyBackground: number): void {
-  const dirty = dirtyBackground * DIRTY_RATIO
-  configure({ memory: Math.max(LEAST_MEMORY, dirty * 2), dirtyBackground, dirty })
+/**
+ * Runs a side in a process of its own.
+ * @param tick - called several times a second with the number of operations done
+ * @param interrupted - ends the process
+ */
+async function runSide(
+  task: SideTask,
+  tick: (done: number) => void,
+  interrupted: AbortSignal,
+): Promise<SideOutcome> {
+  interrupted.throwIfAborted()
+  // In a process group of its own: what a terminal sends at Ctrl-C is for the parent.
+  const child = fork(join(__dirname, 'run_side.js'), {
+    detached: true,
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const end = () => child.kill('SIGKILL')
+  interrupted.addEventListener('abort', end)
+  try {
+    return await outcomeOf(child, task, tick)
+  } catch (error) {
+    interrupted.throwIfAborted()
+    throw error
+  } finally {
+    interrupted.removeEventListener('abort', end)
+  }
+}
+
+/** What a side sends when it is done. Settles when its process has ended. */
+function outcomeOf(child: ChildProcess, task: SideTask, tick: (done: number) => void): Promise<SideOutcome> {
+  let result: SideOutcome | Error | null = null
+  return new Promise((resolve, reject) => {
+    child.on('message', (message: SideMessage) => {
+      if (message.kind === 'operations') {
+        if (!child.killed) tick(message.operations)
+        return
+      }
+      if (message.kind === 'outcome') result = message.outcome
+      else result = message.explained ? new CommandError(message.message) : new Error(message.message)
+      child.kill('SIGKILL')
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      if (result === null)
+        reject(new Error(`the ${task.side} side ended by ${signal ?? `exit code ${code}`}`))
+      else if (result instanceof Error) reject(result)
+      else resolve(result)
+    })
+    child.send(task)
+  })
+}
+
+/** The run with the median time; of two, the slower one. */
+function median(runs: readonly SideOutcome[]): SideOutcome {
+  const sorted = [...runs].sort((a, b) => a.seconds - b.seconds)
+  return sorted[Math.floor(sorted.length / 2)]
+}
+
+function timing({ seconds, writebackSeconds, fsyncSeconds, peakMemory }: SideOutcome): Timing {
+  const shares = {
+    copy: seconds - writebackSeconds - fsyncSeconds,
+    device: writebackSeconds,
+    fsync: fsyncSeconds,
+  }
+  const [boundedBy] = (Object.keys(shares) as Bound[]).sort((a, b) => shares[b] - shares[a])
+  return {
+    seconds,
+    copySeconds: shares.copy,
+    deviceSeconds: shares.device,
+    fsyncSeconds,
+    boundedBy,
+    peakMemory,
+  }
+}
+
+function backendOutcome(
+  backend: Backend['backend'],
+  run: SideOutcome,
+  difference: Difference | null,
+): BackendOutcome {
+  const stats = run.stats as CachedFileStats
+  const pagesPerDeviceWrite = stats.deviceWrites === 0 ? 0 : stats.pagesWritten / stats.deviceWrites
+  return { backend, ...timing(run), ...stats, pagesPerDeviceWrite, difference }
 }
 
 /** Runs the workload once more, without timing it. Returns a page that shows what becomes of the page caches. */
@@ -223,13 +326,7 @@ async function view(
   )
   let trace: Trace2
   try {
-    await replay(
-      workload,
-      files,
-      data,
-      workload.files.map(() => new Set<number>()),
-      tick,
-    )
+    await replay(workload, files, data, tick)
     for (const file of files) file.closeSync()
   } finally {
     trace = recorder.stop(workload.name)
@@ -238,95 +335,6 @@ async function view(
     throw new CommandError(`--view: ${recorder.steps} steps, and ${MAX_STEPS} are the most that a page shows`)
   }
   return viewPage(tracePageData(trace, loadBackend('js')))
-}
-
-/**
- * Runs the workload over its files, all of them synced at the end.
- * @param touched - of each file, numbers of the pieces (PIECE bytes each) that were written so far; it adds to them
- * @param tick - told several times a second how many operations are done; ends the work if it throws
- */
-async function replay(
-  workload: Workload,
-  files: readonly WorkloadFile[],
-  data: WriteData,
-  touched: readonly Set<number>[],
-  tick: (done: number) => void,
-): Promise<Timing> {
-  let into = new Uint8Array(0)
-  let writes = 0
-  let fsyncTime = 0
-  const fsync = (file: WorkloadFile) => {
-    const start = performance.now()
-    file.fsyncSync()
-    fsyncTime += performance.now() - start
-  }
-
-  const start = performance.now()
-  for (const [i, { size }] of workload.files.entries()) files[i].truncateSync(size)
-  let yielded = start
-  let done = 0
-  for (const { kind, file: number, offset, length } of workload.operations) {
-    const file = files[number]
-    switch (kind) {
-      case 'write':
-        file.writeSync(data.get(writes++, length), offset)
-        for (let at = offset - (offset % PIECE); at < offset + length; at += PIECE)
-          touched[number].add(at / PIECE)
-        break
-      case 'trim':
-        trim(file, offset, length, touched[number])
-        break
-      case 'read':
-        if (into.length < length) into = new Uint8Array(length)
-        file.readSync(into.subarray(0, length), offset)
-        break
-      case 'sync':
-        fsync(file)
-        break
-    }
-    if (++done % 64 === 0 && performance.now() - yielded > SLICE) {
-      await setImmediate()
-      tick(done)
-      yielded = performance.now()
-    }
-  }
-  for (const file of files) fsync(file)
-  return { seconds: (performance.now() - start) / 1000, fsyncSeconds: fsyncTime / 1000 }
-}
-
-/**
- * What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size): the tail of the file is cut off and left a
- * hole, and what was written elsewhere becomes zeros. What was never written is a hole already.
- */
-function trim(file: WorkloadFile, offset: number, length: number, touched: ReadonlySet<number>): void {
-  const { size } = file
-  if (offset >= size) return
-  if (offset + length >= size) {
-    file.truncateSync(offset)
-    file.truncateSync(size)
-    return
-  }
-  const end = offset + length
-  for (const piece of piecesBetween(offset, end, touched)) {
-    const from = Math.max(offset, piece * PIECE)
-    file.writeSync(new Uint8Array(Math.min(end, (piece + 1) * PIECE) - from), from)
-  }
-}
-
-/** The touched pieces in a range of bytes; walks whichever is shorter, the range or the set. */
-function piecesBetween(start: number, end: number, touched: ReadonlySet<number>): number[] {
-  const first = Math.floor(start / PIECE)
-  const last = Math.floor((end - 1) / PIECE)
-  if (last - first >= touched.size) return [...touched].filter((piece) => piece >= first && piece <= last)
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i).filter((piece) => touched.has(piece))
-}
-
-function addStats(files: readonly CachedFile[]) {
-  const sum = { ...NO_STATS }
-  for (const { stats } of files) {
-    for (const count of Object.keys(sum) as (keyof CachedFileStats)[]) sum[count] += stats[count]
-  }
-  return { ...sum, pagesPerDeviceWrite: sum.deviceWrites === 0 ? 0 : sum.pagesWritten / sum.deviceWrites }
 }
 
 async function compareAll(
@@ -420,8 +428,12 @@ function printTable({ workload, backends }: Outcome, plain: Timing): void {
     colours.bold(line('', ['plain writes', ...backends.map(({ backend }) => `CachedFile ${backend}`)])),
   )
   numbers('seconds', ({ seconds }) => seconds, plain.seconds, 3)
-  numbers('  of them in fsync', ({ fsyncSeconds }) => fsyncSeconds, plain.fsyncSeconds, 3)
+  numbers('  of them copying', ({ copySeconds }) => copySeconds, plain.copySeconds, 3)
+  numbers('  writing to the device', ({ deviceSeconds }) => deviceSeconds, undefined, 3)
+  numbers('  in fsync', ({ fsyncSeconds }) => fsyncSeconds, plain.fsyncSeconds, 3)
+  row('bounded by', [plain.boundedBy, ...backends.map(({ boundedBy }) => boundedBy)])
   numbers('times as fast', ({ seconds }) => plain.seconds / seconds, 1, 2)
+  numbers('peak memory, MiB', ({ peakMemory }) => peakMemory / 2 ** 20, plain.peakMemory / 2 ** 20)
   numbers('passes', ({ passes }) => passes)
   numbers('folios written back', ({ foliosWritten }) => foliosWritten)
   numbers('pages written back', ({ pagesWritten }) => pagesWritten)

@@ -19,8 +19,19 @@ export interface Operation {
  * over and over, than the writes that are measured.
  */
 export class Operations implements Iterable<Operation> {
-  #words = new Float64Array(4 * 1024)
-  #length = 0
+  #words: Float64Array
+  #length: number
+
+  /** @param words - of another list */
+  constructor(words?: Float64Array) {
+    this.#words = words ?? new Float64Array(4 * 1024)
+    this.#length = (words?.length ?? 0) / 4
+  }
+
+  /** The operations as numbers, from which the constructor makes the list again. */
+  get words(): Float64Array {
+    return this.#words.subarray(0, 4 * this.#length)
+  }
 
   get length(): number {
     return this.#length
@@ -59,7 +70,7 @@ export interface Workload {
 /** What a workload needs of a file: a {@link CachedFile} or a {@link PlainFile}. */
 export type WorkloadFile = Pick<
   CachedFile,
-  'writeSync' | 'readSync' | 'fsyncSync' | 'truncateSync' | 'size' | 'closeSync'
+  'writeSync' | 'readSync' | 'writebackSync' | 'fsyncSync' | 'truncateSync' | 'size' | 'closeSync'
 >
 
 /** Numbers from 0 to 2^32 - 1, the same ones for the same seed (mulberry32). */
@@ -170,6 +181,11 @@ export class PlainFile implements WorkloadFile {
       n = fs.readSync(this.#fd, into, done, into.length - done, position + done)
     }
     return done
+  }
+
+  /** The system has it all. */
+  writebackSync(): number {
+    return 0
   }
 
   fsyncSync(): void {
