@@ -11,9 +11,9 @@ import type { Folio } from './types.js'
  * - `EBUSY`: the folio is locked or under writeback
  * - `ESTALE`: the folio was removed from its mapping
  * - `EBADF`: the mapping (or the file) was closed
- * - `EDEADLK`: the iterator would have to wait, and nobody released what it waits for
+ * - `EDEADLK`: the iterator would have to wait, and no code released the folio
  * - `ENOMEM`: an allocation failed; nothing changed
- * - `ELIBACC`: the native backend was asked for by name and does not load; `cause` is what keeps it from that
+ * - `ELIBACC`: the native backend was requested by name and does not load; `cause` is the reason
  */
 export type ErrorCode = 'EINVAL' | 'EEXIST' | 'EBUSY' | 'ESTALE' | 'EBADF' | 'EDEADLK' | 'ENOMEM' | 'ELIBACC'
 
@@ -28,17 +28,17 @@ const CODES: readonly ErrorCode[] = [
   'ELIBACC',
 ]
 
-/** The error of every wrong use: `code` tells the kind, the message names the value. */
+/** The error of every wrong use: `code` is the kind, and the message names the value. */
 export class WritebackError extends Error {
   /** The kind of error, an errno name. */
   readonly code: ErrorCode
 
   /**
-   * For programs that make such errors themselves, in a test for example.
+   * For programs that create such errors themselves, for example in a test.
    * @param code - the kind of error
    * @param message - what went wrong; the code is put before it
-   * @param options - as of `Error`
-   * @throws `EINVAL` for a code that is none
+   * @param options - as for `Error`
+   * @throws `EINVAL` for an unknown code
    */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     if (!CODES.includes(code)) throw invalid('code', code, `one of ${CODES.join(', ')}`)
@@ -49,7 +49,7 @@ export class WritebackError extends Error {
 }
 
 /**
- * Names a value in a message. Runs no code of the value's: an argument may be a proxy whose every trap throws.
+ * The form of a value in a message. Runs no code of the value: an argument may be a proxy whose every trap throws.
  * @internal
  */
 export function describe(value: unknown): string {

@@ -9,18 +9,18 @@ const NO_FOLIOS: readonly api.Folio[] = Object.freeze([])
 
 /** The extent that a pass just took. */
 export let newExtent: (wbc: Pass, index: number, nrPages: number, nrFolios: number) => Extent
-/** The callback is over: the extent has no folios any more. */
+/** The callback has returned: empties the extent. */
 export let endExtent: (extent: Extent) => void
 
-/** Only code that has this makes an extent. */
+/** Only code in this file has it, so only a pass makes an extent. */
 const NEW = Symbol('newExtent')
 
-/** What the callback sees of an extent: its folios are gathered only if they are asked for. */
+/** The extent as the callback sees it: its folios are gathered at their first use. */
 export class Extent implements api.Extent {
   readonly index: number
   readonly nrPages: number
   readonly nrFolios: number
-  /** Null once the callback is over. */
+  /** Null after the callback. */
   #wbc: Pass | null
   #folios: readonly api.Folio[] | null = null
 

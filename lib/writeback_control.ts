@@ -6,11 +6,11 @@ import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Pass } from './page_cache.js'
 import type * as api from './types.js'
 
-/** Returned by a writepage callback of `writeCachePages`: "unlock it yourself", which counts as no error. */
+/** Returned by a writepage callback of `writeCachePages`: the wrapper then unlocks the folio, and this is no error. */
 export const AOP_WRITEPAGE_ACTIVATE = 0x80000
 
 /**
- * What a control holds, for the backends. `pass` is the state of the iteration, which the kernel keeps in the same
+ * The contents of a control, for the backends. `pass` is the state of the iteration, which the kernel keeps in the same
  * struct (fbatch, index, saved_err).
  * @internal
  */

@@ -13,43 +13,43 @@ import { systemError } from './system_error.js'
 /** Pages of one call of the flusher: the kernel's MAX_WRITEBACK_PAGES, 4 MiB. */
 const WRITEBACK_PAGES = 1024
 const PAGE_SIZE = 4096
-/** What st_blocks counts. */
+/** The unit of st_blocks, in bytes. */
 const BLOCK_SIZE = 512
-/** Only code that has this makes a CachedFile. */
+/** Only code in this file has it, so only `open` makes a CachedFile. */
 const OPEN = Symbol('open')
 
 /** Options of {@link CachedFile.open}. */
 export interface CachedFileOptions {
   /**
-   * The engine; left out, the native one if it loads, else the TypeScript one. `WRITEBACK_ITER_BACKEND` decides as it does for
-   * the backend. A file that is open on one engine is `EBUSY` to the other.
+   * The engine; default the native one if it loads, else the TypeScript one. `WRITEBACK_ITER_BACKEND` applies as for
+   * the backend. If a file is open on one engine, `open` on the other throws `EBUSY`.
    */
   engine?: 'native' | 'js' | undefined
   /**
    * As `fs.open` takes them: `'r'`, `'r+'`, `'w'`, `'w+'`, `'wx'`, `'wx+'`, `'rs'`, `'rs+'`, or a number. Default
-   * `O_RDWR | O_CREAT`. A file that is to be written must be readable too, since pages written in part are read first.
-   * `O_SYNC` and `O_DSYNC` do an fsync of its range after each write. `O_APPEND` and `'a'` are refused: write at `size`.
+   * `O_RDWR | O_CREAT`. A file that is opened for writing must be readable too, because a page that is written in part is read first.
+   * With `O_SYNC` and `O_DSYNC`, each write includes an fsync of its range. `O_APPEND` and `'a'` are refused: write at `size`.
    */
   flags?: string | number | undefined
   /** Permissions of a file that is created, default 0o666 less the umask. */
   mode?: number | undefined
   /**
-   * O_DIRECT: the file is read and written past the system's cache. `'auto'`, the default, does where the file system takes it,
-   * `true` demands it. The TypeScript engine has none, and refuses `true`.
+   * O_DIRECT: reads and writes bypass the system's cache. `'auto'`, the default, uses it if the file system supports it;
+   * `true` requires it. The TypeScript engine does not have it, and throws `EINVAL` for `true`.
    */
   direct?: boolean | 'auto' | undefined
   /**
-   * flock(2): exclusive, or shared as long as the file is open for reading only. Left out, it is taken where the system has it;
-   * `true` demands it (`ENOTSUP`), `false` does without.
+   * flock(2): exclusive, or shared while the file is open for reading only. By default it is taken if the system has it;
+   * `true` requires it (else `ENOTSUP`), `false` opens the file without it.
    */
   lock?: boolean | undefined
 }
 
-/** Options of {@link CachedFile.open} for storage that is no file. */
+/** Options of {@link CachedFile.open} for storage other than a file. */
 export interface DeviceOptions {
-  /** Where reads and writes go. Handles of one device share its cache. */
+  /** Its methods read and write the storage. Handles of one device share its cache. */
   device: BlockDevice
-  /** What it is called in messages; default `'device'`. */
+  /** Its name in messages; default `'device'`. */
   name?: string | undefined
 }
 
@@ -57,18 +57,18 @@ export interface DeviceOptions {
 export interface ByteRange {
   /** First byte, default 0. */
   start?: number | undefined
-  /** Last byte, included; default the last there can be. */
+  /** Last byte, included; default the last possible one. */
   end?: number | undefined
 }
 
 /** Options of {@link CachedFile.close}. */
 export interface CloseOptions {
-  /** Writes nothing back. If it is the last handle of the file, what is dirty is given up. Default false. */
+  /** Does not write back. If it is the last handle of the file, its dirty data is discarded. Default false. */
   discard?: boolean | undefined
 }
 
 /**
- * Handles that are collected unclosed. What is held here keeps the engine's side of the handle alive, not the handle.
+ * Handles that are garbage collected without `close()`. The registry keeps the engine's part of the handle alive, not the handle.
  */
 const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; path: string }) => {
   process.emitWarning(`CachedFile ${JSON.stringify(path)} was collected without close()`, 'WritebackWarning')
@@ -77,7 +77,7 @@ const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; 
 
 /**
  * A file behind a write-back cache. Writes go to pages in memory. A flusher writes them to the file in the background,
- * neighbours together; `fsync` puts them safely on the device; `close` writes back what is left.
+ * contiguous pages together; `fsync` puts them on the device; `close` writes back the remaining dirty pages.
  *
  * Methods without suffix return promises, as in `node:fs/promises`; the same with `Sync` block. A read or write that finds
  * its pages cached does not leave the thread.
@@ -85,14 +85,14 @@ const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; 
  * All handles of one file, by device and inode number, share one cache and see each other's writes at once: in the
  * process on the native engine, in the thread on the TypeScript engine. A lock keeps other processes and threads out.
  *
- * An I/O error of write-back keeps the pages dirty, to be written by a later call. `fsync` and `close` report it, once for
- * each handle that was open when it happened, and for one opened later if nobody had seen it yet (errseq_t).
+ * After an I/O error of write-back the pages stay dirty, and a later call writes them. `fsync` and `close` report it, once for
+ * each handle that was open when it happened, and for one opened later if no handle had reported it yet (errseq_t).
  *
- * Bad arguments are a `WritebackError` `EINVAL`, a closed handle is `EBADF`; the system's errors come as `node:fs` has
- * them, `code` being `EIO`, `ENOSPC` …
+ * Wrong arguments throw a `WritebackError` `EINVAL`, a closed handle `EBADF`; the system's errors have the form of
+ * `node:fs`, with `code` `EIO`, `ENOSPC` …
  */
 export class CachedFile implements AsyncDisposable, Disposable {
-  /** The engine that the file is on. */
+  /** The engine that the file uses. */
   readonly engine: 'native' | 'js'
   /** See {@link notCloneable}. */
   readonly notCloneable = notCloneable
@@ -106,16 +106,16 @@ export class CachedFile implements AsyncDisposable, Disposable {
   #idle: (() => void) | null = null
 
   /**
-   * Opens a file; by default for reading and writing, and creates it if it is not there.
-   * @param path - as `node:fs` takes it; a relative one is of the working directory
-   * @throws the error of open(2); `EINVAL` for a bad argument or what is not a regular file; `EBUSY` if another process, or
+   * Opens a file, by default for reading and writing, and creates it if it does not exist.
+   * @param path - as for `node:fs`; a relative path starts at the working directory
+   * @throws the error of open(2); `EINVAL` for a wrong argument, or if it is not a regular file; `EBUSY` if another process, or
    * another cache in this one, has the file open; `ELIBACC` if the engine does not load
    */
   static async open(path: string | Buffer | URL, options?: CachedFileOptions): Promise<CachedFile>
   /**
-   * Opens a device behind a cache of the TypeScript engine, for reading and writing. It has no blocking calls, `stat` included: they
-   * throw `EINVAL`. So the end of the process cannot write back what is dirty: close the file first.
-   * @throws `EINVAL` for what is no device; what its `size()` throws
+   * Opens a device behind a cache of the TypeScript engine, for reading and writing. Its blocking calls, and `stat`,
+   * throw `EINVAL`. So dirty pages are lost when the process ends: close the file first.
+   * @throws `EINVAL` if it is not a device; the error of its `size()`
    */
   static async open(options: DeviceOptions): Promise<CachedFile>
   static async open(
@@ -241,7 +241,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
    * the handle reads on. A read sees every write that was called before it.
    * @param into - filled when the promise resolves
    * @param position - a byte offset, a safe integer from 0
-   * @returns the number of bytes, less than asked for only at the file's end
+   * @returns the number of bytes, fewer than requested only at the file's end
    * @throws the system's error; `EINVAL`, `EBADF`
    */
   async read(into: NodeJS.ArrayBufferView, position: number): Promise<number> {
@@ -263,13 +263,13 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /**
    * Writes all bytes at `position` into the cache; the file grows if they reach beyond its end. Pages that are overwritten
-   * in part are read first. While too much is dirty the promise stays pending (balance_dirty_pages).
+   * in part are read first. While too many pages are dirty, the promise stays pending (balance_dirty_pages).
    *
-   * The bytes are copied before the call returns: the buffer is the caller's again at once. Writes of one thread take effect
+   * The bytes are copied before the call returns: the caller may reuse the buffer at once. Writes of one thread take effect
    * in the order of their calls.
    * @param position - a byte offset, a safe integer from 0; so must be that of the last byte
    * @returns the number of bytes
-   * @throws the system's error where a page cannot be read, or where no page can be written back to make room; `EINVAL`,
+   * @throws the system's error if a page cannot be read, or if no page can be written back to make room; `EINVAL`,
    * `EBADF`, `ENOMEM`
    */
   async write(bytes: NodeJS.ArrayBufferView, position: number): Promise<number> {
@@ -299,9 +299,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then has the system put the file on
-   * the device. When it is done, the range is there. If the device refused, what was written since the last successful
-   * `fsync` counts as dirty again.
+   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then calls fsync(2).
+   * When it returns, the range is on the device. If fsync(2) fails, every page that was written since the last successful
+   * `fsync` is dirty again.
    * @param range - bytes, both ends included; default the whole file
    * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`, `EBADF`
    */
@@ -318,7 +318,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * As `fsync`, of the data and of what is needed to read it again: not of times, for one (fdatasync(2)).
+   * As `fsync`, but only for the data and the metadata that are needed to read it, so not for times (fdatasync(2)).
    * @throws as `fsync`
    */
   async fdatasync(range?: ByteRange): Promise<void> {
@@ -334,10 +334,10 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped, on from the start of
-   * the file where it comes to the end. It skips what is under writeback.
+   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped; at the end of the file
+   * it continues at its start. It skips pages under writeback.
    * @param nrToWrite - pages, a safe integer from 1, default 1024 (4 MiB, MAX_WRITEBACK_PAGES)
-   * @returns pages written: 0 only if no page was dirty that is not under writeback
+   * @returns pages written; 0 only if every dirty page is under writeback, or none is dirty
    * @throws the error of this write-back, which `fsync` and `close` report too; `EINVAL`, `EBADF`
    */
   async writeback(nrToWrite: number = WRITEBACK_PAGES): Promise<number> {
@@ -355,8 +355,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * ftruncate(2): sets the file's length, in the cache and the file. What is cut off is gone, and its memory free; what is
-   * added reads as zeros.
+   * ftruncate(2): sets the file's length, in the cache and the file. Pages beyond it are dropped, and their memory is freed;
+   * added bytes read as zeros.
    * @param length - bytes, a safe integer from 0
    * @throws the system's error; `EINVAL`, `EBADF`
    */
@@ -375,8 +375,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Makes a range zeros, and frees its blocks where the engine and the file system can (FALLOC_FL_PUNCH_HOLE); else it writes
-   * zeros, but not where the file has zeros already. The length stays.
+   * Makes a range zeros. Frees its blocks if the engine and the file system can (FALLOC_FL_PUNCH_HOLE), otherwise writes
+   * zeros where the file has other bytes. The length does not change.
    * @param range - bytes, both ends included; default the whole file
    * @throws the system's error; `EINVAL`, `EBADF`
    */
@@ -393,8 +393,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * fstat(2), with the size that the file has once all is written. `blocks` counts what is dirty as if it all needed new
-   * blocks, up to those of a file without holes. Times are the file's own: those of the last write-back.
+   * fstat(2), with the size that the file will have when all pages are written. `blocks` counts dirty pages as if each needed new
+   * blocks, up to the blocks of a file without holes. Times are those of the last write-back.
    * @throws the system's error; `EBADF`
    */
   stat(options?: { bigint?: false | undefined }): Promise<fs.Stats>
@@ -417,7 +417,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return this.#complete(fs.fstatSync(this.#open().fd, { bigint: options?.bigint === true }))
   }
 
-  /** Adds to what the file has what is only in the cache. */
+  /** Adds the size and blocks that are only in the cache. */
   #complete<T extends fs.Stats | fs.BigIntStats>(stats: T): T {
     const { size, dirtyPages } = this.#file
     const perPage = PAGE_SIZE / BLOCK_SIZE
@@ -428,23 +428,23 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return Object.assign(stats, { size: number(size), blocks: number(blocks) })
   }
 
-  /** A stream that reads the file through the cache, as `FileHandle.createReadStream`: it closes the file at its end. */
+  /** A stream that reads the file through the cache, as `FileHandle.createReadStream`: it closes the file when it ends. */
   createReadStream(options: ReadStreamOptions = {}): fs.ReadStream {
     this.#readable()
     return readStream(this, options)
   }
 
-  /** A stream that writes the file through the cache, as `FileHandle.createWriteStream`: it closes the file at its end. */
+  /** A stream that writes the file through the cache, as `FileHandle.createWriteStream`: it closes the file when it ends. */
   createWriteStream(options: WriteStreamOptions = {}): fs.WriteStream {
     this.#writable()
     return writeStream(this, options)
   }
 
   /**
-   * Waits for the handle's other calls, writes back what is dirty in the file (without an fsync), whether or not other handles
+   * Waits for the handle's other calls, writes back the file's dirty pages (without an fsync), even if other handles
    * have it open, and closes the handle. A second call does nothing. The file's last handle frees the cache.
    *
-   * If it throws, the handle stays open: call again to try again, or give the data up by `discard`.
+   * If it throws, the handle stays open: call it again to try again, or discard the data with `discard`.
    * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`
    */
   async close(options: CloseOptions = {}): Promise<void> {
@@ -514,7 +514,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return `CachedFile ${inspect({ path, engine, size, dirtyPages, cachedPages }, { ...options, depth })}`
   }
 
-  /** A device has promises only. */
+  /** A device has no blocking calls. */
   #checkBlocking(): void {
     if (this.#open().fd < 0) {
       throw new WritebackError('EINVAL', `${describe(this.#path)} is a device: it has no blocking calls`)
@@ -575,7 +575,7 @@ function isDevice(value: string | Buffer | URL | DeviceOptions): value is Device
   )
 }
 
-/** The accessors of every view, whatever a subclass or the object itself put over them. */
+/** The accessors of every view, which neither a subclass nor the object itself can override. */
 function accessors(prototype: object) {
   const accessor = <T>(name: string): ((view: object) => T) => {
     const { get } = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
@@ -591,7 +591,7 @@ function accessors(prototype: object) {
 const typedArrays = accessors(Object.getPrototypeOf(Uint8Array.prototype))
 const dataViews = accessors(DataView.prototype)
 
-/** The same bytes, as nothing but a Uint8Array: a subclass would run code of its own when it is used. */
+/** The same bytes as a plain Uint8Array: a subclass would run its own code when it is used. */
 function checkBytes(what: string, value: unknown): Uint8Array {
   if (!ArrayBuffer.isView(value)) throw invalid(what, value, 'a Buffer, a TypedArray or a DataView')
   const { buffer, byteOffset, byteLength } = types.isDataView(value) ? dataViews : typedArrays
@@ -600,7 +600,7 @@ function checkBytes(what: string, value: unknown): Uint8Array {
   return length === 0 ? new Uint8Array(0) : new Uint8Array(buffer(value), byteOffset(value), length)
 }
 
-/** A byte offset such that `length` bytes from it on have offsets too. */
+/** A byte offset such that the `length` bytes from it have safe offsets, too. */
 function checkPosition(what: string, value: unknown, length: number): void {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw invalid(what, value, 'a byte offset, a safe integer from 0')

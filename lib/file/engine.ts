@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What CachedFile asks of an engine. There are two: js/ in TypeScript, for one thread, and native/file in C.
+// The interface between CachedFile and an engine. There are two: js/ in TypeScript, for one thread, and native/file in C.
 //
 // Before it calls an engine, CachedFile has
 // - checked every argument, and made each view a plain Uint8Array that is not detached; position + length is a safe integer
@@ -11,8 +11,8 @@
 //   An engine sees no call of a handle after its close() or release(), and no close() during another call of that handle.
 //   Other handles of the file may do anything at any time.
 //
-// Every call returns a number from 0 or a negative errno, by libuv's numbers, and CachedFile makes the error of it. What an
-// engine throws goes on to the caller unchanged. `x()` may return a promise; `xSync()` blocks.
+// Every call returns a number from 0 or a negative errno, by libuv's numbers, and CachedFile makes the error. An error
+// that an engine throws reaches the caller unchanged. `x()` may return a promise; `xSync()` blocks.
 
 /** number >= 0, or a negative errno. */
 export type Result = number
@@ -21,14 +21,14 @@ export interface EngineOptions {
   /** For messages and inspect only. */
   readonly path: string
   readonly writable: boolean
-  /** O_DIRECT: true demands it (-EINVAL if the file system refuses), 'auto' takes it where it can be had. */
+  /** O_DIRECT: true requires it (-EINVAL if the file system refuses), 'auto' uses it if possible. */
   readonly direct: boolean | 'auto'
   /**
    * flock(2) on the descriptor that the inode keeps: LOCK_EX, LOCK_SH while all handles are read-only (converted on the
-   * same descriptor when a writer comes), LOCK_NB; -EBUSY where another process, or another cache in this one, has it.
-   * flock and not fcntl OFD: SQLite's and others' fcntl locks stay their own, and the TypeScript engine can take flock too
+   * same descriptor when a writer opens the file), LOCK_NB; -EBUSY if another process, or another cache in this one, has it.
+   * flock, not fcntl OFD: it does not interfere with fcntl locks of SQLite and others, and the TypeScript engine can take flock too
    * (flock(1) on an inherited descriptor), so the two engines see each other.
-   * true: -ENOTSUP where it cannot be taken; 'auto': goes on without where the system or file system has no such lock.
+   * true: -ENOTSUP if it cannot be taken; 'auto': opens without it if the system or file system has no such lock.
    */
   readonly lock: boolean | 'auto'
 }
@@ -41,9 +41,9 @@ export interface Limits {
   readonly dirtyBackground: number
   /** Dirty bytes (under writeback counted in) above which a writer is held back. */
   readonly dirty: number
-  /** Age in ms at which a dirty page is written without any limit being passed (dirty_expire_centisecs). */
+  /** Age in ms at which a dirty page is written even below the limits (dirty_expire_centisecs). */
   readonly dirtyExpire: number
-  /** ms between the flusher's looks for old pages (dirty_writeback_centisecs); 0: it never looks. */
+  /** ms between the flusher's searches for old pages (dirty_writeback_centisecs); 0: it never searches. */
   readonly writebackInterval: number
   /** Writes to the device under way at a time. */
   /** If the engine is not to take its own. */
@@ -58,7 +58,7 @@ export interface Engine {
   configure(limits: Limits): void
 }
 
-/** One handle: its cursor of the error sequence, its share in the inode. */
+/** One handle: its cursor in the error sequence, and its reference to the inode. */
 export interface EngineFile {
   /** A descriptor of the file, open as long as the handle: CachedFile calls fstat(2) on it. -1: a device, without blocking calls. */
   readonly fd: number
@@ -74,7 +74,7 @@ export interface EngineFile {
   read(into: Uint8Array, position: number): Result | Promise<Result>
   readSync(into: Uint8Array, position: number): Result
   /**
-   * bytes.length, or an error and then which of the bytes are in the cache is undefined. The bytes have been copied when
+   * bytes.length, or an error; it is then undefined which of the bytes are in the cache. The bytes have been copied when
    * the call returns, also where it returns a promise (read-modify-write, throttled). Writes of one thread to one file
    * take effect in the order of their calls, and a read sees every write called before it.
    */
@@ -87,38 +87,38 @@ export interface EngineFile {
   fsync(start: number, end: number, dataOnly: boolean): Promise<Result>
   fsyncSync(start: number, end: number, dataOnly: boolean): Result
   /**
-   * WB_SYNC_NONE, cyclic, about nrToWrite pages, on to a second lap where the first came to the end of the file: 0 only if
-   * nothing is dirty, or all that is dirty is under writeback by another. Pages written; an error is returned AND left in the
+   * WB_SYNC_NONE, cyclic, about nrToWrite pages, with a second pass if the first reached the end of the file: 0 only if
+   * no page is dirty, or each dirty page is under writeback by another pass. Pages written; an error is returned AND left in the
    * error sequence.
    */
   writeback(nrToWrite: number): Promise<Result>
   writebackSync(nrToWrite: number): Result
-  /** ftruncate(2), in cache and file at once; memory behind the end is free at once. */
+  /** ftruncate(2), in cache and file at once; frees memory beyond the end at once. */
   truncate(length: number): Promise<Result>
   truncateSync(length: number): Result
   /** A hole (FALLOC_FL_PUNCH_HOLE, size kept), both ends included; bytes of partial pages are zeroed. */
   deallocate(start: number, end: number): Promise<Result>
   deallocateSync(start: number, end: number): Result
   /**
-   * Writes back what is dirty (every handle's close, without fsync) and reports as fsync does. On an error the handle stays
-   * open. `discard`: writes nothing; if it is the last handle, what is dirty is dropped; always 0. The last close frees at
+   * Writes back dirty pages (at every handle's close, without fsync) and reports as fsync does. On an error the handle stays
+   * open. `discard`: does not write; if it is the last handle, drops dirty pages; always 0. The last close frees at
    * once, releases the lock and closes the descriptors.
    */
   close(discard: boolean): Promise<Result>
   closeSync(discard: boolean): Result
-  /** The handle was collected unclosed: gives up its share; what is dirty is written soon, errors go to stderr/warning. */
+  /** The handle was collected without close(): drops its reference; dirty pages are written soon, errors go to stderr or a warning. */
   release(): void
 }
 
-/** What the cache of a file did since it was opened, by all handles. */
+/** Counts of a file's cache since it was opened, for all handles. */
 export interface CachedFileStats {
   /** Passes over the mapping. */
   passes: number
   /** Folios written back. */
   foliosWritten: number
-  /** Pages of 4 KiB written back: as many, since the engines' folios are single pages. */
+  /** Pages of 4 KiB written back: the same number, because the engines' folios are single pages. */
   pagesWritten: number
-  /** Writes that the system took, short ones included. */
+  /** Writes that the system accepted, short ones included. */
   deviceWrites: number
   /** The bytes of these writes. */
   bytesWritten: number

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// How much memory the caches take, and when they are written back.
+// The bounds on the caches' memory and on dirty data.
 
 import os from 'node:os'
 import { invalid, WritebackError } from '../errors.js'
 import type { Limits } from './engine.js'
 
-/** Options of {@link configure}. What is left out stays as it was, or follows `memory`. */
+/** Options of {@link configure}. An omitted option keeps its value, or follows `memory` if it was never set. */
 export interface ConfigureOptions {
   /**
-   * Bytes of memory for all files, of the process on the native engine and of the thread on the TypeScript engine: cached
-   * data and bookkeeping. An integer from 4 MiB (4194304), default an eighth
-   * of the machine's memory, at least 64 MiB and at most 512 MiB; 64 MiB where the runtime does not permit to ask.
+   * Bytes of memory for the cached data and bookkeeping of all files, of the process on the native engine and of the thread on
+   * the TypeScript engine. An integer from 4 MiB (4194304), default an eighth of the machine's memory, at least 64 MiB and at most
+   * 512 MiB; 64 MiB if the runtime does not permit reading the machine's memory.
    */
   memory?: number | undefined
   /** Dirty bytes above which the flusher writes (dirty_background_bytes); default a quarter of `memory`. */
   dirtyBackground?: number | undefined
   /** Dirty bytes above which writers are held back (dirty_bytes); default three quarters of `memory`. */
   dirty?: number | undefined
-  /** Milliseconds after which the flusher writes what is dirty in any case (dirty_expire_centisecs); default 30000. */
+  /** Milliseconds after which the flusher writes a dirty page in any case (dirty_expire_centisecs); default 30000. */
   dirtyExpire?: number | undefined
   /**
-   * Milliseconds between its looks for such pages (dirty_writeback_centisecs), default 5000; with 0 it does not look, and
+   * Milliseconds between the flusher's searches for such pages (dirty_writeback_centisecs), default 5000; with 0 it does not search, and
    * writes only above `dirtyBackground`.
    */
   writebackInterval?: number | undefined
@@ -35,7 +35,7 @@ const LONGEST = 2 ** 31 - 1
 const DEFAULT_MEMORY = Math.min(Math.max(Math.floor(totalMemory() / 8), 64 * MIB), 512 * MIB)
 const DEFAULTS = { memory: DEFAULT_MEMORY, dirtyExpire: 30_000, writebackInterval: 5_000 }
 
-/** Of the machine, in bytes; 0 where the runtime does not permit to ask (Deno without --allow-sys). */
+/** The machine's memory in bytes; 0 if the runtime does not permit reading it (Deno without --allow-sys). */
 function totalMemory(): number {
   try {
     return os.totalmem()

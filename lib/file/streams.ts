@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// node:fs's own streams, whose reads and writes go to the cache.
+// The streams of node:fs, with reads and writes to the cache.
 
 import fs from 'node:fs'
 import type { CachedFile } from './cached_file.js'
@@ -12,7 +12,7 @@ export interface ReadStreamOptions {
   end?: number | undefined
   /** Bytes of a chunk, default 64 KiB. */
   highWaterMark?: number | undefined
-  /** The chunks are strings of this encoding; left out, they are Buffers. */
+  /** The chunks are strings of this encoding; by default Buffers. */
   encoding?: BufferEncoding | undefined
   /** Closes the file when the stream ends or fails, default true. */
   autoClose?: boolean | undefined
@@ -22,11 +22,11 @@ export interface ReadStreamOptions {
 
 /** Options of {@link CachedFile.createWriteStream}, as `FileHandle` has them. */
 export interface WriteStreamOptions {
-  /** Where the first byte goes, default 0. */
+  /** The position of the first byte, default 0. */
   start?: number | undefined
   /** Bytes that wait in the stream before `write()` returns false, default 16 KiB. */
   highWaterMark?: number | undefined
-  /** Of strings that are written, default `'utf8'`. */
+  /** The encoding of strings that are written, default `'utf8'`. */
   encoding?: BufferEncoding | undefined
   /** Closes the file when the stream ends or fails, default true. */
   autoClose?: boolean | undefined
@@ -38,10 +38,10 @@ export interface WriteStreamOptions {
 
 type Done = (error: NodeJS.ErrnoException | null, count?: number, buffers?: unknown) => void
 
-/** A descriptor, for streams of an open file: what it is means nothing, but they take 0 for none when they close. */
+/** A descriptor for streams of an open file. Its value has no meaning, but on close the streams treat 0 as no descriptor. */
 const FD = 1
 
-/** What the streams ask of node:fs, for this file. */
+/** The functions of node:fs that the streams call, for this file. */
 function systemCalls(file: CachedFile) {
   const settle = (promise: Promise<number | void>, done: Done, buffers?: unknown) => {
     promise.then((count) => done(null, count ?? 0, buffers), done)

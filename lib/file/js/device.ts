@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Storage that is no file.
+// Storage other than a file.
 
 import { describe, invalid, WritebackError } from '../../errors.js'
 import { errno, systemError } from '../system_error.js'
@@ -7,28 +7,28 @@ import type { Wait } from './steps.js'
 import type { Storage } from './storage.js'
 
 /**
- * What a {@link CachedFile} can stand on instead of a file: a block device, a table, an object store. The cache calls several
- * at a time (`writers` of {@link ConfigureOptions}), never two writes of the same page.
+ * Storage behind a {@link CachedFile} instead of a file: a block device, a table, an object store. The cache makes several calls
+ * at a time (`writers` of {@link ConfigureOptions}), but never two writes of the same page.
  *
- * A rejection is reported as an I/O error of a file is: the pages stay dirty, and `fsync` and `close` tell each handle once.
+ * A rejection counts as an I/O error of a file does: the pages stay dirty, and `fsync` and `close` report it once per handle.
  */
 export interface BlockDevice {
   /**
-   * Reads into all of `into`, which is the cache's own memory.
+   * Reads bytes into `into`, which is the cache's own memory.
    * @param position - a byte offset, a multiple of 4096
    * @returns bytes read; 0 only at the end of the device
    */
   read(into: Uint8Array, position: number): Promise<number>
   /**
-   * Writes the buffers one behind the other. They are the cache's own memory, to be used until the promise settles. A page
-   * that is written to meanwhile may change under the device's hands; it is dirty then, and is written again.
+   * Writes the buffers one after the other. They are the cache's own memory, valid until the promise settles. If the program writes
+   * to a page before that, its bytes may change during the call; the page is then dirty, and is written again.
    * @param position - a byte offset, a multiple of 4096
-   * @returns bytes written if not all were; the cache asks for the rest
+   * @returns the number of bytes written, if fewer than all; the cache then writes the rest
    */
   write(buffers: readonly Uint8Array[], position: number): Promise<number | void>
-  /** Makes everything durable whose write has resolved. */
+  /** Makes durable all writes that have resolved. */
   flush(): Promise<void>
-  /** Sets the length. A device without it has a fixed one: a write behind its end is `ENOSPC`. */
+  /** Sets the length. Without it, the length is fixed: a write beyond the end throws `ENOSPC`. */
   truncate?(length: number): Promise<void>
   /** The length in bytes. */
   size(): number | Promise<number>
@@ -45,7 +45,7 @@ export function checkDevice(device: BlockDevice): void {
   }
 }
 
-/** A number of bytes that a device says it has, or has done; rejects what can be none. */
+/** Checks a number of bytes that a device returned. */
 function checkCount(what: string, count: unknown, most: number): number {
   if (!Number.isSafeInteger(count) || (count as number) < 0 || (count as number) > most) {
     throw new WritebackError('EINVAL', `${what} is ${describe(count)}, expected bytes, at most ${most}`)
@@ -58,14 +58,14 @@ export class DeviceStorage implements Storage {
   readonly fd = -1
   readonly blocking = false
   readonly #device: BlockDevice
-  /** The length that the device has, which only the cache changes. */
+  /** The length of the device, which only the cache changes. */
   #size = 0
 
   constructor(device: BlockDevice) {
     this.#device = device
   }
 
-  /** The length of the device, to be called first. */
+  /** Reads the length of the device; to be called first. */
   async open(): Promise<number> {
     this.#size = checkCount('size()', await this.#device.size(), Number.MAX_SAFE_INTEGER)
     return this.#size
