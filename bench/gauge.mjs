@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A gauge against regressions of the core: instructions per folio, which unlike time are the same in every run. Compares
-// them with gauge.json, or records them there.
+// A gauge against regressions of the core: instructions per folio, which unlike time are the same in every
+// run. Compares them with gauge.json, or records them there.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

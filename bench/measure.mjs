@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Measures sides in turn: every side once, then every side once more. What else the machine does meanwhile meets all of
-// them, and so does its clock.
+// Measures sides in turn: every side once, then every side once more. What else the machine does meanwhile
+// meets all of them, and so does its clock.
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -77,7 +77,8 @@ export function freshSide(open) {
 }
 
 /**
- * A side that is a new process for each round of its operations: its program ran all of them, and answers for each once.
+ * A side that is a new process for each round of its operations: its program ran all of them, and answers for
+ * each once.
  * @param {() => Promise<Side>} open
  * @returns {Side}
  */
@@ -167,7 +168,8 @@ class Turnstile {
 /**
  * Measures tasks in turn.
  * @param {Task[]} tasks
- * @param {{ runs: number, warmup: number }} options - how often each is measured, and before that without effect
+ * @param {{ runs: number, warmup: number }} options - how often each is measured, and before that without
+ * effect
  * @returns {Promise<Figures[]>}
  */
 export async function measure(tasks, { runs, warmup }) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The same pass in plain JavaScript, as one would write it in a day without this package: the opponent that it has to
-// beat. Written for itself, sharing nothing with lib/. It does what the kernel does where the benchmark goes: flags and
-// marks, locks, both modes, batches, nr_to_write; wrong use and a lock that is held throw. It leaves out what a day does
-// not suffice for: ranges, cyclic passes, waiting, passes left half-way, folios that are found by any of their pages.
+// The same pass in plain JavaScript, as one would write it in a day without this package: the opponent that
+// it has to beat. Written for itself, sharing nothing with lib/. It does what the kernel does where the
+// benchmark goes: flags and marks, locks, both modes, batches, nr_to_write; wrong use and a lock that is held
+// throw. It leaves out what a day does not suffice for: ranges, cyclic passes, waiting, passes left half-way,
+// folios that are found by any of their pages.
 
 const LEAF_PAGES = 32
 const BATCH = 31

@@ -18,7 +18,10 @@ function format(figure) {
     : figure.toFixed(figure >= 100 ? 0 : figure >= 10 ? 1 : 2)
 }
 
-/** What a folio costs that is dirtied once and written once: some sides take their time at the one, some at the other. */
+/**
+ * What a folio costs that is dirtied once and written once: some sides take their time at the one, some at
+ * the other.
+ */
 const BOTH = 'markDirty, newly dirty + writePages'
 
 /**
@@ -79,8 +82,9 @@ function operationTables({ rows }) {
 export const PARTS = ['crossing', 'core', 'TypeScript', 'callback or body']
 
 /**
- * Where the time of a native pass goes, in nanoseconds per folio: the calls, at what an empty one takes; what the addon takes
- * beyond that; the user's code, as by itself; and the TypeScript between them, which is the rest.
+ * Where the time of a native pass goes, in nanoseconds per folio: the calls, at what an empty one takes; what
+ * the addon takes beyond that; the user's code, as by itself; and the TypeScript between them, which is the
+ * rest.
  * @param {Results} results
  * @returns {{ operation: string, calls: number, parts: number[] }[]} as PARTS
  */

@@ -49,7 +49,10 @@ const OPERATIONS = {
   'for…of': { native: 'backend', js: 'backend' },
 }
 
-/** Sides and operations that take seconds a run over 10,000,000 folios, and show there what they show over 1,000,000. */
+/**
+ * Sides and operations that take seconds a run over 10,000,000 folios, and show there what they show over
+ * 1,000,000.
+ */
 const NOT_HUGE = ['Map + sort', 'sorted-btree', 'for…of']
 
 /** @param {number} number */
@@ -59,7 +62,8 @@ function grouped(number) {
 
 /**
  * @param {string} label
- * @param {Partial<import('./sides/shape.mjs').Shape>} differences - from 100,000 dense single-page folios, all dirty
+ * @param {Partial<import('./sides/shape.mjs').Shape>} differences - from 100,000 dense single-page folios,
+ * all dirty
  * @param {boolean} quick
  * @returns {Scenario & { shape: import('./sides/shape.mjs').Shape }}
  */
@@ -205,7 +209,8 @@ export function scenarios(quick) {
 
 /** @param {number} folios @param {boolean} quick @returns {Scenario[]} */
 function asyncScenarios(folios, quick) {
-  // Thirty times the bound, so that the beginning and the end of a pass, when fewer are under way, count for little.
+  // Thirty times the bound, so that the beginning and the end of a pass, when fewer are under way, count for
+  // little.
   const writes = quick ? 32 : 480
   const shape = { folios, writes }
   const atOnce = { scale: 1e6 / folios, repeat: 1 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One side of the benchmark in a process of its own, so that no other's objects are on its heap and no other's types in
-// its compiled code. Measures when its parent sends a message. Arguments: a module of sides/, a name and a shape for its open().
+// One side of the benchmark in a process of its own, so that no other's objects are on its heap and no
+// other's types in its compiled code. Measures when its parent sends a message. Arguments: a module of
+// sides/, a name and a shape for its open().
 
 const [module, name, shape] = process.argv.slice(2)
 

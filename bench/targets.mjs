@@ -15,7 +15,8 @@ import { SHAPE_OPERATIONS, SHAPES, shapeOperation } from './scenarios.mjs'
  * @property {string} [label] - default 100,000 folios
  * @property {[string, string]} [sides] - how many times the second is as fast as the first
  * @property {string} [atMost] - instead: the side whose figure is to be at most the target
- * @property {string} [growth] - instead: the side whose figure at 10,000,000 folios is to be at most the target's multiple
+ * @property {string} [growth] - instead: the side whose figure at 10,000,000 folios is to be at most the
+ * target's multiple
  *   of this one
  * @property {number} target
  * @property {number} stretch
@@ -120,8 +121,8 @@ export const TARGETS = [
 
 /**
  * @param {Results} results
- * @returns {string[][]} a line a target that these results can answer: what, the sides' figures, the ratio or figure, the
- * targets, and a verdict
+ * @returns {string[][]} a line a target that these results can answer: what, the sides' figures, the ratio or
+ * figure, the targets, and a verdict
  */
 export function verdicts({ rows }) {
   /** @param {string} operation @param {string} label @param {string} side */

@@ -49,7 +49,10 @@ export function checkOrder(value: unknown): number {
   return value + 0
 }
 
-/** A folio of this order can begin at this page; its last page is a page of the file then, too: there are 2^33 at least. */
+/**
+ * A folio of this order can begin at this page; its last page is a page of the file then, too: there are 2^33
+ * at least.
+ */
 export function checkAligned(index: number, order: number): void {
   if (index % 2 ** order !== 0) throw invalid('index', index, `a multiple of ${2 ** order} at order ${order}`)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Passes that await: what a file system does that submits its writes and ends writeback from their completions. A write is
-// submitted by its callback, and the promise that the callback returns is its completion.
+// Passes that await: what a file system does that submits its writes and ends writeback from their
+// completions. A write is submitted by its callback, and the promise that the callback returns is its
+// completion.
 
 import { checkResult } from './arguments.js'
 import { type Extent, endExtent } from './extent.js'
@@ -48,7 +49,10 @@ abstract class AsyncPass<T> {
   /** The errno of the failed write that was submitted first, and which one that was; 0 if none failed. */
   #error = 0
   #failed = 0
-  /** Why nothing more is submitted: the abort, rejection or wrong use that came first; null as long as none came. */
+  /**
+   * Why nothing more is submitted: the abort, rejection or wrong use that came first; null as long as none
+   * came.
+   */
   #ended: { readonly reason: unknown } | null = null
   /** Resumes the pass where it waits, once. */
   #resume: (() => void) | null = null
@@ -107,7 +111,8 @@ abstract class AsyncPass<T> {
       }
       checkCurrent(wbc)
       if (this.#error !== 0 && !this.#syncAll) {
-        // The error ends the pass where it stands. It is not told to a pass that is blocked, which would take it for none.
+        // The error ends the pass where it stands. It is not told to a pass that is blocked, which would take
+        // it for none.
         wbc.error = this.#error
         if (wbc.blocked === null) this.next()
         return
@@ -167,7 +172,9 @@ abstract class AsyncPass<T> {
     this.#wake()
   }
 
-  /** Resolves when a write is over, or when the pass is ended or woken. What it is, the pass looks for itself. */
+  /**
+   * Resolves when a write is over, or when the pass is ended or woken. What it is, the pass looks for itself.
+   */
   #event(): Promise<void> {
     return new Promise((resolve) => {
       this.#resume = resolve

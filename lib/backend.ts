@@ -24,9 +24,9 @@ export function loadBackend(name: 'native' | 'js'): Backend {
 let selected: Backend | null = null
 
 /**
- * The backend that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or else the TypeScript one. It is
- * picked at the first call. An empty variable counts as none. `NODE_DEBUG=writeback-iter` tells when and why it is not the
- * native one.
+ * The backend that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or else the
+ * TypeScript one. It is picked at the first call. An empty variable counts as none.
+ * `NODE_DEBUG=writeback-iter` tells when and why it is not the native one.
  * @throws `EINVAL` for another value; `ELIBACC` if the forced backend does not load
  */
 export function selectBackend(): Backend {
@@ -35,7 +35,8 @@ export function selectBackend(): Backend {
 }
 
 /**
- * Of what exists natively and in TypeScript, the one that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads.
+ * Of what exists natively and in TypeScript, the one that `WRITEBACK_ITER_BACKEND` forces, or else the native
+ * one if it loads.
  * @param what - for the message of `NODE_DEBUG=writeback-iter`
  * @throws `EINVAL`, `ELIBACC` as `selectBackend`
  */
@@ -51,7 +52,9 @@ export function pick<T>(what: string, load: (name: 'native' | 'js') => T): T {
   }
 }
 
-/** The variable's value. Deno denies it to programs that may not read the environment: then nothing is forced. */
+/**
+ * The variable's value. Deno denies it to programs that may not read the environment: then nothing is forced.
+ */
 function forcedBackend(): string | undefined {
   try {
     return process.env[VARIABLE]

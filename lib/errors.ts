@@ -5,8 +5,8 @@ import type { Folio } from './types.js'
 /**
  * What went wrong, as an errno name:
  *
- * - `EINVAL`: an argument of the wrong type, out of range or not aligned, or a call that the folio's state does
- *   not allow (unlock of an unlocked folio, `endWriteback` without writeback …)
+ * - `EINVAL`: an argument of the wrong type, out of range or not aligned, or a call that the folio's state
+ *   does not allow (unlock of an unlocked folio, `endWriteback` without writeback …)
  * - `EEXIST`: a folio already covers a page of the range
  * - `EBUSY`: the folio is locked or under writeback
  * - `ESTALE`: the folio was removed from its mapping
@@ -49,7 +49,8 @@ export class WritebackError extends Error {
 }
 
 /**
- * The form of a value in a message. Runs no code of the value: an argument may be a proxy whose every trap throws.
+ * The form of a value in a message. Runs no code of the value: an argument may be a proxy whose every trap
+ * throws.
  * @internal
  */
 export function describe(value: unknown): string {
@@ -102,8 +103,8 @@ export function invalid(what: string, value: unknown, expected: string): Writeba
 }
 
 /**
- * An object's state is private: a clone would be an object without any. A function among its own properties makes
- * structuredClone() and postMessage() refuse it, in every runtime.
+ * An object's state is private: a clone would be an object without any. A function among its own properties
+ * makes structuredClone() and postMessage() refuse it, in every runtime.
  * @internal
  */
 export const notCloneable = (): never => {

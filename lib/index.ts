@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The default entry: the native backend if it loads, else the TypeScript one; `backend` tells which. The environment
- * variable `WRITEBACK_ITER_BACKEND` (`native` or `js`) forces one: loading throws if that cannot be had.
+ * The default entry: the native backend if it loads, else the TypeScript one; `backend` tells which. The
+ * environment variable `WRITEBACK_ITER_BACKEND` (`native` or `js`) forces one: loading throws if that cannot
+ * be had.
  *
  * @module writeback-iter
  */
@@ -32,5 +33,8 @@ export type WritebackControl = api.WritebackControl
 export const writebackIter: api.WritebackIter = selected.writebackIter
 /** write_cache_pages, the legacy wrapper; see {@link api.WriteCachePages}. */
 export const writeCachePages: api.WriteCachePages = selected.writeCachePages
-/** Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in the kernel. */
+/**
+ * Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in
+ * the kernel.
+ */
 export const AOP_WRITEPAGE_ACTIVATE: number = selected.AOP_WRITEPAGE_ACTIVATE

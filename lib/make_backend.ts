@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The public surface over a backend's table of functions: arguments are checked here, so that both refuse the same with the
-// same words.
+// The public surface over a backend's table of functions: arguments are checked here, so that both refuse the
+// same with the same words.
 
 import {
   checkAligned,
@@ -52,7 +52,10 @@ function* folios(
 
 /** The backend that works by these functions. */
 export function makeBackend(ops: PageCache): api.Backend {
-  /** The state of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a closed one. */
+  /**
+   * The state of an open mapping; throws EINVAL for anything but a mapping of this backend, EBADF for a
+   * closed one.
+   */
   let openMapping: (mapping: unknown) => Mapping
 
   /** struct address_space; see {@link api.AddressSpace}. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What both backends have in common of a page cache, and the table of what each provides. The kernel's functions have the
-// kernel's names, in lib/js as in native/core.
+// What both backends have in common of a page cache, and the table of what each provides. The kernel's
+// functions have the kernel's names, in lib/js as in native/core.
 
 import { type MarkNumber, maxIndex } from './arguments.js'
 import type { Extent } from './extent.js'
@@ -38,8 +38,8 @@ export abstract class Mapping {
 }
 
 /**
- * Where a pass stands: what the kernel keeps in struct writeback_control beside the public fields. Range and modes were
- * read of its control when it started.
+ * Where a pass stands: what the kernel keeps in struct writeback_control beside the public fields. Range and
+ * modes were read of its control when it started.
  */
 export abstract class Pass {
   readonly control: ControlState
@@ -64,17 +64,18 @@ export abstract class Pass {
   }
 
   /**
-   * The next folio, locked and cleared for I/O; null at the end, with the result in `error`. Where it would have to wait, the
-   * result is null and `blocked` names the folio; the next call, with the same folio, goes on there.
+   * The next folio, locked and cleared for I/O; null at the end, with the result in `error`. Where it would
+   * have to wait, the result is null and `blocked` names the folio; the next call, with the same folio, goes
+   * on there.
    * @param folio - the folio returned last, null to start
    */
   abstract writeback_iter(folio: api.Folio | null): api.Folio | null
   /**
-   * The next contiguous run of folios, made by newExtent(). It ends at a hole, where nr_to_write runs out, and before a folio
-   * that is locked or under writeback: a pass never waits while it holds folios.
+   * The next contiguous run of folios, made by newExtent(). It ends at a hole, where nr_to_write runs out,
+   * and before a folio that is locked or under writeback: a pass never waits while it holds folios.
    * @param maxPages - the most pages it may have; a single larger folio is an extent of its own
-   * @returns null at the end or where it would have to wait, as from writeback_iter(); `error` in counts as that of the last
-   * folio of the extent before
+   * @returns null at the end or where it would have to wait, as from writeback_iter(); `error` in counts as
+   * that of the last folio of the extent before
    */
   abstract writeback_get_extent(maxPages: number): Extent | null
   /** The folios of the extent that was returned last. */
@@ -86,8 +87,8 @@ export abstract class Pass {
 }
 
 /**
- * What a backend provides: its functions are only ever given its own mappings, folios and passes. None of them calls the
- * user's code, but for the callback of `writePages`.
+ * What a backend provides: its functions are only ever given its own mappings, folios and passes. None of
+ * them calls the user's code, but for the callback of `writePages`.
  */
 export interface PageCache {
   readonly backend: 'native' | 'js'

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** The passes that wait, by folio; a call wakes them. A mapping makes a table when the first pass has to wait. */
+/**
+ * The passes that wait, by folio; a call wakes them. A mapping makes a table when the first pass has to wait.
+ */
 export class WaitTable {
   readonly #waiters = new Map<object, (() => void)[]>()
 
@@ -9,7 +11,9 @@ export class WaitTable {
     return this.#waiters.size
   }
 
-  /** `wake` is called once, at the next wake of this folio for whatever reason: the waiter has to look again. */
+  /**
+   * `wake` is called once, at the next wake of this folio for whatever reason: the waiter has to look again.
+   */
   add(folio: object, wake: () => void): void {
     const waiters = this.#waiters.get(folio)
     if (waiters === undefined) this.#waiters.set(folio, [wake])
@@ -25,7 +29,9 @@ export class WaitTable {
     if (waiters.length === 0) this.#waiters.delete(folio)
   }
 
-  /** The folio was unlocked, removed, or its writeback ended. Waiters go on in a later microtask, not in here. */
+  /**
+   * The folio was unlocked, removed, or its writeback ended. Waiters go on in a later microtask, not in here.
+   */
   wake(folio: object): void {
     const waiters = this.#waiters.get(folio)
     if (waiters === undefined) return
@@ -44,7 +50,10 @@ interface Waitable {
   waiters: WaitTable | null
 }
 
-/** `wake` is called when the folio, which is locked or under writeback, is unlocked, ends writeback or is gone. */
+/**
+ * `wake` is called when the folio, which is locked or under writeback, is unlocked, ends writeback or is
+ * gone.
+ */
 export function folio_add_wait_queue(mapping: Waitable, folio: object, wake: () => void): void {
   mapping.waiters ??= new WaitTable()
   mapping.waiters.add(folio, wake)
@@ -63,7 +72,10 @@ export function folio_wait(mapping: Waitable, folio: object): Promise<void> {
   return new Promise((resolve) => folio_add_wait_queue(mapping, folio, resolve))
 }
 
-/** Those that wait for the folio look at it again. Loops look for waiters themselves: most of the time there are none. */
+/**
+ * Those that wait for the folio look at it again. Loops look for waiters themselves: most of the time there
+ * are none.
+ */
 export function folio_wake(mapping: Waitable, folio: object): void {
   const { waiters } = mapping
   if (waiters === null) return

@@ -6,12 +6,15 @@ import { INSPECT, type InspectArguments, inspectAs } from './inspect.js'
 import type { Pass } from './page_cache.js'
 import type * as api from './types.js'
 
-/** Returned by a writepage callback of `writeCachePages`: the wrapper then unlocks the folio, and this is no error. */
+/**
+ * Returned by a writepage callback of `writeCachePages`: the wrapper then unlocks the folio, and this is no
+ * error.
+ */
 export const AOP_WRITEPAGE_ACTIVATE = 0x80000
 
 /**
- * The contents of a control, for the backends. `pass` is the state of the iteration, which the kernel keeps in the same
- * struct (fbatch, index, saved_err).
+ * The contents of a control, for the backends. `pass` is the state of the iteration, which the kernel keeps
+ * in the same struct (fbatch, index, saved_err).
  * @internal
  */
 export interface ControlState {
@@ -144,8 +147,8 @@ export class WritebackControl implements api.WritebackControl {
 }
 
 /**
- * The page that holds this byte. With pages under 4 KiB a byte offset reaches beyond the last page index; all such
- * pages are one to a search, the first that no folio can cover.
+ * The page that holds this byte. With pages under 4 KiB a byte offset reaches beyond the last page index; all
+ * such pages are one to a search, the first that no folio can cover.
  * @internal
  */
 export function pageIndex(offset: number | bigint, pageShift: number): number {

@@ -30,11 +30,14 @@ export class WritebackIterator implements api.WritebackIterator {
   readonly #error = { value: 0 }
   /** The folio returned last; null before the first and behind the last. */
   #folio: api.Folio | null = null
-  /** Whether the body still has it. It was handed back once next() was called, also where the pass was blocked then. */
+  /**
+   * Whether the body still has it. It was handed back once next() was called, also where the pass was blocked
+   * then.
+   */
   #inHand = false
   /**
-   * The pass as it hangs on the control, null before it began: another one there means that the control was used for another
-   * pass.
+   * The pass as it hangs on the control, null before it began: another one there means that the control was
+   * used for another pass.
    */
   #pass: Pass | null = null
   #done = false

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and to the
-// control, so what it may have changed is looked at again after each call of it.
+// Passes with the user's code in them: wait hooks and callbacks. Such code may do anything to the mapping and
+// to the control, so what it may have changed is looked at again after each call of it.
 
 import { checkError, checkResult, type ErrorBox, setError } from './arguments.js'
 import { invalid, misuse, WritebackError } from './errors.js'
@@ -40,12 +40,13 @@ export function abandon(control: ControlState): void {
 }
 
 /**
- * Hangs a new pass on the control. An unfinished one that hung there is released with that, but not before there is memory
- * for the new one.
+ * Hangs a new pass on the control. An unfinished one that hung there is released with that, but not before
+ * there is memory for the new one.
  */
 export function beginPass(mapping: Mapping, control: ControlState, owned: boolean): Pass {
   checkOpen(mapping)
-  // For the loop that is the caller, too: nothing that it calls itself meets the end of the stack, whatever callbacks do.
+  // For the loop that is the caller, too: nothing that it calls itself meets the end of the stack, whatever
+  // callbacks do.
   reserveStack()
   const wbc = mapping.ops.newPass(mapping, control, owned)
   abandon(control)
@@ -104,12 +105,18 @@ function endOrWait(wbc: Pass, last: api.Folio | null, onWait: api.WaitHook | und
   return folio
 }
 
-/** Whether the pass was blocked when it was last called with this folio, so that calling it again goes on there. */
+/**
+ * Whether the pass was blocked when it was last called with this folio, so that calling it again goes on
+ * there.
+ */
 function canResume(wbc: Pass, mapping: Mapping, folio: api.Folio | null): boolean {
   return wbc.blocked !== null && wbc.mapping === mapping && wbc.folio === folio && !wbc.waiting && !wbc.owned
 }
 
-/** writebackIter(), its arguments checked but for the folio: that is the one that the pass returned last, or refused. */
+/**
+ * writebackIter(), its arguments checked but for the folio: that is the one that the pass returned last, or
+ * refused.
+ */
 export function iterate(
   mapping: Mapping,
   control: ControlState,
@@ -141,7 +148,10 @@ function startOrResume(
   return step(beginPass(mapping, control, false), error, onWait)
 }
 
-/** Takes the folio back, and steps. `error` is the user's, and may have a getter: it runs before anything is looked at. */
+/**
+ * Takes the folio back, and steps. `error` is the user's, and may have a getter: it runs before anything is
+ * looked at.
+ */
 function handBack(
   mapping: Mapping,
   control: ControlState,
@@ -224,7 +234,10 @@ export function writeCachePages(
   }
 }
 
-/** writeback_get_extent(), with the hook called where it is blocked. Takes the pass off its control at its end. */
+/**
+ * writeback_get_extent(), with the hook called where it is blocked. Takes the pass off its control at its
+ * end.
+ */
 function nextExtent(wbc: Pass, maxPages: number, onWait: api.WaitHook | undefined): Extent | null {
   let extent = wbc.writeback_get_extent(maxPages)
   while (wbc.blocked !== null) {

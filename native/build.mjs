@@ -4,8 +4,8 @@
 //   npm run build:native                                      here
 //   npm explore writeback-iter -- npm run build:native        in a project that has the package installed
 //
-// --if-possible: where a tool is missing, that is said in one line, and is no failure. Other options go on to cmake-js, e.g.
-// --debug.
+// --if-possible: where a tool is missing, that is said in one line, and is no failure. Other options go on to
+// cmake-js, e.g. --debug.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Builds prebuilds/, which the package is published with: `node native/prebuild.mjs`, or `node native/prebuild.mjs linux-arm64 …`.
-// prebuildify places and names the addons as node-gyp-build looks for them; native/prebuild_one.mjs builds each.
+// Builds prebuilds/, which the package is published with: `node native/prebuild.mjs`, or `node
+// native/prebuild.mjs linux-arm64 …`. prebuildify places and names the addons as node-gyp-build looks for
+// them; native/prebuild_one.mjs builds each.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
@@ -61,7 +62,10 @@ function symbols(file, which) {
   )
 }
 
-/** What a Linux addon asks for and will not find: in its libc, of the oldest version that is supported, or in Node-API. */
+/**
+ * What a Linux addon asks for and will not find: in its libc, of the oldest version that is supported, or in
+ * Node-API.
+ */
 function unresolved(name, file) {
   const asked = symbols(file, '--undefined-only').filter(([symbol]) => !symbol.startsWith('napi_'))
   const { libc } = targets[name]

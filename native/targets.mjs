@@ -5,8 +5,9 @@ const MUSL_X64 = '/usr/lib/x86_64-linux-musl/libc.so'
 const MUSL_ARM64 = '/usr/lib/aarch64-linux-musl/libc.so'
 
 /**
- * Each target: the platform it is built on, the commands and files that it takes with the Debian package of each, its C
- * library where that is not the system's, and the libraries that it may need on its user's machine.
+ * Each target: the platform it is built on, the commands and files that it takes with the Debian package of
+ * each, its C library where that is not the system's, and the libraries that it may need on its user's
+ * machine.
  */
 export const targets = {
   'linux-x64-glibc': {

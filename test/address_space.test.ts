@@ -20,7 +20,9 @@ import {
 } from './helpers.js'
 
 const ORDERS = range(0, 18)
-/** Where a folio of any order can begin, around the edges of 32-bit arithmetic and at both ends of the index. */
+/**
+ * Where a folio of any order can begin, around the edges of 32-bit arithmetic and at both ends of the index.
+ */
 const EDGES = [0, 2 ** 18, 2 ** 31 - 2 ** 18, 2 ** 31, 2 ** 32 - 2 ** 18, 2 ** 32, 2 ** 48, 2 ** 51 - 2 ** 18]
 
 describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackControl }) => {
@@ -627,7 +629,8 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
     expect(new AddressSpace({ pageShift }).pageShift).toBe(pageShift ?? 12)
   })
 
-  // A byte offset has 63 bits: a page behind the last could not be named by a range, and no sync would write it.
+  // A byte offset has 63 bits: a page behind the last could not be named by a range, and no sync would write
+  // it.
   describe.each([
     [9, 51],
     [12, 51],

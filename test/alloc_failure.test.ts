@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Every allocation of the addon and of the TypeScript above it fails once: the call throws ENOMEM, nothing has changed, and
-// the same call succeeds afterwards. The process in which that happens is a child, so that its death would be seen. (The
-// core alone, and what each of its allocations is for: test/core/alloc_failure.c.)
+// Every allocation of the addon and of the TypeScript above it fails once: the call throws ENOMEM, nothing
+// has changed, and the same call succeeds afterwards. The process in which that happens is a child, so that
+// its death would be seen. (The core alone, and what each of its allocations is for:
+// test/core/alloc_failure.c.)
 
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -102,9 +103,9 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
     }
     expect(failures).toEqual({ ...Object.fromEntries(needNone.map((call) => [call, 0])), ...mayFail })
 
-    // Every place in the addon that calls an allocator was one of them. Where the core asks its host, the host's call is the
-    // last thing it does: these return into the core.
-    // The file engine has tests of its own, below and in test/file/faults.c.
+    // Every place in the addon that calls an allocator was one of them. Where the core asks its host, the
+    // host's call is the last thing it does: these return into the core. The file engine has tests of its
+    // own, below and in test/file/faults.c.
     const code = run('objdump', ['-d', '--no-show-raw-insn', addon]).split('\n')
     const ofEngine = fileFunctions()
     const calls: number[] = []

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run check -- asan [ARGUMENTS]: the vitest suite on an addon built with AddressSanitizer and UndefinedBehaviorSanitizer,
-// and with the core's assertions. Arguments are vitest's, e.g. test/life.test.ts.
+// npm run check -- asan [ARGUMENTS]: the vitest suite on an addon built with AddressSanitizer and
+// UndefinedBehaviorSanitizer, and with the core's assertions. Arguments are vitest's, e.g. test/life.test.ts.
 //
-// It runs in a copy of the sources under build/asan, so that the addon in use stays as it is. Node.js itself is not
-// instrumented: the sanitizer is preloaded, and reports go to files. Of the leaks just those are looked at whose memory the
-// addon asked for, since Node.js does not free everything at exit.
+// It runs in a copy of the sources under build/asan, so that the addon in use stays as it is. Node.js itself
+// is not instrumented: the sanitizer is preloaded, and reports go to files. Of the leaks just those are
+// looked at whose memory the addon asked for, since Node.js does not free everything at exit.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -55,7 +55,10 @@ function copySources() {
   mkdirSync(reports)
 }
 
-/** Whether memory was leaked that the addon asked for: the caller of the allocator is the first frame behind the sanitizer. */
+/**
+ * Whether memory was leaked that the addon asked for: the caller of the allocator is the first frame behind
+ * the sanitizer.
+ */
 function isLeakOfAddon(text) {
   const frames = text.split('\n').filter((line) => /^\s*#\d/.test(line))
   const caller = frames.find((frame) => !/libsanitizer|libasan/.test(frame)) ?? ''
@@ -84,8 +87,9 @@ if (!run(join(bin, 'tsc'), ['-p', 'lib']) || !run(join(bin, 'cmake-js'), build, 
 }
 
 const log = join(reports, 'report')
-// Each process checks for leaks at its end. The C tests have sanitizers of their own, and what makes allocations fail takes
-// the sanitizer's place. The pages and the benchmark, which are not the addon's, are not copied.
+// Each process checks for leaks at its end. The C tests have sanitizers of their own, and what makes
+// allocations fail takes the sanitizer's place. The pages and the benchmark, which are not the addon's, are
+// not copied.
 const without = ['core', 'alloc_failure', 'docs', 'bench', 'gauge'].map((name) => `test/${name}.test.ts`)
 const excluded = without.flatMap((file) => ['--exclude', file])
 const passed = run(

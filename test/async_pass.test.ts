@@ -866,8 +866,8 @@ describe.each(backends)('passes that await, $backend', (backend) => {
     })
   })
 
-  // Completions in random order, of random outcomes, with an abort and dirtying in between: against what the documentation
-  // says of every folio.
+  // Completions in random order, of random outcomes, with an abort and dirtying in between: against what the
+  // documentation says of every folio.
   test('any order of completions, and any outcome', async () => {
     type Outcome = 'written' | 'errno' | 'rejects' | 'throws' | 'at once'
     const outcomes = fc.array(

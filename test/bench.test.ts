@@ -146,7 +146,8 @@ test('the program dirties the given part of its folios, and finds each of them i
   expect(() => runProgram({ ...js, AddressSpace: Forgetful } as Backend, shape)).toThrow('instead of')
 })
 
-// The opponent is only worth beating if it does the work: the same random operations on it and on the TypeScript backend.
+// The opponent is only worth beating if it does the work: the same random operations on it and on the
+// TypeScript backend.
 describe('the plain implementation', () => {
   const PAGES = 120
   const page = fc.nat(PAGES - 1)

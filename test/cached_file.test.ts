@@ -225,7 +225,8 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
     test.runIf(onFs)('of at most 1024 buffers', () => {
       const io = faulty()
       const file = open({ engine })
-      // Every other page, so that no two share a buffer; they are extents of one page each, and so are two of three:
+      // Every other page, so that no two share a buffer; they are extents of one page each, and so are two of
+      // three:
       for (let page = 0; page < 3000; page++)
         if (page % 3 !== 0) file.writeSync(bytes(PAGE, page), page * PAGE)
       file.fsyncSync()

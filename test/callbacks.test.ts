@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Callbacks that look at anything, and change anything, in the middle of a pass by folios or by extents: each pass is made on
-// both backends, by callbacks that do the same at random, and what they saw is compared.
+// Callbacks that look at anything, and change anything, in the middle of a pass by folios or by extents: each
+// pass is made on both backends, by callbacks that do the same at random, and what they saw is compared.
 
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run check -- NAME [ARGUMENTS]: runs one of the checks that take longer than the suite, or tools of their own. Without a
-// name it lists them. The exit code is the check's, or 2 where no check has the name. README.md says what each one proves.
+// npm run check -- NAME [ARGUMENTS]: runs one of the checks that take longer than the suite, or tools of
+// their own. Without a name it lists them. The exit code is the check's, or 2 where no check has the name.
+// README.md says what each one proves.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The core's own tests, in C: built and run by CMake and CTest as native/README.md says, under AddressSanitizer.
+// The core's own tests, in C: built and run by CMake and CTest as native/README.md says, under
+// AddressSanitizer.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What an fsync returned for survives the process: a child works on a file through CachedFile and is killed with SIGKILL
-// at a random point, then the file is compared with what its reports promise. The next child goes on with that file.
+// What an fsync returned for survives the process: a child works on a file through CachedFile and is killed
+// with SIGKILL at a random point, then the file is compared with what its reports promise. The next child
+// goes on with that file.
 
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -78,9 +79,9 @@ function makeOperations(next: Next, size: number): Operation[] {
 }
 
 /**
- * What may be on the file: of each byte the value that the last returned fsync of it promised, or what an operation
- * begun since made of it. Bytes behind the file's end are zeros. A truncate is on the file when it returns, so it
- * promises what is behind the new end, and the size.
+ * What may be on the file: of each byte the value that the last returned fsync of it promised, or what an
+ * operation begun since made of it. Bytes behind the file's end are zeros. A truncate is on the file when it
+ * returns, so it promises what is behind the new end, and the size.
  */
 class Promises {
   readonly #found: Uint8Array
@@ -177,15 +178,18 @@ class Promises {
   }
 }
 
-/** Runs a child over the operations, and kills it at a point that `next` picks. Resolves to its reports' number. */
+/**
+ * Runs a child over the operations, and kills it at a point that `next` picks. Resolves to its reports'
+ * number.
+ */
 function crash(
   next: Next,
   path: string,
   engine: string,
   operations: Operation[],
 ): Promise<{ killed: boolean; reports: number }> {
-  // By the clock, most kills land where the child spends its time, in the device's fsync; by reports they land
-  // everywhere; by device writes, in the middle of passes.
+  // By the clock, most kills land where the child spends its time, in the device's fsync; by reports they
+  // land everywhere; by device writes, in the middle of passes.
   const never = Number.POSITIVE_INFINITY
   // The child counts device writes of node:fs.
   const by = (['clock', 'reports', 'writes'] as const)[next() % (engine === 'js' ? 3 : 2)]

@@ -89,7 +89,10 @@ async function expectStored(stored: Pages, contents: Map<number, Buffer>): Promi
   await Promise.all([compare(), compare(), compare(), compare()])
 }
 
-/** Resolves as soon as this many requests have begun, at the latest when the turn that began the last of them is over. */
+/**
+ * Resolves as soon as this many requests have begun, at the latest when the turn that began the last of them
+ * is over.
+ */
 function requested(pages: Pages, count: number): Promise<void> {
   let { requests } = pages
   return new Promise((resolve) => {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The README and the pages of docs/ are true: every sample in them is run. What a fenced block is, its language tells:
+// The README and the pages of docs/ are true: every sample in them is run. What a fenced block is, its
+// language tells:
 //
-// - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the built
-//   package on both backends; a text block right behind it is what it prints. If it writes, it is run again with a write that
-//   fails, and one that is cut short: no page may be lost, no folio left locked or under writeback, no rejection unhandled.
+// - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the
+//   built package on both backends; a text block right behind it is what it prints. If it writes, it is run
+//   again with a write that fails, and one that is cut short: no page may be lost, no folio left locked or
+//   under writeback, no rejection unhandled.
 // - js NAME: a module that programs of the page import.
-// - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for its figures.
+// - console: commands after "$ ", each with what it prints. Help is compared to the letter, the rest but for
+//   its figures.
 // - sh: commands that are there: npm scripts, and the package's own with their options.
 // - trace NAME, fuzz NAME, iolog NAME: a file that commands of the page take.
 // - bash: a recipe, with the files in mjs and json blocks before it: test/package runs them.

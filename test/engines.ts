@@ -15,7 +15,9 @@ try {
   nativeEngineMissing = (error as Error).message
 }
 
-/** A file by one form of its methods. The blocking form, too, gives promises, so that one test serves both. */
+/**
+ * A file by one form of its methods. The blocking form, too, gives promises, so that one test serves both.
+ */
 export interface Form {
   read(into: NodeJS.ArrayBufferView, position: number): Promise<number>
   write(bytes: NodeJS.ArrayBufferView, position: number): Promise<number>

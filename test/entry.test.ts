@@ -154,7 +154,10 @@ test('require and import give the same classes', () => {
 })
 
 describe('copies of the module in one thread share the cache of a file', () => {
-  /** Both have a handle, and write a page each; the cache of neither is written back before the other one opens. */
+  /**
+   * Both have a handle, and write a page each; the cache of neither is written back before the other one
+   * opens.
+   */
   const both = (first: string, second: string) => `
     const { readFileSync, rmSync } = require('node:fs')
     const first = ${first}

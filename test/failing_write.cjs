@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Loaded before a sample of the documentation: makes its n-th write go wrong, and tells at the end whether a page was lost.
+// Loaded before a sample of the documentation: makes its n-th write go wrong, and tells at the end whether a
+// page was lost.
 //
-// FAILING_WRITE is n, from 1; 0 for none. FAILING_WRITE_KIND is EIO, or 'short' for a write that takes half of its bytes.
-// FAILING_WRITE_REPORT is the file that gets { writes, wrong }: how many writes there were, and what is wrong at the end.
+// FAILING_WRITE is n, from 1; 0 for none. FAILING_WRITE_KIND is EIO, or 'short' for a write that takes half
+// of its bytes. FAILING_WRITE_REPORT is the file that gets { writes, wrong }: how many writes there were, and
+// what is wrong at the end.
 //
 // Writes are node:fs's, and the callbacks of writePages and writeExtents where they make none themselves.
 

@@ -70,7 +70,9 @@ function read(file: CachedFile): Uint8Array {
 /** The file as the device has it. */
 const onFile = () => new Uint8Array(fs.readFileSync(path))
 
-/** The file if extent `lost` had not been written, by a pass that went on behind it or (`stopped`) did not. */
+/**
+ * The file if extent `lost` had not been written, by a pass that went on behind it or (`stopped`) did not.
+ */
 function without(lost: number, stopped: boolean): Uint8Array {
   const whole = expected.slice()
   for (const n of POSITIONS) {

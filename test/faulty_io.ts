@@ -11,8 +11,8 @@ export type Fault = keyof typeof constants.errno | number
 type Done = (error: Error | null, count?: number) => void
 
 /**
- * Real files, on which the n-th call of a kind goes wrong as asked for: the calls of `node:fs` that the TypeScript engine
- * makes, in both forms, from when it is made until `restore`.
+ * Real files, on which the n-th call of a kind goes wrong as asked for: the calls of `node:fs` that the
+ * TypeScript engine makes, in both forms, from when it is made until `restore`.
  */
 export class FaultyIO {
   /** Calls made of each kind, those that failed included. */
@@ -99,7 +99,10 @@ export class FaultyIO {
     }
   }
 
-  /** From now on: counts from the start, and asks before each call what is to go wrong (`n` is 0 for the first). */
+  /**
+   * From now on: counts from the start, and asks before each call what is to go wrong (`n` is 0 for the
+   * first).
+   */
   inject(fault: (call: Call, n: number) => Fault | null): void {
     this.calls.read = this.calls.writev = this.calls.fsync = this.calls.ftruncate = 0
     this.buffers.length = 0

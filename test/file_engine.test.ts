@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What an engine does without being asked, and between handles: flusher, limits, memory, locks, the end of handles and processes.
+// What an engine does without being asked, and between handles: flusher, limits, memory, locks, the end of
+// handles and processes.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'

@@ -24,7 +24,10 @@ export function bytes(length: number, seed = 1): Uint8Array {
 
 let limited = false
 
-/** From now on, a write beyond this offset of any file fails with EFBIG in this process: a device that refuses, for both engines. */
+/**
+ * From now on, a write beyond this offset of any file fails with EFBIG in this process: a device that
+ * refuses, for both engines.
+ */
 export function limitFileSize(length: number | 'unlimited'): void {
   if (length === 'unlimited' && !limited) return
   execFileSync('prlimit', ['--pid', `${process.pid}`, `--fsize=${length}:`])

@@ -79,7 +79,9 @@ describe.each(engines)('$engine', ({ engine }) => {
     let file = await open()
     const onDisk = () => new Uint8Array(fs.readFileSync(cachedPath))
     const expected = () => new Uint8Array(fs.readFileSync(plainPath))
-    /** A blocking call of the TypeScript engine does not wait for what its flusher writes behind a new end. */
+    /**
+     * A blocking call of the TypeScript engine does not wait for what its flusher writes behind a new end.
+     */
     const lateWrites = async (blocking: boolean) => {
       if (engine === 'js' && blocking) await expect.poll(() => onDisk().length).toBe(plain.size)
     }

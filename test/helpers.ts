@@ -71,7 +71,10 @@ export function putUnderWriteback(folio: Folio): void {
   folio.unlock()
 }
 
-/** A whole pass by writebackIter: which folios it returned, and its result. What `body` returns is the folio's error. */
+/**
+ * A whole pass by writebackIter: which folios it returned, and its result. What `body` returns is the folio's
+ * error.
+ */
 export function pass(
   { writebackIter }: Backend,
   mapping: AddressSpace,

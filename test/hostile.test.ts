@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Arbitrary values at every exported function and method: only typed errors, and what failed has changed nothing.
+// Arbitrary values at every exported function and method: only typed errors, and what failed has changed
+// nothing.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -193,7 +194,10 @@ function trapped(target: object, act: () => void): object {
   })
 }
 
-/** Objects whose getters throw TypeErrors of their own: they have the prototype of another, but not what it needs. */
+/**
+ * Objects whose getters throw TypeErrors of their own: they have the prototype of another, but not what it
+ * needs.
+ */
 const hollow = new WeakSet<object>()
 
 function makeHollow(object: object): object {

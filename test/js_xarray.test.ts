@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The tree of the TypeScript backend from inside: its invariants under random operations, its nodes, its memory.
+// The tree of the TypeScript backend from inside: its invariants under random operations, its nodes, its
+// memory.
 
 import assert from 'node:assert/strict'
 import { afterEach, describe, expect, test, vi } from 'vitest'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The life and death of the backends: garbage collection, threads, exits, contexts. Each in a child process, whose signal
-// would be seen.
+// The life and death of the backends: garbage collection, threads, exits, contexts. Each in a child process,
+// whose signal would be seen.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -10,7 +10,10 @@ import { backends } from './backends.js'
 
 const root = join(__dirname, '..')
 
-/** Iterations of the test that memory stays flat: a byte of each would show. `npm run check -- life` makes it 10^8. */
+/**
+ * Iterations of the test that memory stays flat: a byte of each would show. `npm run check -- life` makes it
+ * 10^8.
+ */
 const ITERATIONS = process.env.WRITEBACK_ITER_ITERATIONS ?? '2000000'
 
 const WAYS = ['writebackIter', 'forOf', 'writePages', 'writeExtents', 'writeCachePages', 'folios']

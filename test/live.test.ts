@@ -261,7 +261,8 @@ describe('what a recording may hold', () => {
       next('a-10', '0xa', 0, LONG_MAX.toString()),
       event('a-10', 'start', `${folio(0, 0x1)} keep=0`),
       call('a-10', '0xa', 1, false),
-      // b has the lock of folio 0 by now, finds it clean, and goes on to folio 1; a finds that one clean, in turn.
+      // b has the lock of folio 0 by now, finds it clean, and goes on to folio 1; a finds that one clean, in
+      // turn.
       event('b-11', 'clear', `${folio(1)} ret=1`),
       next('b-11', '0xb', 1, LONG_MAX.toString()),
       event('b-11', 'start', `${folio(1)} keep=0`),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The objects that the API hands out, as objects: nobody makes one that the library trusts, nobody clones one, and
-// console.log() says something of each.
+// The objects that the API hands out, as objects: nobody makes one that the library trusts, nobody clones
+// one, and console.log() says something of each.
 
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `npm run lint`: phrases that no text of this project uses, in documents, comments and messages, each with what to write instead.
-// A phrase is found across the line breaks of a paragraph or a comment.
+// `npm run lint`: phrases that no text of this project uses, in documents, comments and messages, each with
+// what to write instead. A phrase is found across the line breaks of a paragraph or a comment.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -38,7 +38,8 @@ const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
 
 let found = 0
 for (const name of files) {
-  // One line, without the marks that lines of a comment begin with, and where in it each line of the file begins.
+  // One line, without the marks that lines of a comment begin with, and where in it each line of the file
+  // begins.
   let flat = ''
   const begins = []
   for (const line of readFileSync(`${root}/${name}`, 'utf8').split('\n')) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A call may throw RangeError anywhere, where the stack ends. Each method is called at every depth near the end, with frames
-// of several sizes: it does all that it is to do, or throws and nothing has changed.
+// A call may throw RangeError anywhere, where the stack ends. Each method is called at every depth near the
+// end, with frames of several sizes: it does all that it is to do, or throws and nothing has changed.
 
 import { describe, expect, test } from 'vitest'
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The diagram of docs/pass.md, walked: each state is reached, and each arrow leads from one to the other, on both backends.
+// The diagram of docs/pass.md, walked: each state is reached, and each arrow leads from one to the other, on
+// both backends.
 
 import fs from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// docs/stopping.md says what happens when a pass is stopped early: every cell of its tables is tried here, in every form of a
-// pass that there is.
+// docs/stopping.md says what happens when a pass is stopped early: every cell of its tables is tried here, in
+// every form of a pass that there is.
 
 import fs from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,9 @@ type Body = (folio: Folio, wbc: WritebackControl) => number | void
 const STOP = 2
 const LAST = 99
 
-/** A table of the page by its first column's heading: rows by their first cell, cells by the column's heading. */
+/**
+ * A table of the page by its first column's heading: rows by their first cell, cells by the column's heading.
+ */
 function table(heading: string): Map<string, Map<string, string>> {
   const text = fs.readFileSync(join(__dirname, '../docs/stopping.md'), 'utf8')
   const cells = (line: string) => line.slice(2, -2).split(' | ')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Programs that some tests run for real. In CI a missing one fails its tests, with the line that installs it; elsewhere
-// they are left out, and the run says so.
+// Programs that some tests run for real. In CI a missing one fails its tests, with the line that installs it;
+// elsewhere they are left out, and the run says so.
 
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'

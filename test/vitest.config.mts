@@ -5,7 +5,8 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global_setup.ts'],
-    // For what hangs alone: a machine that compiles and runs four other stages beside takes ten times as long as a quiet one.
+    // For what hangs alone: a machine that compiles and runs four other stages beside takes ten times as long
+    // as a quiet one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
     // With --coverage: what the TypeScript backend has, tests reach.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the native passes spend within the addon. Its calls are counted and timed from outside, so this is the one place
-// of the benchmark that looks into the package: the compiled backend calls them as properties of one object.
+// What the native passes spend within the addon. Its calls are counted and timed from outside, so this is the
+// one place of the benchmark that looks into the package: the compiled backend calls them as properties of
+// one object.
 
 import native from '../../dist/native/addon.js'
 import { open as openBackend } from './backend.mjs'
@@ -12,8 +13,8 @@ const EMPTY_CALLS = 10_000
 /**
  * @param {'native'} name
  * @param {import('./shape.mjs').Shape} shape
- * @returns {Promise<Record<string, import('./shape.mjs').Operation>>} for each operation: the milliseconds within the
- * addon, and `…: calls`, how many calls; and `empty call`, the milliseconds of one
+ * @returns {Promise<Record<string, import('./shape.mjs').Operation>>} for each operation: the milliseconds
+ * within the addon, and `…: calls`, how many calls; and `empty call`, the milliseconds of one
  */
 export async function open(name, shape) {
   const operations = await openBackend(name, shape)
@@ -55,7 +56,8 @@ export async function open(name, shape) {
   /** The least of several: a figure that is taken off others must not be too large. @param {() => number} measure */
   const least = (measure) => Math.min(...Array.from({ length: 15 }, measure))
   const { prepare, run } = operations.writePages
-  // An empty call is about the mapping that a call was about last. That may be one that was collected and closed.
+  // An empty call is about the mapping that a call was about last. That may be one that was collected and
+  // closed.
   const select = () => {
     prepare()
     run()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Passes that await: what a write costs whose promise resolves at once, and how many go through a device that is slow.
+// Passes that await: what a write costs whose promise resolves at once, and how many go through a device that
+// is slow.
 
 import { setTimeout } from 'node:timers/promises'
 import { checkSeen } from './shape.mjs'
@@ -9,7 +10,8 @@ const LATENCY = 5
 
 /**
  * @param {string} name - a backend, or 'await each': one write after the other
- * @param {{ folios: number, writes: number }} shape - folios with a gap between them, and writes to the slow device
+ * @param {{ folios: number, writes: number }} shape - folios with a gap between them, and writes to the slow
+ * device
  * @returns {Promise<Record<string, import('./shape.mjs').AsyncOperation>>}
  */
 export async function open(name, { folios, writes }) {

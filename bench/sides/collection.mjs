@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What people keep dirty pages in instead: a collection of those that are dirty, which a flush takes in order and
-// empties. Such a collection knows of one state only: no page under writeback or dirtied again while it is written, no
-// tagging, no lock.
+// What people keep dirty pages in instead: a collection of those that are dirty, which a flush takes in order
+// and empties. Such a collection knows of one state only: no page under writeback or dirtied again while it
+// is written, no tagging, no lock.
 
 import BTreeModule from 'sorted-btree'
 import { TypedFastBitSet } from 'typedfastbitset'
@@ -12,7 +12,8 @@ const { default: BTree } = BTreeModule
 /** @typedef {{ index: number, number: number }} Page */
 
 /**
- * Each: `add` makes a page dirty and tells whether it was clean; `flush` calls back for each that is, ascending.
+ * Each: `add` makes a page dirty and tells whether it was clean; `flush` calls back for each that is,
+ * ascending.
  * @type {Record<string, (pages: Page[]) => { add: (page: Page) => boolean, flush: (write: (page: Page) => void) => void }>}
  */
 const collections = {

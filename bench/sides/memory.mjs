@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What a cached dirty page costs: how much the process grew, whatever for, over the pages. One measurement a process:
-// memory that was used and freed before would be used again unseen.
+// What a cached dirty page costs: how much the process grew, whatever for, over the pages. One measurement a
+// process: memory that was used and freed before would be used again unseen.
 
 import { PlainCache } from '../plain.mjs'
 import { fill } from './shape.mjs'

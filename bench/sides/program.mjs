@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A whole program that uses this package: it dirties its folios and writes them back by each kind of pass in turn, so that
-// its code has seen all of them. Its callbacks read what a callback needs to know what to write: `index` and `nrPages`.
+// A whole program that uses this package: it dirties its folios and writes them back by each kind of pass in
+// turn, so that its code has seen all of them. Its callbacks read what a callback needs to know what to
+// write: `index` and `nrPages`.
 
 import { checkSeen } from './shape.mjs'
 
 /**
- * `folios` folios of 2^`order` pages. Behind every `run` of them is a gap of `gap` folios; one in `oneIn` of them is
- * dirtied, picked at random.
+ * `folios` folios of 2^`order` pages. Behind every `run` of them is a gap of `gap` folios; one in `oneIn` of
+ * them is dirtied, picked at random.
  * @typedef {{ folios: number, order: number, run: number, gap: number, oneIn: number, rounds: number }} ProgramShape
  */
 

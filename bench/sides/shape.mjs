@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * What is measured: `folios` folios of 2^`order` pages, each `stride` times its own length behind the one before; every
- * `dirtyEvery`-th of them is dirty when a pass begins.
+ * What is measured: `folios` folios of 2^`order` pages, each `stride` times its own length behind the one
+ * before; every `dirtyEvery`-th of them is dirty when a pass begins.
  * @typedef {{ folios: number, stride: number, order: number, dirtyEvery: number }} Shape
  */
 
 /**
- * Work that is timed: `prepare` is not. `run` throws if it did not do what it should; a number that it returns stands in
- * for its time.
+ * Work that is timed: `prepare` is not. `run` throws if it did not do what it should; a number that it
+ * returns stands in for its time.
  * @typedef {{ prepare: () => void, run: () => number | void }} Operation
  * @typedef {{ prepare: () => void, run: () => Promise<void> }} AsyncOperation - timed to the end of its promise
  */
@@ -21,7 +21,8 @@ export const SCATTERED = 16
  * @template T
  * @param {Shape} shape
  * @param {(index: number, order: number) => T} add
- * @returns {{ dirty: T[], scattered: T[] }} what it returned for those that are dirty, and for 16 all over the file
+ * @returns {{ dirty: T[], scattered: T[] }} what it returned for those that are dirty, and for 16 all over
+ * the file
  */
 export function fill({ folios, stride, order, dirtyEvery }, add) {
   const dirty = []
@@ -76,9 +77,9 @@ const WARM_FOLIOS = 1_000
 const WARM_RUNS = 200
 
 /**
- * Opens a side over few folios first and runs its operations often there, so that they are compiled once for good. A loop
- * that only ever runs over many is compiled in the middle of it, and thrown away behind it, in each run: that is the
- * benchmark's doing, and nobody's who calls it from a program.
+ * Opens a side over few folios first and runs its operations often there, so that they are compiled once for
+ * good. A loop that only ever runs over many is compiled in the middle of it, and thrown away behind it, in
+ * each run: that is the benchmark's doing, and nobody's who calls it from a program.
  * @template {Record<string, Operation>} T
  * @param {(shape: Shape) => T} build
  * @param {Shape} shape

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `node docs/pictures/make.mjs`: makes the pictures of README.md and docs/ by `writeback-iter view --png`, and makes them small.
+// `node docs/pictures/make.mjs`: makes the pictures of README.md and docs/ by `writeback-iter view --png`,
+// and makes them small.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One side of the benchmark: a thread of its own for each backend, because code that has seen the objects of both is
-// compiled for both, and slower than in a program that uses one. Told the name of a pass, it times it once.
+// One side of the benchmark: a thread of its own for each backend, because code that has seen the objects of
+// both is compiled for both, and slower than in a program that uses one. Told the name of a pass, it times it
+// once.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadBackend } from '../backend.js'

@@ -10,8 +10,8 @@ export const PIECE = 2 ** 20
 const WHOLE = 2 ** 32
 
 /**
- * The first byte at which two files differ, null if none does: of files up to 4 GiB every byte is looked at, of larger ones
- * their sizes and the touched pieces.
+ * The first byte at which two files differ, null if none does: of files up to 4 GiB every byte is looked at,
+ * of larger ones their sizes and the touched pieces.
  *
  * @param touched - numbers of the pieces that may hold anything but zeros
  * @param tick - called several times a second; what it throws ends the comparison

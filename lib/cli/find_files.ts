@@ -10,8 +10,8 @@ export interface Unreadable {
 }
 
 /**
- * The files that a path of the command line means: itself, or every regular file below the folder whose name matches,
- * sorted. Symbolic links are followed to files, not to folders.
+ * The files that a path of the command line means: itself, or every regular file below the folder whose name
+ * matches, sorted. Symbolic links are followed to files, not to folders.
  *
  * @param unreadable - takes the folders below that cannot be read; the search goes on beside them
  * @throws what stat(2) and readdir(3) report of `path` itself

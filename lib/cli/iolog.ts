@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// fio's I/O log, versions 2 and 3 (fio(1), TRACE FILE FORMAT), as --write_iolog writes it: a header, then one action a
-// line. Version 3 has a timestamp before each; waits and timestamps are passed over.
+// fio's I/O log, versions 2 and 3 (fio(1), TRACE FILE FORMAT), as --write_iolog writes it: a header, then one
+// action a line. Version 3 has a timestamp before each; waits and timestamps are passed over.
 
 import { InputError } from '../input/input_error.js'
 import { readLines } from '../input/lines.js'

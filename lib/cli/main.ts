@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: GPL-2.0-only
-// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it failed; 130
-// interrupted.
+// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it
+// failed; 130 interrupted.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

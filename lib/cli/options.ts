@@ -57,7 +57,9 @@ export function allBackends(name: BackendOption | undefined): Backends {
   }
 }
 
-/** The file engines that `--backend` names, or the environment; or else both, as far as the native one loads. */
+/**
+ * The file engines that `--backend` names, or the environment; or else both, as far as the native one loads.
+ */
 export function allEngines(name: BackendOption | undefined): {
   readonly engines: Backend['backend'][]
   readonly nativeMissing: string | null

@@ -12,8 +12,8 @@ const MAX_BAR = 40
 const REST = 40
 
 /**
- * A progress bar on stderr, if that is a terminal, once the work has taken two seconds. It leaves the terminal's
- * settings alone, so that the process may be killed at any time.
+ * A progress bar on stderr, if that is a terminal, once the work has taken two seconds. It leaves the
+ * terminal's settings alone, so that the process may be killed at any time.
  */
 export class Progress {
   readonly #what: string
@@ -31,7 +31,8 @@ export class Progress {
   }
 
   /**
-   * Tells how many are done. Redraws at most a few times a second; cheap enough for every thousandth of the work.
+   * Tells how many are done. Redraws at most a few times a second; cheap enough for every thousandth of the
+   * work.
    * @param note - shown behind, a speed for instance
    */
   update(done: number, note = ''): void {
@@ -49,7 +50,10 @@ export class Progress {
     this.#bar.update(done, { note })
   }
 
-  /** What fits into one line of a terminal that has this many columns: a line that wraps is never taken away again. */
+  /**
+   * What fits into one line of a terminal that has this many columns: a line that wraps is never taken away
+   * again.
+   */
   #layout(columns: number): { format: string; barsize?: number } {
     const counts = `{percentage}% | {value}/{total} ${this.#what}`
     const digits = String(this.#total).length

@@ -74,7 +74,9 @@ interface Outcome {
   interrupted: boolean
 }
 
-/** Goes on after a divergence, a malformed and an unreadable trace, so that one call tells about every file. */
+/**
+ * Goes on after a divergence, a malformed and an unreadable trace, so that one call tells about every file.
+ */
 async function replayAll(
   files: readonly string[],
   unreadable: Unreadable[],
@@ -112,7 +114,8 @@ async function replayAll(
 }
 
 /**
- * Replays a file: a trace of format 1 as it is read, whatever its size. It counts only if all of it is of its format.
+ * Replays a file: a trace of format 1 as it is read, whatever its size. It counts only if all of it is of its
+ * format.
  */
 async function replayOne(
   file: string,

@@ -10,7 +10,10 @@ const SLICE = 50
 
 export interface Timing {
   readonly seconds: number
-  /** Of them, writing pages back before an fsync. Plain writes leave that to the system, which does it within fsync. */
+  /**
+   * Of them, writing pages back before an fsync. Plain writes leave that to the system, which does it within
+   * fsync.
+   */
   readonly writebackSeconds: number
   /** Of them, in fsync. */
   readonly fsyncSeconds: number
@@ -30,8 +33,8 @@ function touch(pieces: Set<number>, offset: number, length: number): void {
 }
 
 /**
- * Runs the workload over its files, all of them synced at the end. What is dirty at an fsync is written back first, so
- * that the two are timed apart.
+ * Runs the workload over its files, all of them synced at the end. What is dirty at an fsync is written back
+ * first, so that the two are timed apart.
  * @param tick - called several times a second with the number of operations done; ends the work if it throws
  */
 export async function replay(
@@ -91,8 +94,9 @@ export async function replay(
 }
 
 /**
- * What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size): the tail of the file is cut off and left a
- * hole, and what was written elsewhere becomes zeros. What was never written is a hole already.
+ * What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size): the tail of the file is
+ * cut off and left a hole, and what was written elsewhere becomes zeros. What was never written is a hole
+ * already.
  */
 function trim(file: WorkloadFile, offset: number, length: number, touched: ReadonlySet<number>): void {
   const { size } = file

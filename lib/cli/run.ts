@@ -102,7 +102,9 @@ interface Timing {
   readonly seconds: number
   /** Of them, in reads and writes: what they copy, and what they wait for where writers are held back. */
   readonly copySeconds: number
-  /** Of them, writing dirty pages before an fsync; 0 for plain writes, which the system writes within fsync. */
+  /**
+   * Of them, writing dirty pages before an fsync; 0 for plain writes, which the system writes within fsync.
+   */
   readonly deviceSeconds: number
   /** Of them, in fsync. */
   readonly fsyncSeconds: number
@@ -313,7 +315,9 @@ function backendOutcome(
   return { backend, ...timing(run), ...stats, pagesPerDeviceWrite, difference }
 }
 
-/** Runs the workload once more, without timing it. Returns a page that shows what becomes of the page caches. */
+/**
+ * Runs the workload once more, without timing it. Returns a page that shows what becomes of the page caches.
+ */
 async function view(
   workload: Workload,
   folder: string,

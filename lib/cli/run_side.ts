@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One side of `run` in a process of its own: its memory is cold, and its own. The parent sends the task; the answers are how
-// far the side is, then how it ended. It ends with the parent.
+// One side of `run` in a process of its own: its memory is cold, and its own. The parent sends the task; the
+// answers are how far the side is, then how it ended. It ends with the parent.
 
 import fs from 'node:fs'
 import { WritebackError } from '../errors.js'

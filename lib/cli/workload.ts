@@ -15,8 +15,8 @@ export interface Operation {
 }
 
 /**
- * A list of operations, four numbers each. As objects, a million of them would take the garbage collector longer to walk,
- * over and over, than the writes that are measured.
+ * A list of operations, four numbers each. As objects, a million of them would take the garbage collector
+ * longer to walk, over and over, than the writes that are measured.
  */
 export class Operations implements Iterable<Operation> {
   #words: Float64Array
@@ -91,12 +91,13 @@ const WRITES_PER_SYNC = 20_000
 const STREAMS = 4
 
 /**
- * The built-in workload: 100,000 writes into one file of 256 MiB, an fsync after every 20,000. As with a database, most of
- * them come back to the same places:
+ * The built-in workload: 100,000 writes into one file of 256 MiB, an fsync after every 20,000. As with a
+ * database, most of them come back to the same places:
  *
  * - 50 %: 4 KiB at a random page, nine out of ten of these in the first sixteenth of the file
  * - 40 %: a record of 1 to 512 bytes at a random byte of that sixteenth
- * - 10 %: 4 to 16 KiB at the end of one of four sequential streams; every fiftieth of these is of 64 to 256 KiB
+ * - 10 %: 4 to 16 KiB at the end of one of four sequential streams; every fiftieth of these is of 64 to 256
+ *   KiB
  */
 export function builtinWorkload(): Workload {
   const next = random(1)
@@ -127,8 +128,8 @@ const POOL_SIZE = 4 * 2 ** 20
 const POOL_TAIL = 2 ** 20
 
 /**
- * The bytes of each write: a stretch of one pool of random bytes that starts elsewhere for each of four million writes,
- * so that a write that was lost, came twice or out of order shows.
+ * The bytes of each write: a stretch of one pool of random bytes that starts elsewhere for each of four
+ * million writes, so that a write that was lost, came twice or out of order shows.
  */
 export class WriteData {
   readonly #pool: Uint8Array

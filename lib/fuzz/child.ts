@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The process that the fuzzer's runs are in: what crashes or hangs there is found, too. Reads its task from stdin, and
-// tells how it goes by lines of JSON on descriptor 3.
+// The process that the fuzzer's runs are in: what crashes or hangs there is found, too. Reads its task from
+// stdin, and tells how it goes by lines of JSON on descriptor 3.
 
 import { readFileSync, writeSync } from 'node:fs'
 import { loadBackend } from '../backend.js'
@@ -17,7 +17,10 @@ export type Task =
   | { readonly trace: string }
 
 export type Message =
-  /** A run begins, or its program is being made smaller; with the number of operations that were executed and compared so far. */
+  /**
+   * A run begins, or its program is being made smaller; with the number of operations that were executed and
+   * compared so far.
+   */
   | { readonly type: 'run'; readonly run: number; readonly operations: number }
   /** A program differs. The last such message counts. */
   | { readonly type: 'difference'; readonly run: number; readonly program: string }

@@ -9,7 +9,10 @@ import { type Foreign, World } from './world.js'
 export type Backends = readonly [Backend, Backend]
 
 export interface Difference {
-  /** Operations of the program executed, the one that differed included; one more than the program has: at the end. */
+  /**
+   * Operations of the program executed, the one that differed included; one more than the program has: at the
+   * end.
+   */
   readonly operations: number
   /** What each backend logged for it, from where they differ. */
   readonly logs: readonly [string, string]
@@ -40,8 +43,8 @@ export interface Tally {
 }
 
 /**
- * Runs a program on both backends, and compares after each operation what they answered, and in the end everything. Passes that
- * await go on between two operations, as far as they can.
+ * Runs a program on both backends, and compares after each operation what they answered, and in the end
+ * everything. Passes that await go on between two operations, as far as they can.
  * @param readable - whether somebody will read the difference
  * @returns the first difference, or null
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Random programs. Each draws a shape first (where folios lie, how large they are, which operations there are and how
-// often), so that programs differ more than operations drawn alike would make them.
+// Random programs. Each draws a shape first (where folios lie, how large they are, which operations there are
+// and how often), so that programs differ more than operations drawn alike would make them.
 
 import {
   CONTROLS,
@@ -34,8 +34,8 @@ const STRIDES = [1, 1, 1, 1, 2, 8, 64, 4096, 2 ** 18, 2 ** 24]
 const SPANS = [8, 40, 100, 300]
 const ERRORS = [-5, -5, -28, -5, -28, 1]
 /**
- * The whole state is checked once in 6 to 500 operations: where there are few folios often, as it costs little then, but seldom
- * enough in others for changes of marks to pile up before they are looked at.
+ * The whole state is checked once in 6 to 500 operations: where there are few folios often, as it costs
+ * little then, but seldom enough in others for changes of marks to pile up before they are looked at.
  */
 const CHECKS_OF_FEW = [6, 50, 200, 500]
 const CHECKS = [200, 500]

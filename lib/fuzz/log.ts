@@ -3,7 +3,10 @@
 /** Stands in the values for a text. No value of a page cache is as low. */
 const TEXT = -(2 ** 60)
 
-/** What a backend answered and showed, for comparison with another's: numbers where possible, which compare fast. */
+/**
+ * What a backend answered and showed, for comparison with another's: numbers where possible, which compare
+ * fast.
+ */
 export class Log {
   /** The first `#length` count; what stands behind is left over from before. */
   readonly #values: number[] = []

@@ -11,7 +11,9 @@ export const HANDLES = 48
 /** The handle of the folio that a pass, a callback, a hook or an iteration had last. */
 export const HAND = HANDLES
 
-/** Arguments of `iter` beside handles: the folio that the pass returned last, as is right; and null, to start. */
+/**
+ * Arguments of `iter` beside handles: the folio that the pass returned last, as is right; and null, to start.
+ */
 export const RIGHT = -1
 export const NULL = -2
 
@@ -56,8 +58,8 @@ export const enum Hook {
 }
 
 /**
- * An operation names mappings, controls, iterators and folio handles by number, each number a place that is always there, so
- * that a program still makes sense when any operation is taken out of it.
+ * An operation names mappings, controls, iterators and folio handles by number, each number a place that is
+ * always there, so that a program still makes sense when any operation is taken out of it.
  */
 export interface Operation {
   /** A name of the table in operations/table.ts, which says what the arguments are. */
@@ -69,9 +71,9 @@ export interface Operation {
   readonly e: number
   readonly f: number
   /**
-   * What callbacks, hooks and loops do: each turn takes operations from here up to the next that ends a turn (give,
-   * throw, break), or all that are left. Turns behind the last do the usual: write the folio, release what is waited for, leave
-   * the write of a pass that awaits under way.
+   * What callbacks, hooks and loops do: each turn takes operations from here up to the next that ends a turn
+   * (give, throw, break), or all that are left. Turns behind the last do the usual: write the folio, release
+   * what is waited for, leave the write of a pass that awaits under way.
    */
   readonly body: readonly Operation[]
 }

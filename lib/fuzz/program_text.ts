@@ -68,7 +68,8 @@ function parseLine(text: string, line: number): { kind: string; args: number[] }
 }
 
 /**
- * The program of a text that {@link formatProgram} made; empty lines and those that begin with # are left out.
+ * The program of a text that {@link formatProgram} made; empty lines and those that begin with # are left
+ * out.
  * @throws {@link ProgramError}
  */
 export function parseProgram(text: string): Program {

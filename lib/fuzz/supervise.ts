@@ -49,7 +49,10 @@ const NODE_OPTIONS = ['--max-semi-space-size=64']
 const isInterruption = (signal: string | null) =>
   signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP'
 
-/** Runs a program or a trace in a process of its own, and tells the signal of its crash; SIGKILL where it hangs. */
+/**
+ * Runs a program or a trace in a process of its own, and tells the signal of its crash; SIGKILL where it
+ * hangs.
+ */
 function crash(task: Task): NodeJS.Signals | null {
   const { signal } = spawnSync(process.execPath, [...NODE_OPTIONS, CHILD], {
     input: JSON.stringify(task),
@@ -61,8 +64,8 @@ function crash(task: Task): NodeJS.Signals | null {
 }
 
 /**
- * Makes the program of a crash small, as far as it comes before it is interrupted; what is left of it depends on no run
- * before.
+ * Makes the program of a crash small, as far as it comes before it is interrupted; what is left of it depends
+ * on no run before.
  */
 async function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Program): Promise<Finding> {
   let smallest = program

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A program as a trace that `replay` takes. Format 1 knows one mapping, one pass at a time, and waits that are released at
-// once, so not every program can be said in it: what cannot is left out, and the replay tells whether the rest suffices.
+// A program as a trace that `replay` takes. Format 1 knows one mapping, one pass at a time, and waits that
+// are released at once, so not every program can be said in it: what cannot is left out, and the replay tells
+// whether the rest suffices.
 
 import { MAX_ORDER, maxIndex } from '../arguments.js'
 import { InputError } from '../input/input_error.js'

@@ -64,8 +64,8 @@ export class World {
   readonly folios: (Folio | null)[] = new Array(HANDLES).fill(null)
   hand: Folio | null = null
   /**
-   * Operations executed: with those in bodies, each folio of a fill, and each turn of a pass or a loop; without checks, and
-   * without those that had no folio to act on.
+   * Operations executed: with those in bodies, each folio of a fill, and each turn of a pass or a loop;
+   * without checks, and without those that had no folio to act on.
    */
   operations = 0
   /** Passes that await and are not over: while there are any, something may happen between two operations. */
@@ -177,7 +177,10 @@ export class World {
     else write.reject(THROWN)
   }
 
-  /** All passes that await come to their end: by their writes, and those that wait for a folio by their signals. */
+  /**
+   * All passes that await come to their end: by their writes, and those that wait for a folio by their
+   * signals.
+   */
   async drain(): Promise<void> {
     for (let turn = 0; this.awaiting > 0; turn++) {
       while (this.writes.length > 0) this.settle(0, 0)
@@ -195,7 +198,10 @@ export class World {
     return RESULTS[end.a] as number
   }
 
-  /** Runs the body up to the end of a turn. Null if the turn is none, or has no end of its own: the usual is done then. */
+  /**
+   * Runs the body up to the end of a turn. Null if the turn is none, or has no end of its own: the usual is
+   * done then.
+   */
   turn(turns: Turns): Operation | null {
     this.operations++
     while (turns.next < turns.body.length) {

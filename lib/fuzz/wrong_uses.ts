@@ -13,7 +13,10 @@ function as<T>(value: unknown): T {
 const error = () => ({ value: 0 })
 const nothing = () => {}
 
-/** Calls that a backend has to refuse, each with the same message in all. A folio may be null: none is at hand. */
+/**
+ * Calls that a backend has to refuse, each with the same message in all. A folio may be null: none is at
+ * hand.
+ */
 export const wrongUses: readonly WrongUse[] = [
   (_, mapping) => mapping.addFolio(-1),
   (_, mapping) => mapping.addFolio(2 ** 51),

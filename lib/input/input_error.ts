@@ -2,7 +2,10 @@
 
 import { printableLine } from './printable.js'
 
-/** A file that is not of the format it should be of: the message is `FILE:LINE: ` and what is wrong, safe to print. */
+/**
+ * A file that is not of the format it should be of: the message is `FILE:LINE: ` and what is wrong, safe to
+ * print.
+ */
 export class InputError extends Error {
   /** The file, as the user named it. */
   readonly file: string

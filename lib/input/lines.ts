@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Text files line by line, whatever their size: traces, recordings and fio's logs may be larger than the longest string.
+// Text files line by line, whatever their size: traces, recordings and fio's logs may be larger than the
+// longest string.
 
 import { constants, promises as fs } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
@@ -7,7 +8,9 @@ import { StringDecoder } from 'node:string_decoder'
 import { createGunzip } from 'node:zlib'
 import { InputError } from './input_error.js'
 
-/** A line takes at most this many UTF-16 units (16 Mi): a file without line feeds must not fill the memory. */
+/**
+ * A line takes at most this many UTF-16 units (16 Mi): a file without line feeds must not fill the memory.
+ */
 export const MAX_LINE = 2 ** 24
 
 /** A gzip member begins with these bytes (RFC 1952). */
@@ -21,14 +24,14 @@ const GZIP = Buffer.from([0x1f, 0x8b])
 export type OnLine = (text: string, number: number, ended: boolean) => void
 
 /**
- * Reads a regular file line by line, as UTF-8. A file that begins with gzip's magic number is gunzipped; a byte order mark,
- * and a carriage return before a line feed, are dropped.
+ * Reads a regular file line by line, as UTF-8. A file that begins with gzip's magic number is gunzipped; a
+ * byte order mark, and a carriage return before a line feed, are dropped.
  *
  * @param onLine - called with each line; what it throws ends the reading and goes to the caller
  * @param signal - ends the reading: the promise rejects with its reason
- * @throws an error with `code` and `path` where the file cannot be opened or read, and where it is not a regular file
- * (`ENOTSUP`: reading a FIFO or a device might never end); {@link InputError} for a line that is too long, and for a gzip
- * stream that is damaged
+ * @throws an error with `code` and `path` where the file cannot be opened or read, and where it is not a
+ * regular file (`ENOTSUP`: reading a FIFO or a device might never end); {@link InputError} for a line that is
+ * too long, and for a gzip stream that is damaged
  */
 export async function readLines(path: string, onLine: OnLine, signal?: AbortSignal): Promise<void> {
   // Opening a FIFO would wait for a writer.

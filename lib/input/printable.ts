@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * C0 and C1 control characters, DEL, and what turns the direction of text round: a terminal obeys them instead of showing
- * them. Line feeds and tabs only move text, and messages of several lines have them.
+ * C0 and C1 control characters, DEL, and what turns the direction of text round: a terminal obeys them
+ * instead of showing them. Line feeds and tabs only move text, and messages of several lines have them.
  */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const UNPRINTABLE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
-/** The text with its control characters escaped (`\x1b`, `\u202e`), for messages that quote a file or an argument. */
+/**
+ * The text with its control characters escaped (`\x1b`, `\u202e`), for messages that quote a file or an
+ * argument.
+ */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     const code = character.charCodeAt(0)

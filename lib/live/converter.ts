@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A recording's events to the steps of a format 2 trace: an order of what happened that explains every return.
+// A recording's events to the steps of a format 2 trace: an order of what happened that explains every
+// return.
 //
-// Events are taken by their clock. An event is recorded where its function was entered or left, and what it tells of took
-// effect a little later or earlier; where the order of the clock cannot be, an event is taken out of turn, as far as its own
-// task allows. Which folios a pass looked at and skipped is not recorded at all: each is looked at as soon as the pass would
-// skip it, and the folio that is returned at the moment of its `clear`.
+// Events are taken by their clock. An event is recorded where its function was entered or left, and what it
+// tells of took effect a little later or earlier; where the order of the clock cannot be, an event is taken
+// out of turn, as far as its own task allows. Which folios a pass looked at and skipped is not recorded at
+// all: each is looked at as soon as the pass would skip it, and the folio that is returned at the moment of
+// its `clear`.
 
 import { loadBackend } from '../backend.js'
 import type { Action, Control, MappingTrace, Origin, Step, Task } from '../trace/format2.js'
@@ -360,7 +362,8 @@ class Converter {
   }
 
   /**
-   * The next event of this name and folio that may be taken now: everything that its task did before it has been taken.
+   * The next event of this name and folio that may be taken now: everything that its task did before it has
+   * been taken.
    */
   #upcoming<N extends 'clear' | 'cancel' | 'end' | 'dirty' | 'delete' | 'start'>(
     name: N,
@@ -467,7 +470,10 @@ class Converter {
     }
   }
 
-  /** Puts an event off until another task has not seen what it does: that is recorded on entry, and comes later. */
+  /**
+   * Puts an event off until another task has not seen what it does: that is recorded on entry, and comes
+   * later.
+   */
   #isLate(event: Marking | Tagging, missed: LiveEvent | null): boolean {
     if (missed === null) return false
     this.#waitingFor.set(event.pid, missed)
@@ -509,8 +515,8 @@ class Converter {
   }
 
   /**
-   * A pass's tagging that comes while the dirtying is under way, of a pass that did not return the folio, and nobody else
-   * cleaned it for the pass: the mark came after the tagging.
+   * A pass's tagging that comes while the dirtying is under way, of a pass that did not return the folio, and
+   * nobody else cleaned it for the pass: the mark came after the tagging.
    */
   #tagThatMissed(event: EventNamed<'dirty'>): EventNamed<'tag'> | null {
     const from = this.#position.get(event) ?? 0
@@ -527,8 +533,8 @@ class Converter {
   }
 
   /**
-   * A lookup of another task that is under way together with an event, and that finds what the recording says only if the marks
-   * change after it.
+   * A lookup of another task that is under way together with an event, and that finds what the recording says
+   * only if the marks change after it.
    */
   #lookupThatMissed(event: Marking | Tagging): EventNamed<'lookup'> | null {
     const following = this.#following.get(event)
@@ -558,7 +564,9 @@ class Converter {
     return null
   }
 
-  /** Takes lookups that are under way, and were recorded later, but have not seen what this event takes away. */
+  /**
+   * Takes lookups that are under way, and were recorded later, but have not seen what this event takes away.
+   */
   #takeEarlierLookups(event: EventNamed<'start'>): void {
     for (const call of [...this.#running]) {
       const [lookup] = call.own
@@ -586,7 +594,9 @@ class Converter {
     return limit
   }
 
-  /** Other events than this one, recorded from it on to a position, of which the task has not gone on by then. */
+  /**
+   * Other events than this one, recorded from it on to a position, of which the task has not gone on by then.
+   */
   #inFlight(event: Marking | Tagging, until: number): Marking[] {
     const found: Marking[] = []
     for (let i = (this.#position.get(event) ?? 0) + 1; i < until; i++) {
@@ -749,8 +759,8 @@ class Converter {
   }
 
   /**
-   * A folio that was dirtied during the walk was tagged by it, or not: as the lookup behind it tells, and else as the pass
-   * returned it.
+   * A folio that was dirtied during the walk was tagged by it, or not: as the lookup behind it tells, and
+   * else as the pass returned it.
    */
   #dirtiedWhileTagging(tag: EventNamed<'tag'>, call: Call): void {
     const dirtied: EventNamed<'dirty'>[] = []
@@ -845,7 +855,10 @@ class Converter {
     this.#replayer.execute(action)
   }
 
-  /** By now the pass has looked at every folio before the target, though nothing that was seen lets it skip them. */
+  /**
+   * By now the pass has looked at every folio before the target, though nothing that was seen lets it skip
+   * them.
+   */
   #lookUntil(call: Call, target: number | null, now: LiveEvent): void {
     for (;;) {
       const batch = this.#batch(call)

@@ -44,8 +44,8 @@ export class Forecast {
   }
 
   /**
-   * Whether a lookup has to miss an event, or has to see it, to find what the recording says; null if either explains it, or
-   * neither. Of the other events in flight any may be missed, too: as few as possible are.
+   * Whether a lookup has to miss an event, or has to see it, to find what the recording says; null if either
+   * explains it, or neither. Of the other events in flight any may be missed, too: as few as possible are.
    * @param call - the call that looks up
    * @param position - where its pass's next lookup begins; null if the pass has not begun
    */
@@ -73,8 +73,8 @@ export class Forecast {
   }
 
   /**
-   * Which of the folios dirtied during the walk of a tagging it has tagged, so that the lookup behind it finds what the recording
-   * says; null if no choice explains that.
+   * Which of the folios dirtied during the walk of a tagging it has tagged, so that the lookup behind it
+   * finds what the recording says; null if no choice explains that.
    */
   tagged(
     tag: EventNamed<'tag'>,
@@ -92,8 +92,8 @@ export class Forecast {
   }
 
   /**
-   * Whether a lookup finds what the recording says if it is taken before an event, and not if it is taken in its place, behind
-   * the event and all that comes between.
+   * Whether a lookup finds what the recording says if it is taken before an event, and not if it is taken in
+   * its place, behind the event and all that comes between.
    */
   comesBefore(
     event: LiveEvent,

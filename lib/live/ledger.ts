@@ -52,7 +52,9 @@ export class Ledger {
   readonly passes: PassRecord[] = []
   /** Tasks that went to sleep on a folio, until their next event. */
   readonly waiting = new Map<number, EventNamed<'wbwait'> | EventNamed<'lockwait'>>()
-  /** Calls of which the return is not recorded, though their task went on to another; the line of the first. */
+  /**
+   * Calls of which the return is not recorded, though their task went on to another; the line of the first.
+   */
   unreturned = { count: 0, line: 0 }
   /** Whether the recording has unlocks. */
   readonly recordsUnlocks: boolean

@@ -25,7 +25,8 @@ export class InputReader {
 
   /**
    * @param file - what messages call it
-   * @param onTraceLine - takes each line of a trace of format 1 at once; the trace that `end` returns has none then
+   * @param onTraceLine - takes each line of a trace of format 1 at once; the trace that `end` returns has
+   * none then
    */
   constructor(file: string, onTraceLine: ((line: TraceLine) => void) | null = null) {
     this.#file = file

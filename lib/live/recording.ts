@@ -17,13 +17,22 @@ export interface Common {
   readonly cpu: number
   readonly comm: string
   readonly pid: number
-  /** The function that called the traced one, without its offset; null where only the traced function is known. */
+  /**
+   * The function that called the traced one, without its offset; null where only the traced function is
+   * known.
+   */
   readonly caller: string | null
-  /** The page cache that the event is about: `DEVICE:INODE`, and the address of the mapping if the recording has it. */
+  /**
+   * The page cache that the event is about: `DEVICE:INODE`, and the address of the mapping if the recording
+   * has it.
+   */
   readonly mapping: string
 }
 
-/** The folio of an event: its head index and order, and the flags that a rule or a pass looks at, as they were then. */
+/**
+ * The folio of an event: its head index and order, and the flags that a rule or a pass looks at, as they were
+ * then.
+ */
 export interface FolioFields {
   readonly index: number
   readonly order: number
@@ -313,7 +322,9 @@ function mappingOf(fields: Fields, rest: string): string {
   return fields.has('mapping') ? `${inode}@${fields.hex('mapping')}` : inode
 }
 
-/** Whether the low bits of folio->mapping say that it is no address_space: the folio is of anonymous memory. */
+/**
+ * Whether the low bits of folio->mapping say that it is no address_space: the folio is of anonymous memory.
+ */
 function isAnonymous(fields: Fields): boolean {
   return fields.has('mapping') && (fields.low('mapping') & 3) !== 0
 }

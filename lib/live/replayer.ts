@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Executes the steps of a format 2 trace on a backend, by its public surface alone.
 //
-// The kernel's writeback_iter() tags, looks up a batch, and looks at each folio of it at moments of their own; a backend does
-// all of that in one call. The replayer splits the call: before it, it locks the folio that the pass is to look at next but
-// not yet, so that the call throws EDEADLK there; the call is taken up again at the next moment. Nothing but these calls sees
-// these locks.
+// The kernel's writeback_iter() tags, looks up a batch, and looks at each folio of it at moments of their
+// own; a backend does all of that in one call. The replayer splits the call: before it, it locks the folio
+// that the pass is to look at next but not yet, so that the call throws EDEADLK there; the call is taken up
+// again at the next moment. Nothing but these calls sees these locks.
 
 import { FOLIO_BATCH_SIZE, MAX_INDEX } from '../arguments.js'
 import { WritebackError } from '../errors.js'
@@ -193,8 +193,9 @@ export class StepReplayer {
   }
 
   /**
-   * folio_clear_dirty_for_io outside a pass, and folio_cancel_dirty, which does the same to the flag: the surface has neither,
-   * but a pass over one page clears the flag and nothing else. It leaves the lock as it was.
+   * folio_clear_dirty_for_io outside a pass, and folio_cancel_dirty, which does the same to the flag: the
+   * surface has neither, but a pass over one page clears the flag and nothing else. It leaves the lock as it
+   * was.
    */
   #clearDirtyForIo(folio: Folio): boolean {
     if (!folio.dirty) return false
@@ -238,7 +239,8 @@ export class StepReplayer {
     if (pass.done) throw new MisplacedOperation('call after the end of the pass, expected a begin first')
     if (pass.nr !== BigInt(nr)) pass.setNr(nr)
     pass.returned = undefined
-    // The kernel warns and takes it for an error; a backend refuses it. Its negation takes the same way through the pass.
+    // The kernel warns and takes it for an error; a backend refuses it. Its negation takes the same way
+    // through the pass.
     pass.positive = error > 0 ? error : pass.positive
     pass.error = error > 0 ? -error : error
   }
@@ -256,7 +258,10 @@ export class StepReplayer {
     return `${pass.found} next=${past}`
   }
 
-  /** The folios in the pass's range that have DIRTY and not TOWRITE: they were dirtied after the pass had tagged. */
+  /**
+   * The folios in the pass's range that have DIRTY and not TOWRITE: they were dirtied after the pass had
+   * tagged.
+   */
   #untagged({ position, end }: ReplayPass): Folio[] {
     const tagged = new Set(this.mapping.folios('towrite', position, end))
     return [...this.mapping.folios('dirty', position, end)].filter((folio) => !tagged.has(folio))
@@ -287,7 +292,10 @@ export class StepReplayer {
     return found
   }
 
-  /** filemap_get_folios_tag() moves its start behind the last folio if the batch is full, else behind the range. */
+  /**
+   * filemap_get_folios_tag() moves its start behind the last folio if the batch is full, else behind the
+   * range.
+   */
   #behind({ batch, end }: ReplayPass): number {
     const last = batch.at(-1)
     return batch.length === FOLIO_BATCH_SIZE && last !== undefined ? last.index + last.nrPages : end + 1

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The protocol that a file system has to follow with writeback_iter and the folios that it returns: one rule per entry.
+// The protocol that a file system has to follow with writeback_iter and the folios that it returns: one rule
+// per entry.
 
 import type { FolioRecord, Ledger, PassRecord } from './ledger.js'
 import type { EventNamed, LiveEvent } from './recording.js'
@@ -40,7 +41,9 @@ export interface RecordingEnd {
 /** AOP_WRITEPAGE_ACTIVATE: what ->writepage may return, and ->writepages may not hand back. */
 const ACTIVATE = 0x80000
 
-/** Writeback that is younger than this many events may be in flight where the recorder did not wait for it. */
+/**
+ * Writeback that is younger than this many events may be in flight where the recorder did not wait for it.
+ */
 const IN_FLIGHT = 256
 
 function handedBack(
@@ -83,7 +86,9 @@ function waits(waiter: LiveEvent | null): string {
   return waiter === null ? '' : `; ${waiter.comm} (${waiter.pid}) waits for it since line ${waiter.line}`
 }
 
-/** A folio that was removed while it was under writeback, as far as the books tell where the removal does not. */
+/**
+ * A folio that was removed while it was under writeback, as far as the books tell where the removal does not.
+ */
 function* removedWhileWritten(ledger: Ledger): Generator<Breach> {
   for (const [index, { started, removed, pass }] of ledger.folios) {
     if (started === null || removed === null || removed.writeback !== null) continue

@@ -200,8 +200,8 @@ function parseLine(text: string): { operation: Operation; result: string } {
 }
 
 /**
- * Reads a trace line by line. Whether a line makes sense where it stands (whether its folio is in the cache, say) shows only
- * in the replay.
+ * Reads a trace line by line. Whether a line makes sense where it stands (whether its folio is in the cache,
+ * say) shows only in the replay.
  */
 export class TraceParser {
   readonly #file: string

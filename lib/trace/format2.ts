@@ -18,7 +18,10 @@ export interface Origin {
   /** Number of a `task` line. */
   readonly task: number
   readonly caller: string | null
-  /** The folio's flags as the event had them: `l`ocked, `w`riteback, `d`irty; null for an event without a folio. */
+  /**
+   * The folio's flags as the event had them: `l`ocked, `w`riteback, `d`irty; null for an event without a
+   * folio.
+   */
   readonly flags: string | null
 }
 

@@ -6,7 +6,9 @@ import { InputError } from '../input/input_error.js'
 import type { AddressSpace, Backend, Folio, Mark, WaitReason, WritebackControl } from '../types.js'
 import type { Operation, Trace, TraceLine } from './format.js'
 
-/** An operation that makes no sense where it stands: it names no folio in the cache, or no pass is running. */
+/**
+ * An operation that makes no sense where it stands: it names no folio in the cache, or no pass is running.
+ */
 export class MisplacedOperation extends Error {}
 
 /** The running pass: the `next` lines since a `begin`. */
@@ -37,8 +39,8 @@ export class Replayer {
 
   /**
    * Executes an operation.
-   * @returns the result as a trace line has it, empty where the operation has none; what the backend throws is a
-   * result too: its code and message
+   * @returns the result as a trace line has it, empty where the operation has none; what the backend throws
+   * is a result too: its code and message
    * @throws {@link MisplacedOperation}, with nothing done
    */
   execute(operation: Operation): string {

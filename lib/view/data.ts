@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the page is given: per page cache the steps, and what each of them changed. The page itself knows no rule of
-// writeback; it applies the changes, forwards and backwards.
+// What the page is given: per page cache the steps, and what each of them changed. The page itself knows no
+// rule of writeback; it applies the changes, forwards and backwards.
 
 /** Bits of a folio's state, flags first, then marks. 0: not in the cache. */
 export const PRESENT = 1
@@ -19,7 +19,10 @@ export interface MappingData {
   readonly text: string
   /** Line number of each step in the file; differences. */
   readonly lines: readonly number[]
-  /** Of traces of format 2, else empty: per step the time (the recording's clock, differences), the task and the caller. */
+  /**
+   * Of traces of format 2, else empty: per step the time (the recording's clock, differences), the task and
+   * the caller.
+   */
   readonly times: readonly number[]
   /** Number of a task in `tasks`; -1 for a step that follows from others. */
   readonly taskOf: readonly number[]
@@ -50,7 +53,10 @@ export interface FindingData {
   readonly rule: string
   /** First page of the folio; null for a breach that is of no folio. */
   readonly folio: number | null
-  /** The lines where it began, and where the rule broke; and their steps, from 0: of a line without one, the next line's. */
+  /**
+   * The lines where it began, and where the rule broke; and their steps, from 0: of a line without one, the
+   * next line's.
+   */
   readonly lines: readonly [began: number, broke: number]
   readonly began: number
   readonly broke: number
@@ -84,8 +90,8 @@ export interface MomentData {
   /** The first error of an integrity pass so far. */
   readonly savedError: readonly number[]
   /**
-   * What one `next` of format 1 did, in order, `;` between: `tag COUNT`, `lookup COUNT FROM`, `stop`, `wait lock|writeback I`,
-   * `skip I gone|clean|writeback`, `return I`, `done`. Empty for other steps.
+   * What one `next` of format 1 did, in order, `;` between: `tag COUNT`, `lookup COUNT FROM`, `stop`, `wait
+   * lock|writeback I`, `skip I gone|clean|writeback`, `return I`, `done`. Empty for other steps.
    */
   readonly inside: readonly string[]
 }

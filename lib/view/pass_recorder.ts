@@ -8,8 +8,8 @@ import type * as api from '../types.js'
 import { LAST_PAGE } from './timeline.js'
 
 /**
- * Records every page cache of the TypeScript backend in this thread, from its construction to `stop`, by standing in for the
- * methods of AddressSpace and Folio: an engine knows nothing of it.
+ * Records every page cache of the TypeScript backend in this thread, from its construction to `stop`, by
+ * standing in for the methods of AddressSpace and Folio: an engine knows nothing of it.
  */
 export class PassRecorder {
   readonly #limit: number
@@ -74,7 +74,9 @@ export class PassRecorder {
     return this.#steps
   }
 
-  /** Gives the methods back. Several page caches are named in the order in which they got their first page. */
+  /**
+   * Gives the methods back. Several page caches are named in the order in which they got their first page.
+   */
   stop(file: string): Trace2 {
     for (const undo of this.#undo.splice(0)) undo()
     const tasks = new Map([[1, { pid: process.pid, comm: 'writeback-iter run' }]])
@@ -115,7 +117,10 @@ export class PassRecorder {
     trace.steps.push(step)
   }
 
-  /** Records each call that an iterator makes. A call that was blocked is not over: it is recorded once it returns. */
+  /**
+   * Records each call that an iterator makes. A call that was blocked is not over: it is recorded once it
+   * returns.
+   */
   #follow(
     mapping: api.AddressSpace,
     wbc: api.WritebackControl,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The timeline in the Trace Event Format (Chrome trace JSON): passes and the calls in them as slices of their task, folios under
-// writeback as asynchronous slices, counters of dirty pages and of pages under writeback, findings as instants. A process per page cache.
+// The timeline in the Trace Event Format (Chrome trace JSON): passes and the calls in them as slices of their
+// task, folios under writeback as asynchronous slices, counters of dirty pages and of pages under writeback,
+// findings as instants. A process per page cache.
 
 import { DIRTY, type MappingData, type PageData, WRITEBACK } from './data.js'
 
@@ -27,8 +28,9 @@ export function perfetto(data: PageData): string {
 }
 
 /**
- * When each step happened, in microseconds. Format 1 has no times: a step takes one. Steps of a recording are in the order that
- * explains them, which times may contradict by a little: no step is shown before the one in front of it.
+ * When each step happened, in microseconds. Format 1 has no times: a step takes one. Steps of a recording are
+ * in the order that explains them, which times may contradict by a little: no step is shown before the one in
+ * front of it.
  */
 function timesOf({ lines, times }: MappingData): number[] {
   let time = 0

@@ -20,7 +20,8 @@ export const MAX_STEPS = 2_000_000
 /**
  * Reads a trace or a recording, replays and checks it, and makes of it what the page shows.
  * @param line - where the page opens; null for the divergence, else the first finding, else the begin
- * @throws {@link InputError} if it is malformed, too long, or has no such line, and what {@link readLines} throws
+ * @throws {@link InputError} if it is malformed, too long, or has no such line, and what {@link readLines}
+ * throws
  */
 export async function readPageData(
   file: string,

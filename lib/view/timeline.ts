@@ -57,8 +57,8 @@ export function mappingData(
 }
 
 /**
- * The mapping and the step to begin with: the line if one is asked for, else the first divergence, else the first finding, else
- * the begin of the longest.
+ * The mapping and the step to begin with: the line if one is asked for, else the first divergence, else the
+ * first finding, else the begin of the longest.
  * @returns null if no step comes from that line
  */
 export function whereToBegin(mappings: readonly MappingData[], line: number | null): PageData['at'] | null {

@@ -111,9 +111,10 @@ export class Timeline1 {
   }
 
   /**
-   * Writes down one call of writeback_iter(), and what it did inside. Nothing but the call ran meanwhile, so what it found and
-   * why it skipped a folio follows from the states behind it: it takes the dirty flag of the folio that it returns, sets
-   * TOWRITE before its first lookup, and changes nothing else but what it waited for.
+   * Writes down one call of writeback_iter(), and what it did inside. Nothing but the call ran meanwhile, so
+   * what it found and why it skipped a folio follows from the states behind it: it takes the dirty flag of
+   * the folio that it returns, sets TOWRITE before its first lookup, and changes nothing else but what it
+   * waited for.
    */
   #next(step: number, pass: Followed, errorIn: number, got: string): void {
     const inside: string[] = []

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The process in which alloc_failure.test.ts lets allocations fail: child.mjs BACKEND SHIM ADDON, with the shim (shim.c)
-// preloaded. A program of calls runs twice: once with all the memory in the world, and once with every allocation of every
-// call failing first. Both must see the same results and states.
+// The process in which alloc_failure.test.ts lets allocations fail: child.mjs BACKEND SHIM ADDON, with the
+// shim (shim.c) preloaded. A program of calls runs twice: once with all the memory in the world, and once
+// with every allocation of every call failing first. Both must see the same results and states.
 //
-// Prints as JSON: which calls allocate and how often, and the places in the addon that allocations were made from.
+// Prints as JSON: which calls allocate and how often, and the places in the addon that allocations were made
+// from.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The process in which alloc_failure.test.ts lets allocations of the file engine's calls fail: file_child.mjs SHIM FOLDER, with
-// the shim preloaded. Prints as JSON how often each call failed for memory. Those of the engine's threads: test/file/faults.c.
+// The process in which alloc_failure.test.ts lets allocations of the file engine's calls fail: file_child.mjs
+// SHIM FOLDER, with the shim preloaded. Prints as JSON how often each call failed for memory. Those of the
+// engine's threads: test/file/faults.c.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'

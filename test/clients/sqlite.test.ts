@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// SQLite with its files behind CachedFile (docs/sqlite.md): what it writes is compared with what Debian's sqlite3 makes of the
-// same SQL on plain files, and what a kill leaves of it is checked by that.
+// SQLite with its files behind CachedFile (docs/sqlite.md): what it writes is compared with what Debian's
+// sqlite3 makes of the same SQL on plain files, and what a kill leaves of it is checked by that.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -38,7 +38,10 @@ function sqlite3(path: string, sql: string): string {
   return stdout
 }
 
-/** A program of SQL that inserts, updates, deletes, rolls back, vacuums, and leaves the same rows wherever it runs. */
+/**
+ * A program of SQL that inserts, updates, deletes, rolls back, vacuums, and leaves the same rows wherever it
+ * runs.
+ */
 function program(mode: string, pageSize: number): string {
   const next = random(pageSize + mode.length)
   const below = (limit: number) => next() % limit

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// SQLite on files behind CachedFile, in a process of its own. Arguments: what to do, the engine, and what it is done to.
+// SQLite on files behind CachedFile, in a process of its own. Arguments: what to do, the engine, and what it
+// is done to.
 //
 //   sql ENGINE FILE...       runs the SQL of each FILE on a database FILE.db
 //   transactions ENGINE DB JOURNAL_MODE PAGE_SIZE
-//                            commits one transaction after the other, and prints the number of each that is committed
+//                            commits one transaction after the other, and prints the number of each that is
+//                            committed
 
 import fs from 'node:fs'
 import { createRequire } from 'node:module'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run check -- coverage-core: which lines and branches of native/core the C tests reach, by gcov. Exit code 1 and the places,
-// unless it is all of them. Built without assertions; a function of a header counts as the sum of its copies.
+// npm run check -- coverage-core: which lines and branches of native/core the C tests reach, by gcov. Exit
+// code 1 and the places, unless it is all of them. Built without assertions; a function of a header counts as
+// the sum of its copies.
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, rmSync } from 'node:fs'
@@ -31,8 +32,8 @@ function files(extension) {
 }
 
 /**
- * @returns of each file of the core a map from line to the count of each branch on it, and under `line` that of the line
- * itself
+ * @returns of each file of the core a map from line to the count of each branch on it, and under `line` that
+ * of the line itself
  */
 function countLines() {
   const counts = new Map()

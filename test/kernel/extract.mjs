@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Takes from a kernel source what the oracle is compiled from, text unchanged: some files whole, of others the
-// functions, types and macros named below. Nothing of it is kept outside the build directory.
+// Takes from a kernel source what the oracle is compiled from, text unchanged: some files whole, of others
+// the functions, types and macros named below. Nothing of it is kept outside the build directory.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -86,8 +86,8 @@ const PARTS = {
 const FILES = [...WHOLE, 'Makefile', ...Object.keys(PARTS)]
 
 /**
- * Reads FILES from the Debian package's tarball, or from a kernel tree. Unpacking takes half a minute, so the files
- * of a tarball are kept below `cache` until the tarball changes.
+ * Reads FILES from the Debian package's tarball, or from a kernel tree. Unpacking takes half a minute, so the
+ * files of a tarball are kept below `cache` until the tarball changes.
  * @returns text by path in the kernel tree
  */
 function readSources(cache, tree) {
@@ -127,7 +127,10 @@ function readSources(cache, tree) {
   )
 }
 
-/** First and last line (from 0, both included) of the one definition of `name`; the kernel's coding style is relied on. */
+/**
+ * First and last line (from 0, both included) of the one definition of `name`; the kernel's coding style is
+ * relied on.
+ */
 function findDefinition(file, lines, name) {
   const found = []
   const end = (start, isLast) => {
@@ -175,8 +178,8 @@ function writeIfChanged(path, text) {
 }
 
 /**
- * Prepares `build`: `tree/` has the whole files, `parts/` the cut ones, and `stub/` a header for each that they
- * include and that is not among them, which includes our shim in its place.
+ * Prepares `build`: `tree/` has the whole files, `parts/` the cut ones, and `stub/` a header for each that
+ * they include and that is not among them, which includes our shim in its place.
  * @returns the kernel's version
  */
 export function extract(build, tree) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The kernel's own code beside the core: prepares the kernel's source, builds, and runs the comparison or the benchmark.
+// The kernel's own code beside the core: prepares the kernel's source, builds, and runs the comparison or the
+// benchmark.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What life.test.ts runs in processes of their own: node --expose-gc programs.mjs PROGRAM BACKEND [ARGUMENT]. A program
-// that finds something wrong throws.
+// What life.test.ts runs in processes of their own: node --expose-gc programs.mjs PROGRAM BACKEND [ARGUMENT].
+// A program that finds something wrong throws.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -88,8 +88,8 @@ async function collectGarbage() {
 }
 
 /**
- * Memory in MiB: what is alive on V8's heap, and what is resident beside that heap, which is
- * the addon's. How many pages V8 keeps for its own heap is in neither: it doubles its young generation when it likes.
+ * Memory in MiB: what is alive on V8's heap, and what is resident beside that heap, which is the addon's. How
+ * many pages V8 keeps for its own heap is in neither: it doubles its young generation when it likes.
  */
 function memoryInUse() {
   const { used_heap_size, total_physical_size } = getHeapStatistics()
@@ -97,8 +97,8 @@ function memoryInUse() {
 }
 
 /**
- * Collects garbage until `done` says so, ten times at most: V8 frees in threads and tasks of its own, which a busy machine
- * runs late. Returns what `done` said last.
+ * Collects garbage until `done` says so, ten times at most: V8 frees in threads and tasks of its own, which a
+ * busy machine runs late. Returns what `done` said last.
  */
 async function collectUntil(done) {
   for (let i = 0; i < 10 && !done(); i++) {
@@ -109,8 +109,8 @@ async function collectUntil(done) {
 }
 
 /**
- * Runs `round`, and throws if memory has grown between the rounds to warm up and the end: V8's by 1 MiB, which is several
- * times its noise, or the addon's by `native` MiB.
+ * Runs `round`, and throws if memory has grown between the rounds to warm up and the end: V8's by 1 MiB,
+ * which is several times its noise, or the addon's by `native` MiB.
  */
 async function assertFlat(what, round, { warmUp, rounds, native }) {
   const limits = RESIDENT_IS_MEASURED ? { heap: 1, native } : { heap: 1 }
@@ -203,7 +203,9 @@ const programs = {
     assert.equal(mapping.tagged('dirty'), false)
   },
 
-  /** Mappings that nobody closes are closed when they are collected, and do not wait for memory to run out. */
+  /**
+   * Mappings that nobody closes are closed when they are collected, and do not wait for memory to run out.
+   */
   async abandonMappings() {
     let collected = 0
     registry = new FinalizationRegistry(() => collected++)
@@ -216,7 +218,8 @@ const programs = {
       }
       await nextTurn()
     }
-    // A round's are some 5 MiB, so that one left behind of every four shows; what malloc() keeps back does not.
+    // A round's are some 5 MiB, so that one left behind of every four shows; what malloc() keeps back does
+    // not.
     await assertFlat('abandoned mappings', round, { warmUp: 60, rounds: 60, native: 64 })
     assert(await collectUntil(() => collected > 119 * 200), `${collected} were collected`)
   },
@@ -239,7 +242,10 @@ const programs = {
     await assertFlat('many mappings', round, { warmUp: 10, rounds: 10, native: 24 })
   },
 
-  /** Mappings that are closed one after another: close() itself frees them, not a later turn of the event loop. */
+  /**
+   * Mappings that are closed one after another: close() itself frees them, not a later turn of the event
+   * loop.
+   */
   closeAtOnce() {
     const closeMany = (count) => {
       for (let i = 0; i < count; i++) new AddressSpace().close()
@@ -276,8 +282,8 @@ const programs = {
   },
 
   /**
-   * As many passes as the argument says, left in every way, in memory that stays flat. Each has folios of its own, which are
-   * removed afterwards: a reference that a pass forgets keeps the memory of one.
+   * As many passes as the argument says, left in every way, in memory that stays flat. Each has folios of its
+   * own, which are removed afterwards: a reference that a pass forgets keeps the memory of one.
    */
   async leavePasses() {
     // More than a batch has.
@@ -508,7 +514,9 @@ const programs = {
     }
   },
 
-  /** Garbage is collected in the middle of a pass that awaits, and nothing but the writes under way holds it. */
+  /**
+   * Garbage is collected in the middle of a pass that awaits, and nothing but the writes under way holds it.
+   */
   async collectInAsyncPass() {
     for (const method of asyncWays) {
       let written = 0
@@ -548,7 +556,10 @@ const programs = {
     assert.equal(writes, Number(argument))
   },
 
-  /** Passes that end early, in every way, leave nothing behind: not with a folio that is never unlocked, nor a signal. */
+  /**
+   * Passes that end early, in every way, leave nothing behind: not with a folio that is never unlocked, nor a
+   * signal.
+   */
   async endAsyncPasses() {
     const mapping = dirtyMapping(3)
     const folios = [...mapping.folios()]

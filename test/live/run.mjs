@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `npm run check -- live [--keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there with lib/live/record.sh
-// as a user would, and replays and checks every recording here, on both backends.
+// `npm run check -- live [--keep FOLDER] [JOB...]`: boots Debian's 6.12 kernel under QEMU, records jobs there
+// with lib/live/record.sh as a user would, and replays and checks every recording here, on both backends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
@@ -221,7 +221,10 @@ function initramfs(work, built) {
   return image
 }
 
-/** Boots the guest for a job: one that hangs or breaks its kernel takes no other with it. Returns what the job printed. */
+/**
+ * Boots the guest for a job: one that hangs or breaks its kernel takes no other with it. Returns what the job
+ * printed.
+ */
 function boot(job, { image }, initrd, out) {
   const accel = process.env.WRITEBACK_ITER_ACCEL ?? 'tcg'
   const share = join(out, 'share')

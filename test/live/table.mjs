@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// node test/live/table.mjs FILE...: what recordings have in them, and what replay on both backends and check say, as a table.
+// node test/live/table.mjs FILE...: what recordings have in them, and what replay on both backends and check
+// say, as a table.
 
 import { spawnSync } from 'node:child_process'
 import { statSync } from 'node:fs'

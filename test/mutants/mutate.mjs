@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Small faults in C source: one operator, constant or name changed, one condition negated, one statement deleted.
+// Small faults in C source: one operator, constant or name changed, one condition negated, one statement
+// deleted.
 //
-// No parser: the source is formatted by clang-format, so a binary operator is the one with space on both sides. What comes
-// out need not compile. Assertions, and hints to the compiler (likely, unlikely), are left alone.
+// No parser: the source is formatted by clang-format, so a binary operator is the one with space on both
+// sides. What comes out need not compile. Assertions, and hints to the compiler (likely, unlikely), are left
+// alone.
 
 const TOKEN = new RegExp(
   [

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run check -- mutants [--count N] [--seed S] [--jobs J] [--only TEXT]: does the fast part of the suite notice a small
-// fault in the core? Each mutant (mutate.mjs) is compiled, and the C tests are run on it until one fails (suite.mjs).
-// Survivors must stand in survivors.json, with the reason why that is all right. Exit code 1 if one does not, or if fewer
-// than 95 % of all are killed.
+// npm run check -- mutants [--count N] [--seed S] [--jobs J] [--only TEXT]: does the fast part of the suite
+// notice a small fault in the core? Each mutant (mutate.mjs) is compiled, and the C tests are run on it until
+// one fails (suite.mjs). Survivors must stand in survivors.json, with the reason why that is all right. Exit
+// code 1 if one does not, or if fewer than 95 % of all are killed.
 
 import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'

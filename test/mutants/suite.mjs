@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The fast part of the suite, built on a core that changes by one line at a time.
 //
-// Twice: plain, which is quick and enough for most mutants, and as the C tests are built, under ASan and UBSan. Both have
-// assertions. The core is a shared library, so that a mutant costs the compilation of what it changes and one link.
-// Programs that include a changed header are built anew too.
+// Twice: plain, which is quick and enough for most mutants, and as the C tests are built, under ASan and
+// UBSan. Both have assertions. The core is a shared library, so that a mutant costs the compilation of what
+// it changes and one link. Programs that include a changed header are built anew too.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -71,7 +71,8 @@ const BUILDS = [
  * Runs a program.
  *
  * @param milliseconds after which it is killed; 0: never
- * @returns its exit status, null if a signal ended it; whether that was for the time it took; and what it wrote
+ * @returns its exit status, null if a signal ended it; whether that was for the time it took; and what it
+ * wrote
  */
 function run(command, args, milliseconds = 0, env = {}) {
   return new Promise((resolve, reject) => {
@@ -157,7 +158,10 @@ function runProgram(build, directory, { name, args }, core, milliseconds) {
   })
 }
 
-/** Builds all as it is and runs it, since a suite that fails anyway kills nothing. Notes how long each program takes. */
+/**
+ * Builds all as it is and runs it, since a suite that fails anyway kills nothing. Notes how long each program
+ * takes.
+ */
 async function prepareBuild(build, jobs) {
   const { original, programs } = build
   mkdirSync(original, { recursive: true })
@@ -198,7 +202,8 @@ export class Bench {
   /**
    * @param mutant of mutate()
    * @param original the text of its file
-   * @returns `broken` if it does not compile, `same` if it is the same code, `survived`, or the test that killed it
+   * @returns `broken` if it does not compile, `same` if it is the same code, `survived`, or the test that
+   * killed it
    */
   async judge(mutant, original) {
     const file = join(this.core, basename(mutant.file))

@@ -41,8 +41,8 @@ const MUSL = {
 }
 
 /**
- * Bun is the one runtime for musl that the npm registry has. It needs a libstdc++ for musl, which Debian does not have: what
- * Bun uses of it is taken from the static one for glibc.
+ * Bun is the one runtime for musl that the npm registry has. It needs a libstdc++ for musl, which Debian does
+ * not have: what Bun uses of it is taken from the static one for glibc.
  */
 export function muslBun(home, arch) {
   const { emulator, libc, compilers, ...machine } = MUSL[arch]

@@ -20,7 +20,10 @@ function isStale(prebuild) {
   return [...sources, join(ROOT, 'CMakeLists.txt')].some((source) => changed(source) > built)
 }
 
-/** A copy of what is in the repository: npm changes package.json while it packs, and other checks run beside this one. */
+/**
+ * A copy of what is in the repository: npm changes package.json while it packs, and other checks run beside
+ * this one.
+ */
 export function copyTree(name) {
   const tree = join(BUILD, name)
   rmSync(tree, { recursive: true, force: true })
@@ -36,7 +39,8 @@ export function copyTree(name) {
 }
 
 /**
- * Packs the package, with the prebuilt addons of this platform, which are built if there are none of these sources.
+ * Packs the package, with the prebuilt addons of this platform, which are built if there are none of these
+ * sources.
  * @returns the tarball, a folder with its contents, and its sizes in bytes
  */
 export function pack() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The recipes of docs/loading.md, as they stand there: the files that a recipe has, the commands that build, and the last
-// one, which runs what was built. That is run in another folder, with nothing left in the one where it was built.
+// The recipes of docs/loading.md, as they stand there: the files that a recipe has, the commands that build,
+// and the last one, which runs what was built. That is run in another folder, with nothing left in the one
+// where it was built.
 
 import {
   cpSync,
@@ -20,7 +21,9 @@ import { makeUserFolder, parseChecked, PROGRAMS, runProgram } from './user_folde
 /** Those that are tried in a quick run. */
 const QUICK_SECTIONS = /^(esbuild|ncc)/
 
-/** The recipes: each with the section that it is of, its number there, its files by name, and its commands. */
+/**
+ * The recipes: each with the section that it is of, its number there, its files by name, and its commands.
+ */
 function readRecipes() {
   const text = readFileSync(join(ROOT, 'docs/loading.md'), 'utf8')
   const recipes = []
@@ -127,8 +130,9 @@ function mustTrace(printed) {
 }
 
 /**
- * Electron itself is downloaded when its package is installed, which the npm registry does not have: so the archive is looked at,
- * and the package is loaded by Node.js as Electron's, which node-gyp-build takes it for.
+ * Electron itself is downloaded when its package is installed, which the npm registry does not have: so the
+ * archive is looked at, and the package is loaded by Node.js as Electron's, which node-gyp-build takes it
+ * for.
  */
 function tryElectron({ name, at }, installed, add) {
   add(`${name}: addons are outside the archive`, null, () => {

@@ -21,7 +21,8 @@ export class Report {
   /**
    * Runs the action and adds its row.
    * @param what install, runtime and program
-   * @param expected the backend, and where the addon comes from, if that is asked for; how many traces were replayed, null for
+   * @param expected the backend, and where the addon comes from, if that is asked for; how many traces were
+   * replayed, null for
    *   none; how many times it is checked
    * @param action returns { checked }, or nothing where there is no program to run
    */

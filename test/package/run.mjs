@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Packs the package, installs the tarball in empty folders in every way that users have, and runs programs with it in every
-// runtime: `npm run check -- package`, on Linux x64. Ends with a table; exit code 1 if a row failed.
+// Packs the package, installs the tarball in empty folders in every way that users have, and runs programs
+// with it in every runtime: `npm run check -- package`, on Linux x64. Ends with a table; exit code 1 if a row
+// failed.
 //
-//   --quick   fewer runtimes and install paths, nothing that is emulated
-//   --here    only npm and the Node.js that runs this, with a tarball that lies at the top of the repository: for other systems
+//   --quick fewer runtimes and install paths, nothing that is emulated --here only npm and the Node.js that
+//   runs this, with a tarball that lies at the top of the repository: for other systems
 
 import { spawnSync } from 'node:child_process'
 import {
@@ -124,7 +125,10 @@ function tryNoCompiler({ tarball }) {
   })
 }
 
-/** The tarball without the addon of this platform: the TypeScript backend, and one line where NODE_DEBUG asks for it. */
+/**
+ * The tarball without the addon of this platform: the TypeScript backend, and one line where NODE_DEBUG asks
+ * for it.
+ */
 function tryNoPrebuild(packed) {
   const folder = join(home, 'no-prebuild')
   mkdirSync(folder)
@@ -148,7 +152,10 @@ function tryNoPrebuild(packed) {
   })
 }
 
-/** With a compiler there: npm leaves the prebuilt addon alone, as nothing of the package asks to be run; it builds on demand. */
+/**
+ * With a compiler there: npm leaves the prebuilt addon alone, as nothing of the package asks to be run; it
+ * builds on demand.
+ */
 function tryFromSource({ tarball }) {
   const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   const builders = ['cmake-js', 'node-addon-api'].map((name) => `${name}@${devDependencies[name]}`)
@@ -237,8 +244,8 @@ function runtimes() {
 }
 
 /**
- * Where the program may read and write its own folder, and nothing else: the TypeScript backend. With what docs/loading.md says
- * that the native one takes: that one.
+ * Where the program may read and write its own folder, and nothing else: the TypeScript backend. With what
+ * docs/loading.md says that the native one takes: that one.
  */
 function tryPermissions(folder) {
   const node = (major) => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The runtimes, package managers and checkers that the package is tried with, from the npm registry, in build/package/tools.
+// The runtimes, package managers and checkers that the package is tried with, from the npm registry, in
+// build/package/tools.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -10,7 +10,10 @@ export interface Form {
   readonly name: string
   /** Of its arguments `a`, `b`, ... in {@link Operation}; a text names each. Those of one name are drawn and bounded alike. */
   readonly parameters: readonly string[]
-  /** How often it is drawn, beside the others: in a program, and in a body. Left out: only where something else asks for it. */
+  /**
+   * How often it is drawn, beside the others: in a program, and in a body. Left out: only where something
+   * else asks for it.
+   */
   readonly weight?: readonly [inProgram: number, inBody: number]
   /** It is of passes that await: just some programs have any. */
   readonly awaits?: boolean

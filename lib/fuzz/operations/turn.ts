@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The ends of a turn of a body. By themselves they do nothing: World.turn() hands them to the operation that began the turn.
+// The ends of a turn of a body. By themselves they do nothing: World.turn() hands them to the operation that
+// began the turn.
 
 import type { Form } from './form.js'
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Where the pages stand: in rows of a power of two of pages, so that every folio is a rectangle; rows in which there never was a
-// folio are folded away.
+// Where the pages stand: in rows of a power of two of pages, so that every folio is a rectangle; rows in
+// which there never was a folio are folded away.
 
 import type { Timeline } from './timeline.js'
 

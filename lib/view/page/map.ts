@@ -7,7 +7,9 @@ import { Layout, ZOOMS } from './layout.js'
 import type { Timeline } from './timeline.js'
 import { number } from './words.js'
 
-/** From this width of a page on there are boxes with flags and marks; below, a folio is an area of one colour. */
+/**
+ * From this width of a page on there are boxes with flags and marks; below, a folio is an area of one colour.
+ */
 const BOXES = 8
 const LETTERS = 16
 const INDICES = 40
@@ -158,8 +160,8 @@ export class PageMap {
   }
 
   /**
-   * Folios as areas of one colour. Where several share a pixel, the state that matters most is seen. The hot loop of the page:
-   * it runs over every folio in the cache, a hundred thousand of them at each step.
+   * Folios as areas of one colour. Where several share a pixel, the state that matters most is seen. The hot
+   * loop of the page: it runs over every folio in the cache, a hundred thousand of them at each step.
    */
   #areas(colours: Colours, ratio: number): void {
     const { width, height } = this.#canvas
@@ -278,7 +280,10 @@ export class PageMap {
     }
   }
 
-  /** Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen, the finding's folio. */
+  /**
+   * Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen, the
+   * finding's folio.
+   */
   #marks(colours: Colours): void {
     const context = this.#context
     const { step, changeFrom, changeFolio, state } = this.#timeline

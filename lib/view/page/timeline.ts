@@ -150,7 +150,10 @@ export class Timeline {
     }
   }
 
-  /** The steps of the call of writeback_iter that a pass is in, or was in last: from `begin` or `call` to `next`. */
+  /**
+   * The steps of the call of writeback_iter that a pass is in, or was in last: from `begin` or `call` to
+   * `next`.
+   */
   callOf(pass: number): number[] {
     const steps = this.passMoments[pass].map((moment) => this.momentStep[moment])
     let at = steps.length - 1
@@ -171,7 +174,10 @@ export class Timeline {
     return best < 0 ? this.length : best + 1
   }
 
-  /** Where the pass begins that began before the one at hand, or the next one: a number of steps done, or null. */
+  /**
+   * Where the pass begins that began before the one at hand, or the next one: a number of steps done, or
+   * null.
+   */
   passBeside(direction: -1 | 1): number | null {
     const begins = this.data.passes.map(({ begin }) => begin + 1)
     const found =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What a bundled program does with the entry points, and the line that it prints then. Of the package it only has what the bundler took.
+// What a bundled program does with the entry points, and the line that it prints then. Of the package it only
+// has what the bundler took.
 
 import assert from 'node:assert'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What every program does with the entry points that it loaded: a smoke test of each, and the golden traces in the folder
-// TRACES. It prints one line, `CHECKED {…}`, that run.mjs reads; it throws if anything is not as it should be.
+// What every program does with the entry points that it loaded: a smoke test of each, and the golden traces
+// in the folder TRACES. It prints one line, `CHECKED {…}`, that run.mjs reads; it throws if anything is not
+// as it should be.
 
 const assert = require('node:assert')
 const { mkdtempSync, readdirSync, readFileSync, rmSync } = require('node:fs')

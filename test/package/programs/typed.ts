@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A typed program. run.mjs copies it as .mts, .cts or .ts, compiles it without skipLibCheck, and runs what comes out.
+// A typed program. run.mjs copies it as .mts, .cts or .ts, compiles it without skipLibCheck, and runs what
+// comes out.
 
 import type {
   AddressSpace,

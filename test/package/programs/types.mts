@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the types promise, for any TypeScript from 5.0 on. run.mjs compiles it with each, without skipLibCheck, without
+// What the types promise, for any TypeScript from 5.0 on. run.mjs compiles it with each, without
+// skipLibCheck, without
 // @types/node, with `lib` es2020 and no more, under `strict` and `exactOptionalPropertyTypes`.
 import {
   type AddressSpace,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The package.json that is published has the scripts that its users can run and no other: npm runs a package's `prepare` where
-// somebody installs its folder, and warns of it where somebody installs its tarball.
+// The package.json that is published has the scripts that its users can run and no other: npm runs a
+// package's `prepare` where somebody installs its folder, and warns of it where somebody installs its
+// tarball.
 //
-//   manifest.mjs strip      before npm packs (prepack): takes the others out, and keeps the whole file in build/
-//   manifest.mjs restore    afterwards (postpack): puts it back
+//   manifest.mjs strip before npm packs (prepack): takes the others out, and keeps the whole file in build/
+//   manifest.mjs restore afterwards (postpack): puts it back
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
