@@ -188,7 +188,7 @@ export async function measure(tasks, { runs, warmup }) {
     bench.add(`${number}`, async () => {
       await turnstile.enter(number)
       const milliseconds = await side.ask(operation, repeat)
-      // Not if that failed: nobody is to be asked any more.
+      // Not if that failed: the process has ended.
       turnstile.leave()
       return { overriddenDuration: milliseconds * scale }
     })

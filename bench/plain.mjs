@@ -74,7 +74,7 @@ class Leaf {
   }
 }
 
-/** What a pass is to do, and where it stands. */
+/** The parameters of a pass, and its progress. */
 export class PlainControl {
   /** @param {{ syncAll: boolean, nrToWrite?: number }} init */
   constructor({ syncAll, nrToWrite = Number.MAX_SAFE_INTEGER }) {

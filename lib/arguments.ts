@@ -105,7 +105,7 @@ export function checkError(value: unknown): number {
   return value + 0
 }
 
-/** What stands for the kernel's `int *error`. */
+/** In place of the kernel's `int *error`. */
 export type ErrorBox = { value: number }
 
 export function checkErrorBox(value: unknown): void {

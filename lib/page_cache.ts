@@ -38,13 +38,13 @@ export abstract class Mapping {
 }
 
 /**
- * Where a pass stands: what the kernel keeps in struct writeback_control beside the public fields. Range and
- * modes were read of its control when it started.
+ * The state of a pass, which the kernel keeps in struct writeback_control beside the public fields. The pass read
+ * range and modes from its control when it started.
  */
 export abstract class Pass {
   readonly control: ControlState
   readonly mapping: Mapping
-  /** Whether a loop of this library steps the pass, and ends it: nobody else does then. */
+  /** Whether a loop of this library steps the pass, and ends it: then no other code does. */
   readonly owned: boolean
   /** The folio returned last; null before the first. */
   folio: api.Folio | null = null

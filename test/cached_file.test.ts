@@ -410,7 +410,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       expectBytes(onDisk(), expected)
     })
 
-    test('what is no error of the system goes through, and the pages stay dirty', () => {
+    test('an error other than the system’s goes through, and the pages stay dirty', () => {
       const { file, io, expected } = prepare()
       const dirty = file.dirtyPages
       io.inject((call) => {

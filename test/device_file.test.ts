@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// CachedFile over storage that is no file: slow, of fixed size, failing.
+// CachedFile over storage other than a file: slow, of fixed size, failing.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'

@@ -27,7 +27,7 @@ let folder: string
 let user: string
 /** One whose package has no addon. */
 let unbuilt: string
-/** One whose package has an addon that is no shared library. */
+/** One whose package has an addon that is not a shared library. */
 let broken: string
 /** One whose package has an addon, but not node-gyp-build. */
 let unlinked: string

@@ -306,7 +306,7 @@ describe('a broken backend is found', () => {
     expect(difference?.logs.join()).toMatch(/towrite/)
   })
 
-  test('that throws what is no WritebackError', async () => {
+  test('that throws an error other than a WritebackError', async () => {
     class AddressSpace extends js.AddressSpace {
       override getFolio(index: number) {
         if (index % 8 === 7) throw new TypeError('undefined is not a folio')

@@ -488,7 +488,7 @@ function check(error: unknown, target: Target, allowTypeError: boolean): void {
     return
   }
   if (error instanceof TypeError && allowTypeError) return
-  throw new Error(`${target.name} threw what is no WritebackError`, { cause: error })
+  throw new Error(`${target.name} threw something other than a WritebackError`, { cause: error })
 }
 
 /**

@@ -32,7 +32,7 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
 /** Backends to run on. */
 export interface Backends {
   readonly backends: Backend[]
-  /** Why the native one is not among them, though nobody left it out; null if it is, or was left out. */
+  /** Why the native one is not among them, though no option left it out; null if it is, or was left out. */
   readonly nativeMissing: string | null
 }
 

@@ -26,7 +26,7 @@ function registry(): Registry {
   return shared[KEY]
 }
 
-/** The engine for storage that is no file. */
+/** The engine for storage other than a file. */
 export function deviceEngine(): JsEngine {
   const shared = registry()
   shared.js ??= new JsEngine(resolve(shared.configured))

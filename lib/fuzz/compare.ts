@@ -45,7 +45,7 @@ export interface Tally {
 /**
  * Runs a program on both backends, and compares after each operation what they answered, and in the end
  * everything. Passes that await go on between two operations, as far as they can.
- * @param readable - whether somebody will read the difference
+ * @param readable - whether the difference will be read
  * @returns the first difference, or null
  */
 export async function compare(
@@ -54,7 +54,7 @@ export async function compare(
   tally: Tally = { operations: 0 },
   readable = false,
 ): Promise<Difference | null> {
-  // Errors are many here and nobody looks at their stacks, which are most of their cost.
+  // There are many errors here, and their stacks, which are most of their cost, are not used.
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = readable ? stackTraceLimit : 0
   const a = new World(first, foreignOf(second), readable)

@@ -8,11 +8,11 @@ const TEXT = -(2 ** 60)
  * fast.
  */
 export class Log {
-  /** The first `#length` count; what stands behind is left over from before. */
+  /** The first `#length` count; the rest is left over from before. */
   readonly #values: number[] = []
   #length = 0
   readonly #texts: string[] = []
-  /** What each value is, if anybody will read it. */
+  /** The name of each value, if the log will be read. */
   readonly #names: string[] | null
 
   /** @param readable - keep the names too, for `toString` */

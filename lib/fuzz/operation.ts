@@ -17,10 +17,10 @@ export const HAND = HANDLES
 export const RIGHT = -1
 export const NULL = -2
 
-/** The marks by number; 0 stands for every folio. */
+/** The marks by number; 0 means every folio. */
 export const MARKS: readonly (Mark | undefined)[] = [undefined, 'dirty', 'writeback', 'towrite']
 
-/** What callbacks return, by the argument of `give`: success, errors, and what is none of both. */
+/** What callbacks return, by the argument of `give`: success, errors, and neither of both. */
 export const RESULTS: readonly unknown[] = [0, undefined, -5, -28, 0x80000, 1, Number.NaN, 0.5, 'x', null]
 
 /** What callbacks throw. */

@@ -35,7 +35,7 @@ const BOUNDS: ReadonlyMap<string, number> = new Map([
   ['iterator', ITERATORS],
 ])
 
-/** A line that is no operation. */
+/** A line that is not an operation. */
 export class ProgramError extends Error {
   readonly line: number
 

@@ -75,7 +75,7 @@ export class World {
   readonly writes: Awaited[] = []
   readonly aborts: (() => void)[] = []
 
-  /** @param readable - whether somebody will read the log */
+  /** @param readable - whether the log will be read */
   constructor(api: Backend, foreign: Foreign, readable: boolean) {
     this.api = api
     this.foreign = foreign

@@ -20,7 +20,7 @@ const PG_locked = 1
 const PG_dirty = 2
 const PG_writeback = 4
 const PG_uptodate = 8
-/** The order stands in the bits above the flags: a word less for each folio. */
+/** The order is in the bits above the flags, which saves a word per folio. */
 const PG_order_shift = 8
 
 export { PG_dirty, PG_locked, PG_uptodate, PG_writeback }
@@ -67,7 +67,7 @@ export let folio_start_writeback: (folio: Folio, keep_write: boolean) => void
 export let folio_end_writeback: (folio: Folio) => void
 /**
  * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
- * nobody can look in between, so that the WRITEBACK flag and mark need not be set to be cleared.
+ * no other code runs in between, so the WRITEBACK flag and mark need not be set and cleared.
  * @returns false, with nothing done, unless it is locked and not under writeback; it is in the cache
  */
 export let folio_end_sync_write: (folio: Folio) => boolean

@@ -52,7 +52,7 @@ function folio_prepare_writeback(mapping: JsMapping, wbc: JsPass, folio: Folio):
     return false
   }
 
-  // Truncated or invalidated. A new folio may stand in its place by now, but it is not what this pass looked up.
+  // Truncated or invalidated. A new folio may be in its place by now, but this pass did not look that one up.
   if (folio_mapping(folio) !== mapping) return false
 
   // Somebody wrote it for us.
@@ -88,7 +88,7 @@ function writeback_get_folio(mapping: JsMapping, wbc: JsPass): Folio | null {
     const folio = fbatch.folios[fbatch.i] as Folio
 
     const taken = folio_prepare_writeback(mapping, wbc, folio)
-    // Nothing is held while blocked; the folio is looked at afresh next time.
+    // A blocked pass holds no lock; it examines the folio again next time.
     if (wbc.blocked !== null) return null
     fbatch.i++
     if (taken) return folio

@@ -30,7 +30,7 @@ export class WritebackExtent {
   index = 0
   nr_pages = 0
   nr_folios = 0
-  /** The first `nr_folios` are the extent's; what stands behind is left over from longer ones. */
+  /** The first `nr_folios` are the extent's; the rest is left over from longer ones. */
   readonly folios: Folio[] = []
 }
 
@@ -82,7 +82,7 @@ export function extentFolios(wbc: JsPass): readonly Folio[] {
 
 /**
  * The folio was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is still locked is
- * the pass's, and does not stay under writeback, which nobody would end.
+ * the pass's, and does not stay under writeback, which no code would end.
  */
 export function folio_end_write(mapping: JsMapping, folio: Folio, error: number): void {
   if (!folio_in_mapping(folio, mapping)) return

@@ -2,7 +2,7 @@
 // The tree beneath the page cache: 64 slots per node, three marks per entry. The operations have the names that the
 // kernel gives them (lib/xarray.c); the tree is our own, the same as native/core/xarray.c lays out in structs.
 //
-// A node is a number, and its fields stand in arrays under that number. A slot is a number too, node * 64 + offset, and
+// A node is a number, and the index of its fields in arrays. A slot is a number too, node * 64 + offset, and
 // does for an xa_state: a folio remembers its slot, so that its marks change without a walk. 0 is no node and no slot.
 //
 // Invariants:
@@ -191,7 +191,7 @@ export function xas_start_writeback(
   if (!keep_write) marks[towrite] &= ~bit
 }
 
-/** Clears a mark of the entry of this slot. What stands above is left to searches. */
+/** Clears a mark of the entry of this slot. Searches clear it above. */
 export function xas_clear_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   xa.marks[mark_word(slot, mark)] &= ~(1 << slot)
 }

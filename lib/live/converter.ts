@@ -84,7 +84,7 @@ class Converter {
   readonly #undecided: Undecided = new Map()
   /** Events that were taken out of turn, or need none. */
   readonly #done = new Set<LiveEvent>()
-  /** The event of the same task that comes next; interrupts are nobody's. */
+  /** The event of the same task that comes next; interrupts belong to no task. */
   readonly #following = new Map<LiveEvent, LiveEvent>()
   readonly #preceding = new Map<LiveEvent, LiveEvent>()
   /** The folios that a pass returned of the batch that a lookup found. */
@@ -95,9 +95,9 @@ class Converter {
   readonly #running = new Set<Call>()
   readonly #passOf = new Map<string, PassOfRecording>()
   readonly #position = new Map<LiveEvent, number>()
-  /** What is put off until this tagging, or lookup, which has not seen it. */
+  /** Events delayed until this tagging, or lookup, which did not see them. */
   readonly #late = new Map<LiveEvent, (Marking | Tagging)[]>()
-  /** The event that a task's last one is put off until. */
+  /** The event until which a task's last one is delayed. */
   readonly #waitingFor = new Map<number, LiveEvent>()
   readonly #splitting = new Map<number, EventNamed<'split'>>()
   #passes = 0
@@ -396,7 +396,7 @@ class Converter {
     this.#emit({ name: 'add', index, order }, event, 'ok')
   }
 
-  /** A folio stands where another is added: its removal is recorded later, or was not. */
+  /** Another folio is where one is added: its removal is recorded later, or was not recorded. */
   #vacate(folio: Folio, now: LiveEvent): void {
     const removal = this.#upcoming('delete', folio.index, now)
     if (removal !== null) {

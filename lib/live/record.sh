@@ -4,7 +4,7 @@
 # and Linux 6.9 or later with CONFIG_FPROBE_EVENTS and CONFIG_DEBUG_INFO_BTF, which most distributions' kernels have.
 #
 # Every run has a tracing instance and an event group of its own, both named after its process: recordings do not disturb each
-# other or anybody's tracing, and a later run finds what a run that was killed has left behind.
+# other and of other tracing, and a later run finds what a run that was killed has left behind.
 set -eu
 
 self=${RECORD_NAME:-${0##*/}}

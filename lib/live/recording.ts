@@ -405,7 +405,7 @@ export class RecordingReader {
       this.#beyond++
       return
     }
-    if (found === null) return // an event of somebody else's: trace-cmd records what it is asked for
+    if (found === null) return // an event of another recorder: trace-cmd records the events that its user names
     const mapping = mappingOf(fields, rest)
     if (isAnonymous(fields)) return
     const event: LiveEvent = {
@@ -454,7 +454,7 @@ function drained(events: readonly LiveEvent[], drain: number): LiveEvent[] {
   })
 }
 
-/** Whether a file's first line that is no comment is of a recording, and not of a trace. */
+/** Whether a file's first line that is not a comment is of a recording, and not of a trace. */
 export function isRecordingLine(text: string): boolean {
   return LINE.test(text) || LOST_LINE.test(text) || /^cpus=\d+$/.test(text)
 }

@@ -28,7 +28,7 @@ export class ReplayPass {
   folio: Folio | null = null
   /** What the next call hands in. */
   error = 0
-  /** What stands for a positive error, which a backend refuses. */
+  /** In place of a positive error, which a backend refuses. */
   positive: number | null = null
   /** Folios that the last lookup found and the pass has not looked at, the next one first. */
   batch: Folio[] = []
@@ -182,7 +182,7 @@ export class StepReplayer {
     if (state.includes('dirty')) folio.markDirty()
   }
 
-  /** folio_start_writeback by somebody who holds the lock, of which no step tells. */
+  /** folio_start_writeback by the task that holds the lock, which no step shows. */
   #start(folio: Folio, keep: boolean): void {
     const took = folio.tryLock()
     try {

@@ -29,7 +29,7 @@ function far_index(low: number, high: number): number {
   return (low >>> 0) + high * 0x100000000
 }
 
-/** The objects of a chunk where nobody has asked for any. */
+/** The objects of a chunk that has none yet. */
 const NO_FOLIOS: (Folio | null)[] = new Array(ChunkWord.MASK + 1).fill(null)
 
 /** struct folio_chunk, and the objects of its folios. */
@@ -230,7 +230,7 @@ export function can_lock_for_io(flags: number): boolean {
 
 /**
  * The folio of this slot was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is
- * still locked is the pass's, and does not stay under writeback, which nobody would end.
+ * still locked is the pass's, and does not stay under writeback, which no code would end.
  */
 export function folio_end_write(mapping: NativeMapping, chunk: FolioChunk, at: number, error: number): void {
   const { words } = chunk
@@ -241,7 +241,7 @@ export function folio_end_write(mapping: NativeMapping, chunk: FolioChunk, at: n
     mapping.waiters === null &&
     !mapping.closed
   ) {
-    // Start of writeback, unlock and end of it at once: nobody can look in between.
+    // Start of writeback, unlock and end of it at once: no other code runs in between.
     xas_clear_written(chunk.nodes, words[ChunkWord.TREE_SLOT + at])
     words[at] = flags ^ PG.locked
     return

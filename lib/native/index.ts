@@ -18,7 +18,7 @@ export * from './backend.js'
 /**
  * writeback_iter, one to one; see {@link api.WritebackIter}.
  *
- * Not by `export *`: what that compiles to is a lookup by name in a call, once per folio where somebody says
+ * Not by `export *`, which compiles to a lookup by name in a call: once per folio if a program says
  * `native.writebackIter`.
  */
 export const writebackIter: api.WritebackIter = native.writebackIter

@@ -29,7 +29,7 @@ class Lease {
   }
 }
 
-/** Where a pass stands. Range and modes were read of its control when it started. */
+/** The state of a pass, which read range and modes from its control when it started. */
 export class NativePass extends Pass {
   declare readonly mapping: NativeMapping
   declare folio: Folio | null

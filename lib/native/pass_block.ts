@@ -52,7 +52,7 @@ export class PassBlock {
 }
 
 /**
- * A block of this mapping's that nobody uses.
+ * A block of this mapping that no pass uses.
  * @param extents - whether the pass may take extents
  * @throws ENOMEM
  */

@@ -118,7 +118,7 @@ function passName(text: string): string {
   return text
 }
 
-/** As {@link passName}; `-` is nobody's pass. */
+/** As {@link passName}; `-` is no pass. */
 function passOrNone(text: string): string {
   return text === '-' ? text : passName(text)
 }

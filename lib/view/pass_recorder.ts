@@ -9,7 +9,7 @@ import { LAST_PAGE } from './timeline.js'
 
 /**
  * Records every page cache of the TypeScript backend in this thread, from its construction to `stop`, by
- * standing in for the methods of AddressSpace and Folio: an engine knows nothing of it.
+ * replacing the methods of AddressSpace and Folio; an engine does not know of it.
  */
 export class PassRecorder {
   readonly #limit: number

@@ -127,7 +127,7 @@ struct mapping {
 
 /**
  * struct instance - what one copy of the TypeScript modules has; lives as long as the environment
- * @memory: keeps the control block alive while anybody can call
+ * @memory: keeps the control block alive while calls are possible
  */
 struct instance {
 	napi_env env;
@@ -164,7 +164,7 @@ static void mapping_close(struct instance *instance, uint32_t id)
 		instance->first_free = id;
 }
 
-/* The environment ends, and nobody calls any more. */
+/* The environment ends: there will be no more calls. */
 static void instance_free(void *data)
 {
 	struct instance *instance = data;
@@ -585,7 +585,7 @@ static napi_value end_extent(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* The pass is over, or abandoned wherever it stands. An extent in hand was ended before. */
+/* The pass is over, or abandoned. An extent in hand was ended before. */
 static napi_value release_pass(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);

@@ -5,7 +5,7 @@
  * JavaScript and the core share memory that JavaScript allocates and keeps alive: one control block
  * per instance for arguments and results, a block per pass, the folios, and the nodes of their
  * trees. So the calls of a loop take no arguments and return nothing, which is what makes them
- * cheap; which mapping and which pass they are about stands in the control block.
+ * cheap; the control block names the mapping and the pass.
  * lib/native/layout.ts has the same layouts; the static_asserts in calls.c hold the two together.
  *
  * Nothing here calls back into JavaScript: where the core would wait, it returns, and TypeScript

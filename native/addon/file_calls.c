@@ -125,7 +125,7 @@ static struct file *get_file(napi_env env, struct file_env *file_env, napi_value
 	return file_env->handles[(uint32_t)id];
 }
 
-/* The bytes of a Uint8Array; false where it is none. */
+/* The bytes of a Uint8Array; false for anything else. */
 static bool get_bytes(napi_env env, napi_value value, char **bytes, size_t *length)
 {
 	napi_typedarray_type type;
@@ -409,7 +409,7 @@ static napi_value call_write(napi_env env, napi_callback_info info)
 	return submit(env, async);
 }
 
-/* What stands behind the handle: two numbers and a boolean, as far as the operation has them. */
+/* The arguments after the handle: two numbers and a boolean, as far as the operation has them. */
 static void get_operands(napi_env env, const struct arguments *arguments, struct file_call *call)
 {
 	call->position = get_integer(env, arguments->values[1]);

@@ -29,7 +29,7 @@ void address_space_init(struct address_space *mapping, unsigned int page_shift, 
 
 /**
  * address_space_destroy - drop a page cache, dirty folios and all
- * @mapping: the page cache; nobody uses it or a folio of it any more
+ * @mapping: the page cache; neither it nor a folio of it is in use any more
  *
  * Chunks of folios stay with the host, which added them, and are not touched: they may be gone
  * already.
@@ -139,7 +139,7 @@ unlock:
 	return err;
 }
 
-/* Takes a folio that nobody uses yet out again. */
+/* Removes a folio that is not in use yet. */
 static void filemap_unadd_folio(struct address_space *mapping, xa_entry_t entry)
 {
 	struct folio *folio = folio_of_entry(mapping, entry);

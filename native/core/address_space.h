@@ -21,7 +21,7 @@
  *	which the caller looks again; or returns a negative errno if it must not or cannot sleep,
  *	which the caller passes on. The caller holds a reference but not the tree's lock. NULL where
  *	nobody can ever sleep: as if it returned -EDEADLK.
- * @wake: called after @folio lost @flag, if the mapping is shared; NULL where nobody sleeps
+ * @wake: called after @folio lost @flag, if the mapping is shared; NULL if no thread sleeps
  */
 struct address_space_operations {
 	void *(*alloc)(size_t size);
@@ -110,7 +110,7 @@ static inline void folio_get_run(struct folio *first, uint32_t nr)
 		words[i] += words[i] >> 16 != FOLIO_REFCOUNT_MAX ? one : 0;
 }
 
-/* What stands in the tree for a folio: its slot number, with the low bits that an entry has. */
+/* The entry of a folio in the tree: its slot number, with the low bits that an entry has. */
 static inline xa_entry_t folio_entry(const struct folio *folio)
 {
 	return folio_slot(folio) << 2;

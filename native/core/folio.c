@@ -92,7 +92,7 @@ void folio_pool_add(struct folio_pool *pool, struct folio_chunk *chunk)
 }
 
 /**
- * folio_pool_get - hand out folios that nobody else has
+ * folio_pool_get - hand out folios that are not in use
  * @pool: the pool
  * @max: how many are wanted, at least one
  * @nr: how many there are, neighbours in memory
@@ -124,7 +124,7 @@ struct folio *folio_pool_get(struct folio_pool *pool, uint32_t max, uint32_t *nr
 	return folio;
 }
 
-/* Takes a folio back that nobody refers to. */
+/* Takes back a folio that has no reference. */
 void folio_pool_put(struct folio_pool *pool, struct folio *folio)
 {
 	*folio_index_place(folio) = pool->free;

@@ -21,7 +21,7 @@ struct address_space;
 /* In a page cache: the kernel's folio->mapping != NULL. */
 #define PG_cached 0x0020
 
-/* The order stands above them; it never changes. */
+/* The order is above them; it never changes. */
 #define FOLIO_ORDER_SHIFT 11
 #define FOLIO_ORDER_MASK 0xf800U
 

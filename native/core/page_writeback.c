@@ -46,7 +46,7 @@ static bool folio_prepare_writeback(struct address_space *mapping, struct writeb
 				    struct folio *folio)
 {
 	/*
-	 * Truncated or invalidated. The folio may stand in another place by now, but then it was
+	 * Truncated or invalidated. The folio may be in another place by now, but then it was
 	 * written or is dirty there.
 	 */
 	if (unlikely(!folio_in_mapping(folio, mapping)))
@@ -125,7 +125,7 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
 			folio_unlock(mapping, folio);
 		}
 		if (unlikely(wbc->blocked != NULL)) {
-			/* Nothing is held while blocked; the folio is looked at afresh next time.
+			/* A blocked pass holds no lock; it examines the folio again next time.
 			 */
 			wbc->fbatch.i--;
 			return NULL;

@@ -16,7 +16,7 @@ enum writeback_sync_modes {
 #define AOP_WRITEPAGE_ACTIVATE 0x80000
 
 /**
- * struct writeback_control - what a pass is to do, and where it stands
+ * struct writeback_control - the parameters of a pass, and its progress
  * @nr_to_write: pages still to write; counted down, may go negative
  * @pages_skipped: pages that folio_redirty_for_writepage() passed over
  * @range_start: first byte of the range

@@ -103,7 +103,7 @@ bool writeback_get_extent(struct address_space *mapping, struct writeback_contro
 /*
  * The folio was written, or the write failed. A caller that unlocked or removed it meanwhile has
  * taken it over. A folio that is still locked is the pass's: it does not stay under writeback,
- * which nobody would end.
+ * which no code would end.
  */
 static void folio_end_write(struct address_space *mapping, struct folio *folio, int error)
 {

@@ -4,7 +4,7 @@
  * Entries and nodes are numbers of 32 bits, so that a slot takes half of what a pointer would.
  *
  * The operations have the names that the kernel gives them (include/linux/xarray.h); the tree
- * beneath is our own. What differs from the kernel's stands in native/README.md.
+ * beneath is our own. native/README.md lists the deviations from the kernel.
  */
 #ifndef WRITEBACK_ITER_XARRAY_H
 #define WRITEBACK_ITER_XARRAY_H
@@ -46,7 +46,7 @@ typedef uint32_t xa_entry_t;
  * @parent: the slot above, which holds the node (xa_slot_number()); 0 at the top
  * @shift: log2 of how many indices one slot covers; 0 in a lowest node
  *
- * A node is a number, under which its record stands in a table (@xa_nodes) and its slots in another
+ * A node is a number, the index of its record in a table (@xa_nodes) and of its slots in another
  * (@xa_slots). The table of records holds no pointer, so the host may share it with code that
  * changes marks in place.
  */
@@ -59,7 +59,7 @@ struct xa_node {
 
 static_assert(sizeof(struct xa_node) == 48, "what a cached page costs depends on this");
 
-/* Node numbers stay below, so that slot numbers are positive numbers of 32 bits for everybody. */
+/* Node numbers stay below, so that slot numbers are positive in 32 bits, signed or not. */
 #define XA_MAX_NODES (UINT32_C(1) << 25)
 
 /* An insertion takes fewer: up to eight levels on top, eight below. */
@@ -252,7 +252,7 @@ static inline void xas_set_marks(const struct xarray *xa, struct xa_node *node, 
 		xas_set_marks_up(xa, node, mark);
 }
 
-/* Clears a mark on these slots of a node. What stands above is left to searches. */
+/* Clears a mark on these slots of a node. Searches clear it above. */
 static inline void xas_clear_marks(struct xa_node *node, uint64_t bits, xa_mark_t mark)
 {
 	node->marks[mark] &= ~bits;

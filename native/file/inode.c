@@ -386,7 +386,7 @@ static void free_file(struct file *file)
  * @options: how
  * @filep: gets the handle
  *
- * Return: 0; -EINVAL for what is no regular file; -EBUSY if another process has it; or another
+ * Return: 0; -EINVAL if it is not a regular file; -EBUSY if another process has it; or another
  * errno.
  */
 int file_open(int fd, const struct file_options *options, struct file **filep)

@@ -36,7 +36,7 @@ struct frame_segment *_Atomic frame_segments[MAX_SEGMENTS];
  * @nr_created: frames that were handed out at least once: those from 1 on. Frame 0 is none.
  * @nr_populated: frames that were touched, from 1 on
  * @populating: a thread is behind @nr_populated
- * @hand: where the clock stands
+ * @hand: the position of the clock
  */
 static struct {
 	pthread_mutex_t lock;

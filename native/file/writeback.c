@@ -31,7 +31,7 @@
 /* Writes that are ended at a time. */
 #define REAP_BATCH 16U
 /* The system's cache merges and sorts what is small: so only writes of this size go directly to the
- * device if nobody asked.
+ * device if no call asked.
  */
 #define DIRECT_MIN (16U << PAGE_SHIFT)
 /* How long memory that no page needs stays the engine's where there is no interval, at least. */
@@ -539,7 +539,7 @@ int start_engine_thread(void *(*function)(void *))
 	return -err;
 }
 
-/* A write that nobody uses. */
+/* A write that is not in use. */
 static struct write *get_write(void)
 {
 	struct write *write;

@@ -363,7 +363,7 @@ static void run_sync_range(void)
 	}
 }
 
-/* Its control is new each time: how far it came stands in the mapping. */
+/* Its control is new each time: the mapping has its position. */
 static void run_background(void)
 {
 	while (!stop) {
@@ -483,7 +483,7 @@ static void run_other_truncater(void)
 	truncate_half(1);
 }
 
-/* Removes the oldest appended page, once nobody is at it. */
+/* Removes the oldest appended page, once no thread uses it. */
 static void forget_head(void)
 {
 	struct folio *folio = filemap_get_folio(&mapping, append_head);
@@ -564,7 +564,7 @@ static void run_grower(void)
 	}
 }
 
-/* Locks some folios, in ascending order as everybody must, and keeps them for a while. */
+/* Locks some folios, in ascending order as every thread must, and keeps them for a while. */
 static void run_holder(void)
 {
 	while (!stop) {

@@ -291,7 +291,7 @@ static void model_next(struct pass *pass, int *error)
 	set_style(pass, BY_FOLIO, folio != NULL);
 }
 
-/* While somebody waits, another makes a folio dirty or steps a pass of his own. */
+/* While a task waits, another makes a folio dirty or steps its own pass. */
 static void while_waiting(struct event *event)
 {
 	unsigned int byte = next_byte();

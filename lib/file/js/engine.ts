@@ -129,7 +129,7 @@ export class JsEngine implements Engine {
     return inode
   }
 
-  /** Opens storage that is no file. All handles of one device share its cache. */
+  /** Opens storage other than a file. All handles of one device share its cache. */
   async openDevice(device: BlockDevice, name: string): Promise<EngineFile> {
     let opening = this.#devices.get(device)
     if (opening === undefined) {
@@ -362,7 +362,7 @@ class JsFile implements EngineFile {
   }
 }
 
-/** The number of the system's error; what is no such error goes on. */
+/** The number of the system's error; throws any other error again. */
 function numberOf(error: unknown): Result {
   const number = errnoOf(error)
   if (number === 0) throw error

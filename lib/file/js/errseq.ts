@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // errseq_t (the kernel's lib/errseq.c): the last error of a file, and whether a handle has seen it, in one number.
 //
-// Bits 0 to 11 are the errno, bit 12 says that somebody saw it, the rest counts. The counter moves only when an error
-// comes after one that was seen: as long as nobody looked, a newer error may take its place without a new count.
+// Bits 0 to 11 are the errno, bit 12 says that a handle saw it, the rest counts. The counter moves only when an error
+// comes after one that was seen: while no handle has seen it, a newer error may take its place without a new count.
 
 const MAX_ERRNO = 4095
 const SEEN = 2 ** 12
@@ -23,7 +23,7 @@ export class ErrorSequence {
     this.#value = count + -errno + (isSeen(this.#value) ? COUNT : 0)
   }
 
-  /** errseq_sample: the cursor of a new handle. An error that nobody has seen yet is news to it too. */
+  /** errseq_sample: the cursor of a new handle. It will see an error that no handle has seen yet. */
   sample(): number {
     return isSeen(this.#value) ? this.#value : 0
   }

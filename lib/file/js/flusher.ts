@@ -99,7 +99,7 @@ export class Flusher {
     this.#kick()
   }
 
-  // Above the background limit, or where somebody needs a frame
+  // Above the background limit, or if a call needs a frame
 
   get #tooMuch(): boolean {
     const background = this.#limits.dirtyBackground / PAGE_SIZE
@@ -115,7 +115,7 @@ export class Flusher {
     let progress = true
     while (progress && this.#tooMuch) progress = await this.#round()
     this.#running = false
-    // What cannot be written holds nobody back: the error is recorded, and the memory is bounded all the same.
+    // Pages that cannot be written hold no call back: the error is recorded, and the memory is bounded all the same.
     this.#letGo(true)
     const waiting = this.#waitingForFrames.splice(0)
     for (const { reject } of waiting) reject(this.#whyNot())

@@ -126,7 +126,7 @@ export class Inode implements PageOwner {
     return this.#pages.size
   }
 
-  /** Another handle, or another operation that is nobody's. */
+  /** Another handle, or another operation without a handle. */
   get(): void {
     this.handles++
   }

@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { errno } from '../system_error.js'
 import type { Wait } from './steps.js'
 
-/** flock(1) exits with 1 if somebody else has the lock, in util-linux and in busybox. */
+/** flock(1) exits with 1 if another process has the lock, in util-linux and in busybox. */
 const CONFLICT = 1
 
 function outcome(status: number | null): number {
@@ -23,7 +23,7 @@ function failed(error: NodeJS.ErrnoException): number {
 
 /**
  * Takes the lock, or changes it from shared to exclusive, without waiting.
- * @returns 0, `-EBUSY` if somebody else has it, `-ENOTSUP` if there is no flock(1) or it may not be run
+ * @returns 0, `-EBUSY` if another process has it, `-ENOTSUP` if there is no flock(1) or it may not be run
  */
 export function flock(fd: number, exclusive: boolean): Wait<number> {
   const args = [exclusive ? '-x' : '-s', '-n', '3']

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Where a pass stands: its control, the kernel's steps in the call at hand, its batch.
+// The state of a pass: its control, the kernel's steps in the current call, its batch.
 
 import * as bits from '../data.js'
 import type { Moment, Timeline } from './timeline.js'

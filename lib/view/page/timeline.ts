@@ -107,7 +107,7 @@ export class Timeline {
     return page >= this.index[folio] && page < this.index[folio] + this.pages[folio]
   }
 
-  /** The steps done so far that changed what stands at a page, the last one first. */
+  /** The steps done so far that changed a page, the last one first. */
   history(page: number, most: number): { step: number; folio: number; was: number; to: number }[] {
     const here = new Uint8Array(this.index.length)
     for (let folio = 0; folio < here.length; folio++) here[folio] = this.covers(folio, page) ? 1 : 0
@@ -127,7 +127,7 @@ export class Timeline {
     return moment < 0 ? -1 : this.data.moments.pass[moment]
   }
 
-  /** How a pass stands behind the steps done; null before it begins. */
+  /** The state of a pass after the steps done; null before it begins. */
   moment(pass: number): Moment | null {
     const steps = this.passMoments[pass]
     let [low, high] = [0, steps.length]
