@@ -263,7 +263,7 @@ function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: M
     }
     const shift = xa.shift[node]
     if (xa.index[node] + next * SLOT_SIZE[shift] > max) return 0
-    // A lowest node has no nodes below: no need to look at its slots, which are far apart in memory.
+    // A leaf has no nodes below: no need to look at its slots, which are far apart in memory.
     const entry = shift === 0 ? null : xa.slots[node][next]
     if (typeof entry !== 'number') {
       xa.hint = node
@@ -307,7 +307,7 @@ export function xas_extract_marked(
   while (slot !== 0) {
     const node = slot >> XA_CHUNK_SHIFT
     const slots = xa.slots[node]
-    // Only in a lowest node is every marked slot an entry.
+    // Only in a leaf is every marked slot an entry.
     const last = xa.shift[node] === 0 ? node_last(xa, node, max) : slot & XA_CHUNK_MASK
     const word = mark_word(node << XA_CHUNK_SHIFT, mark)
     let offset = slot & XA_CHUNK_MASK
@@ -441,7 +441,7 @@ export function xas_copy_mark(
   let slot = xas_find_marked(xa, start, max, from)
   while (slot !== 0) {
     const node = slot >> XA_CHUNK_SHIFT
-    // Only in a lowest node is every marked slot an entry.
+    // Only in a leaf is every marked slot an entry.
     if (xa.shift[node] !== 0) {
       xas_set_mark(xa, slot, to)
     } else {

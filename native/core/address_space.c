@@ -13,8 +13,8 @@
  * address_space_init - make an empty page cache
  * @mapping: the page cache
  * @page_shift: log2 of the page size
- * @shared: whether threads share it; if not, no call pays for locks or atomics
- * @a_ops: what the host provides; must outlive @mapping
+ * @shared: whether threads share it; if not, no call uses locks or atomics
+ * @a_ops: the host's functions; must outlive @mapping
  */
 void address_space_init(struct address_space *mapping, unsigned int page_shift, bool shared,
 			const struct address_space_operations *a_ops)
@@ -28,7 +28,7 @@ void address_space_init(struct address_space *mapping, unsigned int page_shift, 
 }
 
 /**
- * address_space_destroy - drop a page cache, dirty folios and all
+ * address_space_destroy - drop a page cache, dirty folios included
  * @mapping: the page cache; neither it nor a folio of it is in use any more
  *
  * Chunks of folios stay with the host, which added them, and are not touched: they may be gone
@@ -63,9 +63,9 @@ int address_space_add_chunk(struct address_space *mapping, struct folio_chunk *c
 
 /**
  * address_space_give_nodes - give a page cache memory for more nodes of its tree
- * @mapping: the page cache; all memory for its nodes comes in this way, or none
+ * @mapping: the page cache; either all memory for its nodes is given by this call, or none
  * @nodes: zeroed; stays the caller's. In use until the next such call or address_space_destroy()
- * @max: how many nodes it has room for: more than before
+ * @max: the number of nodes that it has room for: more than before
  *
  * For a host that changes marks in place. The memory given before is the host's alone again.
  *
@@ -152,13 +152,13 @@ static void filemap_unadd_folio(struct address_space *mapping, xa_entry_t entry)
 }
 
 /**
- * filemap_add_folios - add new folios side by side, as filemap_add_folio() does
+ * filemap_add_folios - add new contiguous folios, as filemap_add_folio() does
  * @mapping: the page cache
  * @index: the first page of the first, a multiple of 2^@order
- * @count: how many
+ * @count: the number of folios
  * @order: the order of each
  *
- * A lowest node's worth of folios is added at once. The tree's lock is held throughout.
+ * Adds the folios of a leaf at once. Holds the tree's lock throughout.
  *
  * Return: as filemap_add_folio(). On error nothing changed.
  */
@@ -242,11 +242,11 @@ static void filemap_erase_folio(struct address_space *mapping, struct folio *fol
 }
 
 /**
- * filemap_remove_folio - take a folio out of the page cache, as truncation does
+ * filemap_remove_folio - remove a folio from the page cache, as truncation does
  * @mapping: the page cache
  * @folio: the folio; the caller holds a reference
  *
- * Its dirty flag and all its marks go. Waits for nothing.
+ * Clears its dirty flag and all its marks. Does not wait.
  *
  * Return: 0; -EBUSY while it is locked or under writeback; -ENOENT if it is not in @mapping.
  */
@@ -269,11 +269,11 @@ int filemap_remove_folio(struct address_space *mapping, struct folio *folio)
 }
 
 /**
- * remove_mapping - take a clean folio out of the page cache, as reclaim does
+ * remove_mapping - remove a clean folio from the page cache, as reclaim does
  * @mapping: the page cache
  * @folio: the folio, locked by the caller, who holds a reference: it stays locked
  *
- * Where every caller dirties a folio under its lock, none can do so between the look and the
+ * If every caller dirties a folio under its lock only, none can do so between the check and the
  * removal.
  *
  * Return: 0; -EBUSY if it is dirty or under writeback; -ENOENT if it is not in @mapping.
@@ -293,8 +293,8 @@ int remove_mapping(struct address_space *mapping, struct folio *folio)
 /**
  * filemap_get_folios_tag - the next folios that have a mark, ascending
  * @mapping: the page cache
- * @start: the page to start at: a folio that covers it counts, wherever it begins. Moved behind the
- *	last folio if the batch filled up, else behind @end.
+ * @start: the page to start at; finds a folio that covers it, even if it begins before. Set to the
+ *	page after the last folio if the batch filled up, else after @end.
  * @end: the last page a folio may begin at
  * @tag: the mark
  * @fbatch: an empty batch, which gets up to FOLIO_BATCH_SIZE folios and a reference to each
@@ -355,7 +355,7 @@ static void folio_wake(struct address_space *mapping, struct folio *folio, unsig
 		mapping->a_ops->wake(mapping, folio, flag);
 }
 
-/* folio_lock() where another holds the lock. */
+/* folio_lock() while another task holds the lock. */
 int folio_lock_slow(struct address_space *mapping, struct folio *folio)
 {
 	do {
@@ -382,7 +382,7 @@ void folio_unlock(struct address_space *mapping, struct folio *folio)
  * @mapping: the page cache that the folio came from
  * @folio: the folio, locked, so that no new writeback starts
  *
- * Return: 0, or what the host's wait refused with.
+ * Return: 0, or the error of the host's wait.
  */
 int folio_wait_writeback(struct address_space *mapping, struct folio *folio)
 {
@@ -422,7 +422,7 @@ bool folio_mark_dirty(struct address_space *mapping, struct folio *folio)
  * folio_trylock_for_io - lock a folio and clear its dirty flag, if it can be written at once
  * @folio: the folio; the caller holds a reference
  *
- * What folio_trylock() and folio_clear_dirty_for_io() do, in one step.
+ * folio_trylock() and folio_clear_dirty_for_io() in one step.
  *
  * Return: false, with nothing done, if it is locked, clean, under writeback or in no page cache.
  */
@@ -445,11 +445,11 @@ bool folio_trylock_for_io(struct folio *folio)
 }
 
 /**
- * folio_trylock_run_for_io - folio_trylock_for_io() for neighbours in memory
+ * folio_trylock_run_for_io - folio_trylock_for_io() for folios that are contiguous in memory
  * @first: the first; the caller holds a reference to each
- * @nr: how many
+ * @nr: the number of folios
  *
- * Return: how many of them, from the first on, were taken: all up to one that cannot be.
+ * Return: the number that were locked: all before the first that cannot be.
  */
 uint32_t folio_trylock_run_for_io(struct folio *first, uint32_t nr)
 {
@@ -478,7 +478,7 @@ uint32_t folio_trylock_run_for_io(struct folio *first, uint32_t nr)
  * @start: first page of the range; a folio that covers it counts
  * @end: last page of the range, included
  *
- * Return: how many folios became dirty: those whose flag was clear.
+ * Return: the number of folios that became dirty: those whose flag was clear.
  */
 uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
@@ -516,11 +516,11 @@ uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff
 }
 
 /**
- * folio_start_writeback - the folio's data is on its way to the device
+ * folio_start_writeback - the write of the folio's data begins
  * @mapping: the page cache
  * @folio: the folio, locked, not under writeback
  * @keep_write: keep the TOWRITE mark, because only part of the folio is being written and the
- *	iteration has to come back for the rest (__folio_start_writeback())
+ *	iteration has to return for the rest (__folio_start_writeback())
  */
 void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write)
 {
@@ -544,7 +544,7 @@ void folio_start_writeback(struct address_space *mapping, struct folio *folio, b
 }
 
 /**
- * folio_end_writeback - the folio's data is down
+ * folio_end_writeback - the write of the folio's data has ended
  * @mapping: the page cache
  * @folio: the folio, under writeback; the caller holds a reference
  */

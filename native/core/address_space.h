@@ -14,13 +14,13 @@
 #define PAGE_SHIFT 12
 
 /**
- * struct address_space_operations - what the page cache needs of its host
+ * struct address_space_operations - functions of the host
  * @alloc: gives zeroed memory, or NULL
  * @free: takes it back
  * @wait: sleeps until @folio may have lost @flag (PG_locked or PG_writeback) and returns 0, after
  *	which the caller looks again; or returns a negative errno if it must not or cannot sleep,
- *	which the caller passes on. The caller holds a reference but not the tree's lock. NULL where
- *	nobody can ever sleep: as if it returned -EDEADLK.
+ *	which the caller returns. The caller holds a reference but not the tree's lock. NULL if no
+ *	thread may sleep: as if it returned -EDEADLK.
  * @wake: called after @folio lost @flag, if the mapping is shared; NULL if no thread sleeps
  */
 struct address_space_operations {
@@ -35,9 +35,9 @@ struct address_space_operations {
  * @i_pages: folio by page index; its lock protects the tree, the marks, @nrpages and @pool
  * @pool: where the folios come from
  * @nrpages: pages in the cache
- * @writeback_index: where a cyclic pass starts; atomic, since passes may end beside each other
+ * @writeback_index: where a cyclic pass starts; atomic, because passes may end at the same time
  * @page_shift: log2 of the page size; only byte ranges depend on it
- * @a_ops: what the host provides
+ * @a_ops: the host's functions
  */
 struct address_space {
 	struct xarray i_pages;
@@ -95,7 +95,7 @@ static inline void folio_get(struct folio *folio)
 		;
 }
 
-/* folio_get() for neighbours in memory. */
+/* folio_get() for folios that are contiguous in memory. */
 static inline void folio_get_run(struct folio *first, uint32_t nr)
 {
 	const folio_word_t one = (folio_word_t)1 << 16;
@@ -122,9 +122,9 @@ static inline struct folio *folio_of_entry(const struct address_space *mapping, 
 }
 
 /*
- * How many entries, @max at most, follow one another here and in memory, of single pages if more
- * than one: the last of several is one unless the slot behind it continues it. @rest slots are left
- * in the node.
+ * The number of entries, at most @max, that are contiguous here and in memory. If it is more than
+ * one, all are single pages: the last one is, unless the next slot is a sibling. The node has @rest
+ * slots from here.
  */
 static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint32_t rest)
 {
@@ -147,16 +147,16 @@ static inline uint32_t xa_run_length(const xa_entry_t *slots, uint32_t max, uint
  * xas_next_run - walk the folios that have a mark, ascending, in runs
  * @mapping: the page cache
  * @xas: where to start: the first folio may begin before its index if it contains it
- * @bits: 0 to start; what is left of the node, to be left alone
+ * @bits: 0 to start; the rest of the node, which the caller does not change
  * @max: the last index a folio may begin at
  * @mark: the mark
- * @most: the most folios that a run may have
- * @nr: how many folios the run has, all of them marked; more than one only if they are single pages
- *	that follow one another both in the cache and in memory
+ * @most: the most folios of a run
+ * @nr: the number of folios in the run, all of them marked; more than one only if they are single
+ *	pages that are contiguous both in the cache and in memory
  *
  * The array's lock is held throughout.
  *
- * Return: the first folio of the run; NULL where there is none any more.
+ * Return: the first folio of the run; NULL at the end.
  */
 static inline struct folio *xas_next_run(const struct address_space *mapping, struct xa_state *xas,
 					 uint64_t *bits, uint64_t max, xa_mark_t mark,
@@ -186,7 +186,7 @@ static inline struct folio *xas_next_run(const struct address_space *mapping, st
 /**
  * folio_put - drop a reference
  * @mapping: the page cache that the folio came from
- * @folio: the folio; with the last reference its memory is free for another
+ * @folio: the folio; dropping the last reference frees its memory
  */
 static inline void folio_put(struct address_space *mapping, struct folio *folio)
 {
@@ -207,7 +207,7 @@ static inline void folio_put(struct address_space *mapping, struct folio *folio)
 		folio_free(mapping, folio);
 }
 
-/* folio_put() for neighbours in memory. */
+/* folio_put() for folios that are contiguous in memory. */
 static inline void folio_put_run(struct address_space *mapping, struct folio *first, uint32_t nr)
 {
 	const folio_word_t one = (folio_word_t)1 << 16;
@@ -215,7 +215,7 @@ static inline void folio_put_run(struct address_space *mapping, struct folio *fi
 	uint32_t odd = 0;
 
 	if (likely(!folio_is_shared(first))) {
-		/* A last reference, or a count that sticks. */
+		/* The last reference, or a saturated count. */
 		for (uint32_t i = 0; i < nr; i++)
 			odd |= words[i] >> 16 == FOLIO_REFCOUNT_MAX || words[i] >> 16 == 1;
 		if (likely(odd == 0)) {
@@ -235,11 +235,11 @@ static inline bool folio_in_mapping(const struct folio *folio, const struct addr
 }
 
 /**
- * folio_lock - take the folio's lock, waiting for it if another holds it
+ * folio_lock - take the folio's lock, waiting while another task holds it
  * @mapping: the page cache that the folio came from
  * @folio: the folio; the caller holds a reference
  *
- * Return: 0, or what the host's wait refused with; the lock is then not taken.
+ * Return: 0, or the error of the host's wait; the lock is then not taken.
  */
 static inline int folio_lock(struct address_space *mapping, struct folio *folio)
 {

@@ -32,9 +32,9 @@ struct address_space;
  * @refcount: one for the page cache and one for each batch; sticks at %FOLIO_REFCOUNT_MAX, as the
  *	kernel's refcount_t does, rather than wrap: such a folio is never reused
  *
- * What a pass changes of each folio, and no more: sixteen neighbours in a cache line. Where the
- *folio is stands apart, in the chunk. JavaScript reads both as words, and changes flags and marks
- *in mappings that are not shared.
+ * It has only the fields that a pass changes, so that a cache line holds sixteen. The chunk has the
+ * folio's index and slot. JavaScript reads both as words, and changes flags and marks in mappings
+ * that are not shared.
  */
 struct folio {
 	_Atomic uint16_t flags;
@@ -44,9 +44,8 @@ struct folio {
 #define FOLIO_REFCOUNT_MAX UINT16_MAX
 
 /*
- * Folios are allocated in chunks that never move and are addressed by slot number, so that a slot
- * number is as good as a pointer, and 32 bits; the tree has them times four. The first slots of a
- * chunk are no folios.
+ * Folios are allocated in chunks that never move, so a slot number of 32 bits serves as a pointer;
+ * the tree stores it times four. The first slots of a chunk are not folios.
  */
 #define FOLIO_CHUNK_SHIFT 10
 #define FOLIO_CHUNK_SIZE (1U << FOLIO_CHUNK_SHIFT)
@@ -55,22 +54,22 @@ struct folio {
 #define FOLIO_NO_SLOT UINT32_MAX
 #define FOLIO_MAX_CHUNKS (1U << (30 - FOLIO_CHUNK_SHIFT))
 
-/* So that the address of a folio tells where its chunk begins. */
+/* The alignment gives the address of a folio's chunk. */
 #define FOLIO_CHUNK_ALIGN (FOLIO_CHUNK_SIZE * sizeof(struct folio))
 
 struct folio_pool;
 
 /**
  * struct folio_chunk - memory for FOLIO_CHUNK_FOLIOS folios, at a multiple of FOLIO_CHUNK_ALIGN
- * @folios: the folios, from FOLIO_CHUNK_FIRST on; in the place of those before:
- * @pool: whose chunk it is
- * @number: which chunk of its pool it is
+ * @folios: the folios, from FOLIO_CHUNK_FIRST on; in the slots before it:
+ * @pool: the pool that has the chunk
+ * @number: the chunk's number in its pool
  * @index: the folios' first pages, kept after removal; in a free slot, the slot freed before it
- * @tree_slot: where the folio is in the tree (xa_slot_number()); set while it is in a page cache,
- *and under the tree's lock
+ * @tree_slot: the folio's slot of the tree (xa_slot_number()) while it is in a page cache; the
+ *	tree's lock protects it
  *
- * The arrays begin at different places of a page: the processor takes a load for one of a word that
- *was stored just before if the lower twelve bits of their addresses agree.
+ * The arrays begin at different offsets in a page, because a processor delays a load whose address
+ * has the same lower twelve bits as that of an earlier store.
  */
 struct folio_chunk {
 	union {
@@ -94,7 +93,7 @@ static inline struct folio_chunk *folio_chunk(const struct folio *folio)
 	return (struct folio_chunk *)((uintptr_t)folio & ~(uintptr_t)(FOLIO_CHUNK_ALIGN - 1));
 }
 
-/* Which of its chunk's slots the folio has. */
+/* The folio's slot in its chunk. */
 static inline uint32_t folio_chunk_index(const struct folio *folio)
 {
 	return (uint32_t)(folio - folio_chunk(folio)->folios);
@@ -152,7 +151,7 @@ static inline bool folio_is_shared(const struct folio *folio)
 	return (folio_flags(folio) & PG_shared) != 0;
 }
 
-/* The index behind the folio's last page. */
+/* The index after the folio's last page. */
 static inline pgoff_t folio_next_index(const struct folio *folio)
 {
 	return folio_index(folio) + (pgoff_t)folio_nr_pages(folio);
@@ -177,8 +176,8 @@ static inline unsigned int folio_change_flags(struct folio *folio, unsigned int 
 }
 
 /*
- * Many folios at once, where no thread can see (!folio_is_shared()): a folio as a word, with its
- * flags in the lower half, so that the compiler may take several in one instruction.
+ * A folio as a word, with its flags in the lower half, so that the compiler can handle several in
+ * one instruction; only in mappings of one thread (!folio_is_shared()).
  */
 typedef uint32_t __attribute__((may_alias)) folio_word_t;
 
@@ -231,8 +230,8 @@ static inline bool folio_trylock(struct folio *folio)
  * @chunks: the chunks, by number
  * @nr_chunks: how many there are
  * @max_chunks: how many @chunks has room for
- * @unused: the first slot that was never handed out; it and those behind it are untouched memory
- * @free: the slot that was freed last, the next one in its index; FOLIO_NO_SLOT where none
+ * @unused: the first slot that was never handed out; its memory and all after it is untouched
+ * @free: the slot that was freed last, whose index is the next one; FOLIO_NO_SLOT if none
  * @nr_free: how many slots can be handed out
  *
  * The tree's lock protects all of it.

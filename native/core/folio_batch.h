@@ -17,7 +17,7 @@
  * @i: which one folio_batch_next() returns next
  * @folios: the folios
  * @runs: how many folios, from this one on, were single pages that follow one another both in the
- *file and in memory when they were looked up
+ *	file and in memory when they were looked up
  */
 struct folio_batch {
 	uint32_t nr;

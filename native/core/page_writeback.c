@@ -157,20 +157,20 @@ struct folio *writeback_iter(struct address_space *mapping, struct writeback_con
 			     struct folio *folio, int *error)
 {
 	if (unlikely(wbc->blocked != NULL)) {
-		/* What follows was done by the call that blocked. */
+		/* The call that blocked did the following already. */
 		wbc->blocked = NULL;
 		*error = 0;
 	} else if (folio == NULL) {
 		folio_batch_init(&wbc->fbatch);
 		wbc->saved_err = *error = 0;
 
-		/* A cyclic pass goes on where the last one stopped. */
+		/* A cyclic pass starts where the last one stopped. */
 		if (wbc->range_cyclic)
 			wbc->index = mapping->writeback_index;
 		else
 			wbc->index = (pgoff_t)wbc->range_start >> mapping->page_shift;
 
-		/* First tag what is dirty now, then write that; see tag_pages_for_writeback(). */
+		/* First tag the dirty folios, then write those; see tag_pages_for_writeback(). */
 		if (wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages)
 			tag_pages_for_writeback(mapping, wbc->index, wbc_end(mapping, wbc));
 	} else {
@@ -179,9 +179,9 @@ struct folio *writeback_iter(struct address_space *mapping, struct writeback_con
 		assert(*error <= 0);
 
 		/*
-		 * For integrity we keep going until all folios that we tagged are written, whatever
-		 * else fails or was written in between. For background writeback a failure or a
-		 * used-up budget is reason to stop.
+		 * An integrity pass continues until all folios that it tagged are written, whatever
+		 * fails or was written in between. A background pass stops at a failure, or when
+		 * nr_to_write is used up.
 		 */
 		if (wbc->sync_mode == WB_SYNC_ALL) {
 			if (*error != 0 && wbc->saved_err == 0)
@@ -199,9 +199,10 @@ struct folio *writeback_iter(struct address_space *mapping, struct writeback_con
 			return NULL;
 		}
 		/*
-		 * The next cyclic pass starts over, but this one does not wrap: who holds folios
-		 * under writeback until the pass is over would wait for a lower folio while another
-		 * waits for his. Locks are only ever taken in ascending order.
+		 * The next cyclic pass starts at the first page, but this one does not wrap: a
+		 * caller may keep folios under writeback until its pass ends, and would wait for a
+		 * lower folio while another waits for one of its own. So locks are only taken in
+		 * ascending order.
 		 */
 		if (wbc->range_cyclic)
 			mapping->writeback_index = 0;

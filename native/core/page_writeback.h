@@ -9,16 +9,16 @@
 
 enum writeback_sync_modes {
 	WB_SYNC_NONE, /* write some, skip what is busy */
-	WB_SYNC_ALL,  /* data integrity: wait for what is busy, write everything */
+	WB_SYNC_ALL,  /* data integrity: wait for busy folios, write all */
 };
 
-/* Returned by a writepage callback: "unlock it yourself"; it is no error. */
+/* Returned by a writepage callback: the caller unlocks the folio, and this is no error. */
 #define AOP_WRITEPAGE_ACTIVATE 0x80000
 
 /**
  * struct writeback_control - the parameters of a pass, and its progress
  * @nr_to_write: pages still to write; counted down, may go negative
- * @pages_skipped: pages that folio_redirty_for_writepage() passed over
+ * @pages_skipped: pages that folio_redirty_for_writepage() declined
  * @range_start: first byte of the range
  * @range_end: last byte of the range, included
  * @sync_mode: WB_SYNC_*
@@ -28,7 +28,7 @@ enum writeback_sync_modes {
  * @index: where the next lookup starts
  * @saved_err: first error of a WB_SYNC_ALL pass
  * @blocked: the folio that the pass would have had to wait for, still in @fbatch; else NULL
- * @blocked_on: what for: PG_locked or PG_writeback
+ * @blocked_on: the flag that the pass would wait for: PG_locked or PG_writeback
  *
  * Belongs to one thread. To abandon a pass, release @fbatch and clear @blocked.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What file systems do around writeback_iter() to write runs of folios at once, in one place.
+ * Gathers runs of folios for one write, as file systems do in their loops over writeback_iter().
  */
 #include "writeback_extent.h"
 
@@ -27,8 +27,8 @@ static void extent_add(struct writeback_extent *extent, struct folio *first, uin
 }
 
 /*
- * Takes what writeback_iter() would return next, the folios before handed back without error, as
- * long as that continues the extent, at once and without a wait.
+ * Takes the folios that writeback_iter() would return next if those before were handed back without
+ * error, while they continue the extent and need no wait.
  */
 static void extent_extend(struct address_space *mapping, struct writeback_control *wbc,
 			  struct writeback_extent *extent, uint64_t max_pages)
@@ -37,7 +37,7 @@ static void extent_extend(struct address_space *mapping, struct writeback_contro
 	int64_t last = (int64_t)extent->nr_pages;
 
 	while (extent->nr_pages < max_pages) {
-		/* What handing back the last folio would leave. */
+		/* nr_to_write after the last folio is handed back. */
 		int64_t left = wbc->sync_mode == WB_SYNC_ALL ? INT64_MAX : wbc->nr_to_write - last;
 		uint64_t room = max_pages - extent->nr_pages;
 		uint64_t nr, nr_pages;
@@ -123,8 +123,8 @@ static void folio_end_write(struct address_space *mapping, struct folio *folio, 
 }
 
 /*
- * folio_end_write() without error for a run. Where nobody can look in between, start and end of
- * writeback are one step, as WRITEBACK would be set to be cleared, and neighbours lose their marks
+ * folio_end_write() without error for a run. If no other thread sees the mapping, start and end of
+ * writeback are one step, which need not set WRITEBACK, and clears the marks of several folios
  * together.
  */
 static void end_written(struct address_space *mapping, struct folio_run run)
@@ -148,10 +148,10 @@ static void end_written(struct address_space *mapping, struct folio_run run)
 }
 
 /**
- * writeback_end_extent - an extent was written, or not
+ * writeback_end_extent - the write of an extent has ended
  * @mapping: the page cache
  * @extent: the extent; afterwards it holds the last folio alone, for writeback_get_extent()
- * @error: 0, or the negative errno of the write: the folios are dirty again then
+ * @error: 0, or the negative errno of the write, which makes the folios dirty again
  */
 void writeback_end_extent(struct address_space *mapping, struct writeback_extent *extent, int error)
 {
@@ -169,7 +169,7 @@ void writeback_end_extent(struct address_space *mapping, struct writeback_extent
 }
 
 /**
- * writeback_hold_last - let go of an extent but for the folio to be handed back
+ * writeback_hold_last - drop an extent except for the folio to be handed back
  * @mapping: the page cache
  * @extent: the extent, which has been ended, if it is one; afterwards it holds @last alone
  * @last: the folio that the pass returned last; the caller holds a reference
@@ -184,7 +184,7 @@ void writeback_hold_last(struct address_space *mapping, struct writeback_extent 
 }
 
 /**
- * writeback_put_extent - let go of an extent
+ * writeback_put_extent - drop an extent
  * @mapping: the page cache
  * @extent: the extent, which has been ended, if it is one; none afterwards
  */

@@ -4,9 +4,9 @@
  * names; the walking is ours.
  *
  * Invariants, whenever the lock is free:
- *  - a node other than one under construction has at least one entry (XA_PRESENT is not zero);
+ *  - every node has at least one entry (XA_PRESENT is not zero);
  *  - the slot above a node has each mark that any slot of the node has, and XA_PRESENT. Of the
- * other marks it may have more (see struct xa_node);
+ *    other marks it may have more (see struct xa_node);
  *  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the
  *    first, siblings on the rest, all marks on the first;
  *  - the top node begins at index 0; xa_hint is 0 or a node of the tree.
@@ -88,8 +88,8 @@ void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
  * xa_destroy - free every node
  * @xa: the array; empty afterwards
  *
- * The entries are the caller's; they are not looked at. Neither are the records that a host gave:
- * their memory may be gone already.
+ * It does not touch the entries, which are the caller's, nor the records that a host gave, whose
+ * memory may be freed already.
  */
 void xa_destroy(struct xarray *xa)
 {
@@ -127,9 +127,9 @@ static int xa_move_nodes(struct xarray *xa, struct xa_node *nodes, uint32_t max)
 
 /**
  * xa_give_nodes - give an array memory for more nodes
- * @xa: the array, its lock held; all memory for its nodes comes in this way, or none
+ * @xa: the array, its lock held; either all memory for its nodes is given by this call, or none
  * @nodes: zeroed room for @max records; stays the host's, and in use until the next such call. The
- *memory given before is the host's alone again
+ *	memory given before is the host's alone again
  * @max: more than before
  *
  * Return: 0, or -ENOMEM with nothing taken.
@@ -183,7 +183,7 @@ static struct xa_node *xa_node_alloc(struct xarray *xa, uint32_t parent, unsigne
 		assert(number < xa->xa_max_nodes);
 	}
 	node = &xa->xa_nodes[number];
-	/* Nobody changes a mark of a node that was freed. */
+	/* No code changes a mark of a node that was freed. */
 	assert((node->marks[XA_MARK_0] | node->marks[XA_MARK_1] | node->marks[XA_MARK_2] |
 		node->marks[XA_PRESENT]) == 0);
 	xa->xa_slots[number] = slots;
@@ -451,8 +451,8 @@ int xas_insert(struct xa_state *xas, unsigned int order, xa_entry_t entry)
 }
 
 /**
- * xas_insert_next - store entries side by side
- * @xas: the slot of the first; nothing is in it or in those that follow
+ * xas_insert_next - store contiguous entries
+ * @xas: the slot of the first; it and those that follow are empty
  * @order: the order of each
  * @entry: the first; each is four more than the one before
  * @nr: how many there are: the node has slots for all of them
@@ -476,7 +476,7 @@ void xas_insert_next(struct xa_state *xas, unsigned int order, xa_entry_t entry,
 }
 
 /**
- * xas_erase - take an entry and its marks out
+ * xas_erase - remove an entry and its marks
  * @xas: the entry's slot; unset afterwards
  * @order: the entry's order
  *
@@ -496,7 +496,7 @@ void xas_erase(struct xa_state *xas, unsigned int order)
 
 /*
  * Moves to the next slot whose entry has the mark; false if there is none (@xas is then unset).
- * In a lowest node the slot itself is not read: a sparse tree then costs one cache line a node
+ * In a leaf the slot itself is not read: a sparse tree then costs one cache line per node
  * here.
  */
 static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t mark)
@@ -516,7 +516,7 @@ static bool xas_find_marked_slot(struct xa_state *xas, uint64_t max, xa_mark_t m
 		xa_entry_t slot;
 
 		if (rest == 0) {
-			/* Nothing more here: on with the slot behind this node. */
+			/* No more here: continue with the slot after this node. */
 			do {
 				bool stale = node->marks[mark] == 0;
 				uint64_t bit = parent_bit(node);
@@ -564,7 +564,7 @@ xa_entry_t xas_find_marked(struct xa_state *xas, uint64_t max, xa_mark_t mark)
 }
 
 /**
- * xas_pause - let go of the position, to go on behind the entry found last
+ * xas_pause - drop the position, to continue after the entry found last
  * @xas: the position, an entry's slot; the lock may be dropped and anything may happen to the array
  *	afterwards
  */
@@ -598,13 +598,13 @@ static uint64_t node_mask(const struct xa_node *node, uint64_t max)
  * @max: the last index that an entry may begin at
  * @mark: the mark
  *
- * Return: the entry's bit and, in a lowest node, those of the marked entries behind it.
+ * Return: the entry's bit and, in a leaf, those of the marked entries behind it.
  */
 uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mark)
 {
 	const struct xa_node *node = xas->xa_node;
 
-	/* Only in a lowest node is every marked slot an entry. */
+	/* Only in a leaf is every marked slot an entry. */
 	if (node->shift != 0)
 		return UINT64_C(1) << xas->xa_offset;
 	return node->marks[mark] & (~UINT64_C(0) << xas->xa_offset) & node_mask(node, max);
@@ -617,7 +617,7 @@ uint64_t xas_marked_bits(const struct xa_state *xas, uint64_t max, xa_mark_t mar
  * @from: the mark to look for
  * @to: the mark to set
  *
- * A lowest node's worth of entries is marked by one OR.
+ * The entries of a leaf are marked by one OR.
  *
  * Return: false if the range is done; true after %XA_CHECK_SCHED entries or somewhat more (the rest
  * of a node), with @xas paused behind them: the caller may drop the lock and call again.

@@ -39,12 +39,12 @@ typedef uint32_t xa_entry_t;
 /**
  * struct xa_node - 64 slots of the tree
  * @marks: a bit for each slot and mark. On a slot that holds a node, a mark means that some entry
- *below may have it: clearing a mark does not go up, so that a mark that comes and goes costs no
- *walk, and a search that finds nothing below clears the bit. XA_PRESENT is exact. On a sibling slot
- *no mark is ever set
+ *	below may have it: clearing a mark does not go up, so that a mark that comes and goes costs
+ *	no walk, and a search that finds nothing below clears the bit. XA_PRESENT is exact. On a
+ *	sibling slot no mark is ever set
  * @index: the first index that the node covers
  * @parent: the slot above, which holds the node (xa_slot_number()); 0 at the top
- * @shift: log2 of how many indices one slot covers; 0 in a lowest node
+ * @shift: log2 of how many indices one slot covers; 0 in a leaf
  *
  * A node is a number, the index of its record in a table (@xa_nodes) and of its slots in another
  * (@xa_slots). The table of records holds no pointer, so the host may share it with code that
@@ -78,7 +78,7 @@ static_assert(sizeof(struct xa_node) == 48, "what a cached page costs depends on
  * @xa_lock: protects everything here and below, if @xa_shared
  * @xa_shared: whether threads share the array; set before the first entry and never changed
  * @xa_host_nodes: whether the host gives the memory of @xa_nodes (xa_give_nodes()); set by it
- *before the first entry, or by its giving some
+ *	before the first entry, or by its giving some
  * @xa_alloc: gives zeroed memory, or NULL
  * @xa_free: takes it back
  */

@@ -63,13 +63,13 @@ struct oracle_bench;
  * @add: 0, -EEXIST or -ENOMEM
  *
  * A folio is named by its first page. Where there is none, the call returns -ENOENT and does
- *nothing; where it is not in the state that the call asks for, -EINVAL or -EBUSY.
+ * nothing; where it is not in the state that the call asks for, -EINVAL or -EBUSY.
  *
  * @dirty: 1 if newly dirty, 0 if it was
  * @remove: takes a folio that is neither locked nor under writeback from the cache, as truncation
- *does
+ *	does
  * @dirty_removed: folio_mark_dirty of the folio that was removed last, by one who had a reference;
- *as @dirty, or -ENOENT
+ *	as @dirty, or -ENOENT
  * @lock: 1 if it was free, 0 if not
  * @unlock: of a locked folio
  * @start: folio_start_writeback of a locked folio that is not under writeback
@@ -80,11 +80,11 @@ struct oracle_bench;
  * @begin: a new pass; one that is running is abandoned
  * @next: writeback_iter with the folio returned last and @error for it
  * @marks: the first pages of the folios that have @mark, ascending; returns how many, fills
- *@indices up to @room
+ *	@indices up to @room
  * @nrpages: pages in the cache
  * @tagged: mapping_tagged
  * @bench_open: a page cache to measure; @shared as for one that threads share, which has to be how
- *the side was compiled if that decides it. NULL without memory.
+ *	the side was compiled if that decides it. NULL without memory.
  * @bench_measure: measures each phase once, in nanoseconds in all; false if a pass went wrong
  * @bench_close: drops it
  */
