@@ -17,7 +17,8 @@ const PRELUDE = `
   const assert = require('node:assert'), fs = require('node:fs'), worker = require('node:worker_threads')
   const calls = require(${JSON.stringify(binding)})().createFileEngine()
   const MIB = 2 ** 20, END = Number.MAX_SAFE_INTEGER
-  calls.configure(8 * MIB, MIB, 4 * MIB, 30000, 5000, 4, true)
+  // A worker, which comes second, changes nothing.
+  calls.configure(0, 0, 8 * MIB, MIB, 4 * MIB, 30000, 5000, 4)
   const path = worker.workerData ?? process.argv[1]
   const open = (flags = 'w+') => {
     const fd = fs.openSync(path, flags)

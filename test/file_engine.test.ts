@@ -429,7 +429,7 @@ describe.skipIf(!engines.some(({ engine }) => engine === 'native'))('threads', (
   const worker = (text: string) => `
     const { Worker } = require('node:worker_threads')
     const worker = new Worker(${JSON.stringify(`
-      const { CachedFile } = require(${JSON.stringify(entry)})
+      const { CachedFile, configure } = require(${JSON.stringify(entry)})
       const { workerData: path, parentPort } = require('node:worker_threads')
       ;(async () => {${text}})()`)}, { eval: true, workerData: path })
     const message = () => new Promise((resolve) => worker.once('message', resolve))`
@@ -453,6 +453,34 @@ describe.skipIf(!engines.some(({ engine }) => engine === 'native'))('threads', (
       await file.close()`,
     )
     expect({ stdout, stderr }).toEqual({ stdout: 'first true\nworker\n', stderr: '' })
+  })
+
+  test('what another thread has configured stays', () => {
+    const { stdout, stderr } = program(
+      'native',
+      `const file = await CachedFile.open(path)
+      configure({ memory: 4 * 2 ** 20 })
+      ${worker(`
+        configure({ dirtyExpire: 1000 })
+        const file = await CachedFile.open(path)
+        configure({ dirty: 2 * 2 ** 20 })
+        await file.close()
+        parentPort.postMessage(0)`)}
+      await message()
+      try {
+        configure({ dirtyBackground: 3 * 2 ** 20 })
+      } catch (error) {
+        console.log(error.message)
+      }
+      configure({ writebackInterval: 1000 })
+      for (let i = 0; i < 16; i++) await file.write(Buffer.alloc(2 ** 20, 1), i * 2 ** 20)
+      await file.fsync()
+      console.log(file.cachedPages <= 1024, file.cachedPages > 256)
+      await file.close()`,
+    )
+    const refused =
+      'EINVAL: dirtyBackground is 3145728, dirty 2097152 and memory 4194304: none may be above the next'
+    expect({ stdout, stderr }).toEqual({ stdout: `${refused}\ntrue true\n`, stderr: '' })
   })
 
   test('a worker that is terminated in the middle of its calls leaves the cache usable', () => {

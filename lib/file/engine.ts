@@ -55,7 +55,6 @@ export interface Engine {
   /** Takes the descriptor; finds the inode by device and number, or makes it. -EBUSY (lock), -EINVAL (no regular file). */
   open(fd: number, options: EngineOptions): Promise<EngineFile | Result>
   openSync(fd: number, options: EngineOptions): EngineFile | Result
-  configure(limits: Limits): void
 }
 
 /** One handle: its cursor in the error sequence, and its reference to the inode. */

@@ -11,14 +11,14 @@ import { NativeEngine } from './native_engine.js'
 
 interface Registry {
   configured: Configured
-  native?: Engine
+  native?: NativeEngine
   js?: JsEngine
   /** What files are opened on that name no engine. */
   selected?: Engine
 }
 
 /** The number changes with the interface of the engines: copies that differ in it do not share, and the lock keeps them apart. */
-const KEY = Symbol.for('writeback-iter.file.2')
+const KEY = Symbol.for('writeback-iter.file.3')
 
 function registry(): Registry {
   const shared = globalThis as { [KEY]?: Registry }
@@ -36,10 +36,7 @@ export function deviceEngine(): JsEngine {
 function load(name: 'native' | 'js'): Engine {
   const shared = registry()
   if (name === 'js') return deviceEngine()
-  if (shared.native === undefined) {
-    const configured = Object.keys(shared.configured).length > 0
-    shared.native = new NativeEngine(resolve(shared.configured), configured)
-  }
+  shared.native ??= new NativeEngine(shared.configured)
   return shared.native
 }
 
@@ -63,8 +60,8 @@ export function loadEngine(name?: 'native' | 'js'): Engine {
  */
 export function configure(options: ConfigureOptions): void {
   const shared = registry()
-  shared.configured = merge(shared.configured, options)
-  const limits = resolve(shared.configured)
-  shared.native?.configure(limits)
-  shared.js?.configure(limits)
+  const configured = merge(shared.configured, options)
+  shared.native?.configure(options)
+  shared.configured = configured
+  shared.js?.configure(resolve(configured))
 }

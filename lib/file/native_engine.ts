@@ -4,20 +4,28 @@
 import fs from 'node:fs'
 import { WritebackError } from '../errors.js'
 import { createFileEngine, loadAddon } from '../native/addon.js'
-import type { CachedFileStats, Engine, EngineFile, EngineOptions, Limits, Result } from './engine.js'
-import { noRegularFile, systemError } from './system_error.js'
+import type { CachedFileStats, Engine, EngineFile, EngineOptions, Result } from './engine.js'
+import { type ConfigureOptions, merge, resolve } from './limits.js'
+import { errno, noRegularFile, systemError } from './system_error.js'
+
+type LimitValues = [
+  memory: number,
+  dirtyBackground: number,
+  dirty: number,
+  dirtyExpire: number,
+  writebackInterval: number,
+  writers: number,
+]
+
+/** In the order of {@link LimitValues}; the bit of each in `chosen` is its place. */
+const LIMITS = ['memory', 'dirtyBackground', 'dirty', 'dirtyExpire', 'writebackInterval', 'writers'] as const
 
 /** What native/addon/file_calls.c exports. A handle is a number; each result is a number from 0 or a negative errno. */
 interface FileCalls {
-  configure(
-    memory: number,
-    dirtyBackground: number,
-    dirty: number,
-    dirtyExpire: number,
-    writebackInterval: number,
-    writers: number,
-    initial: boolean,
-  ): Result
+  /** The limits of the process, all 0 at first: how often they were set, which of them were chosen, and what they are. */
+  configured(): [seen: number, chosen: number, ...LimitValues]
+  /** -EAGAIN if another thread has set them since `seen`. */
+  configure(seen: number, chosen: number, ...limits: LimitValues): Result
   open(fd: number, path: string, writable: boolean, direct: number, lock: number): Result
   read(handle: number, into: Uint8Array, position: number): Result | Promise<Result>
   readSync(handle: number, into: Uint8Array, position: number): Result
@@ -166,10 +174,10 @@ export class NativeEngine implements Engine {
   readonly #calls: FileCalls
 
   /**
-   * @param configured - whether the user has set limits in this thread; if not, those that another thread has set stay
+   * @param configured - what the user has set in this thread
    * @throws `ELIBACC` where the addon does not load, or has no file engine, as on systems other than Linux
    */
-  constructor(limits: Limits, configured: boolean) {
+  constructor(configured: ConfigureOptions) {
     loadAddon()
     if (createFileEngine === undefined) {
       throw new WritebackError(
@@ -180,19 +188,28 @@ export class NativeEngine implements Engine {
     const calls = createFileEngine() as FileCalls | undefined
     if (calls === undefined) throw new WritebackError('ENOMEM', 'no memory for the native file engine')
     this.#calls = calls
-    this.#configure(limits, !configured)
+    this.configure(configured)
     // The engine writes back at exit(3) too, but can report nothing to Node.js from there.
     process.on('exit', () => this.#syncAll())
   }
 
-  configure(limits: Limits): void {
-    this.#configure(limits, false)
-  }
-
-  /** @param initial - the limits that another thread has set, if one has, stay */
-  #configure(limits: Limits, initial: boolean): void {
-    const { memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers = WRITERS } = limits
-    this.#calls.configure(memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers, initial)
+  /**
+   * Sets limits of the process. What another thread has chosen stays, unless it is chosen anew.
+   * @throws `EINVAL` for limits that contradict those chosen before, and then nothing has changed
+   */
+  configure(options: ConfigureOptions): void {
+    let set: Result
+    do {
+      const [seen, chosen, ...values] = this.#calls.configured()
+      const before = Object.fromEntries(
+        LIMITS.map((name, i) => [name, values[i]] as const).filter((_, i) => (chosen & (1 << i)) !== 0),
+      )
+      const all = merge(before, options)
+      const { writers = WRITERS, ...limits } = resolve(all)
+      const bits = LIMITS.reduce((sum, name, i) => (all[name] === undefined ? sum : sum | (1 << i)), 0)
+      const next = LIMITS.map((name) => ({ ...limits, writers })[name]) as LimitValues
+      set = this.#calls.configure(seen, bits, ...next)
+    } while (set === errno('EAGAIN'))
   }
 
   openSync(fd: number, { path, writable, direct, lock }: EngineOptions): EngineFile | Result {

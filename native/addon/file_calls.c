@@ -19,7 +19,7 @@
 
 #include "file.h"
 
-#define MAX_ARGUMENTS 7
+#define MAX_ARGUMENTS 8
 
 /**
  * struct file_env - the engine's handles of one environment
@@ -204,20 +204,54 @@ static napi_value call_open(napi_env env, napi_callback_info info)
 	return number(env, err != 0 ? err : id);
 }
 
-/* configure(memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers, initial) */
+/* An array of numbers, or NULL. */
+static napi_value numbers(napi_env env, const uint64_t *values, uint32_t nr)
+{
+	napi_value result;
+
+	if (napi_create_array(env, &result) != napi_ok)
+		return NULL;
+	for (uint32_t i = 0; i < nr; i++)
+		napi_set_element(env, result, i, number(env, (int64_t)values[i]));
+	return result;
+}
+
+/* configured(): how often, then the arguments of configure() but its first */
+static napi_value call_configured(napi_env env, napi_callback_info info)
+{
+	struct file_limits limits;
+	uint32_t nr = file_configured(&limits);
+	const uint64_t values[] = {nr,
+				   limits.chosen,
+				   limits.memory,
+				   limits.dirty_background,
+				   limits.dirty,
+				   limits.dirty_expire,
+				   limits.writeback_interval,
+				   limits.writers};
+
+	(void)info;
+	return numbers(env, values, sizeof(values) / sizeof(values[0]));
+}
+
+/*
+ * configure(seen, chosen, memory, dirtyBackground, dirty, dirtyExpire, writebackInterval, writers)
+ */
 static napi_value call_configure(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = get_arguments(env, info);
 	struct file_limits limits = {
-		.memory = (uint64_t)get_integer(env, arguments.values[0]),
-		.dirty_background = (uint64_t)get_integer(env, arguments.values[1]),
-		.dirty = (uint64_t)get_integer(env, arguments.values[2]),
-		.dirty_expire = (uint32_t)get_integer(env, arguments.values[3]),
-		.writeback_interval = (uint32_t)get_integer(env, arguments.values[4]),
-		.writers = (uint32_t)get_integer(env, arguments.values[5]),
+		.chosen = (uint32_t)get_integer(env, arguments.values[1]),
+		.memory = (uint64_t)get_integer(env, arguments.values[2]),
+		.dirty_background = (uint64_t)get_integer(env, arguments.values[3]),
+		.dirty = (uint64_t)get_integer(env, arguments.values[4]),
+		.dirty_expire = (uint32_t)get_integer(env, arguments.values[5]),
+		.writeback_interval = (uint32_t)get_integer(env, arguments.values[6]),
+		.writers = (uint32_t)get_integer(env, arguments.values[7]),
 	};
 
-	return number(env, file_configure(&limits, get_boolean(env, arguments.values[6])));
+	return number(env,
+		      file_configure(&limits, (uint32_t)get_integer(env, arguments.values[0])));
 }
 
 /* A thread of the engine has made the call. */
@@ -590,20 +624,14 @@ static napi_value call_stat(napi_env env, napi_callback_info info)
 	struct arguments arguments = get_arguments(env, info);
 	struct file *file = get_file(env, arguments.file_env, arguments.values[0]);
 	struct file_stats stats;
-	napi_value result;
-
 	if (file == NULL)
 		return number(env, -EBADF);
 	file_stat(file, &stats);
-	const uint64_t numbers[] = {(uint64_t)stats.size, stats.dirty_pages,	stats.cached_pages,
-				    stats.passes,	  stats.folios_written, stats.device_writes,
-				    stats.bytes_written,  stats.device_reads,	stats.bytes_read};
+	const uint64_t values[] = {(uint64_t)stats.size, stats.dirty_pages,    stats.cached_pages,
+				   stats.passes,	 stats.folios_written, stats.device_writes,
+				   stats.bytes_written,	 stats.device_reads,   stats.bytes_read};
 
-	if (napi_create_array(env, &result) != napi_ok)
-		return NULL;
-	for (uint32_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		napi_set_element(env, result, i, number(env, (int64_t)numbers[i]));
-	return result;
+	return numbers(env, values, sizeof(values) / sizeof(values[0]));
 }
 
 struct failed_list {
@@ -673,6 +701,7 @@ static const struct {
 } file_calls[] = {
 	{"open", call_open},
 	{"configure", call_configure},
+	{"configured", call_configured},
 	{"read", call_read},
 	{"readSync", call_read_sync},
 	{"write", call_write},

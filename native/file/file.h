@@ -46,6 +46,7 @@ struct file_options {
  * @dirty_expire: ms after which a dirty page is written
  * @writeback_interval: ms between the flusher's looks for such pages; 0: it never looks
  * @writers: writes that the device has at a time
+ * @chosen: which of them the user has chosen, bits that the engine keeps for the next caller
  */
 struct file_limits {
 	uint64_t memory;
@@ -54,6 +55,7 @@ struct file_limits {
 	uint32_t dirty_expire;
 	uint32_t writeback_interval;
 	uint32_t writers;
+	uint32_t chosen;
 };
 
 /** struct file_stats - what the cache of a file did since it was opened, and what it has */
@@ -69,7 +71,8 @@ struct file_stats {
 	uint64_t bytes_read;
 };
 
-int file_configure(const struct file_limits *limits, bool initial);
+uint32_t file_configured(struct file_limits *limits);
+int file_configure(const struct file_limits *limits, uint32_t seen);
 int file_open(int fd, const struct file_options *options, struct file **filep);
 int file_close(struct file *file, bool discard);
 void file_release(struct file *file);

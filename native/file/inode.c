@@ -486,25 +486,55 @@ void file_stat(const struct file *file, struct file_stats *stats)
 	stats->bytes_read = atomic_load(&inode->stats.bytes_read);
 }
 
+static struct {
+	pthread_mutex_t lock;
+	struct file_limits limits;
+	uint32_t nr;
+} configured = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/**
+ * file_configured - what all files of the process may take together
+ * @limits: gets what file_configure() set last
+ *
+ * Return: how often limits were set; 0 if never, and @limits are zeros.
+ */
+uint32_t file_configured(struct file_limits *limits)
+{
+	uint32_t nr;
+
+	pthread_mutex_lock(&configured.lock);
+	*limits = configured.limits;
+	nr = configured.nr;
+	pthread_mutex_unlock(&configured.lock);
+	return nr;
+}
+
 /**
  * file_configure - set what all files of the process may take together
  * @limits: the limits
- * @initial: only if none were set before
+ * @seen: what file_configured() returned when the caller made them of the limits before
  *
- * Return: 0, or -EINVAL with nothing changed.
+ * Return: 0; -EINVAL for limits that contradict each other, or -EAGAIN if another thread has set
+ * limits since, with nothing changed.
  */
-int file_configure(const struct file_limits *limits, bool initial)
+int file_configure(const struct file_limits *limits, uint32_t seen)
 {
-	static _Atomic bool configured;
+	int err = 0;
 
 	if (limits->writers == 0 || limits->dirty_background > limits->dirty ||
 	    limits->dirty > limits->memory)
 		return -EINVAL;
-	if (atomic_exchange(&configured, true) && initial)
-		return 0;
-	frames_set_limit(limits->memory);
-	writeback_set_limits(limits);
-	return 0;
+	pthread_mutex_lock(&configured.lock);
+	if (configured.nr == seen) {
+		configured.limits = *limits;
+		configured.nr++;
+		frames_set_limit(limits->memory);
+		writeback_set_limits(limits);
+	} else {
+		err = -EAGAIN;
+	}
+	pthread_mutex_unlock(&configured.lock);
+	return err;
 }
 
 /**

@@ -256,14 +256,15 @@ static void *write_and_sync(void *data)
  * device is to have. */
 static void test_side_by_side(void)
 {
-	struct file_limits limits = {64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0, 1};
+	struct file_limits limits = {64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0, 1, 0};
+	struct file_limits before;
 	char paths[4][256];
 	struct file *files[4];
 	pthread_t threads[4];
 
 	for (uint32_t writers = 1; writers <= 64; writers *= 8) {
 		limits.writers = writers;
-		CHECK(file_configure(&limits, false) == 0);
+		CHECK(file_configure(&limits, file_configured(&before)) == 0);
 		for (int i = 0; i < 4; i++) {
 			strcpy(paths[i], test_path((const char *[]){"a", "b", "c", "d"}[i]));
 			files[i] = test_open(paths[i], O_RDWR | O_CREAT);

@@ -312,9 +312,10 @@ struct file *test_open(const char *path, int flags)
 void test_limits(uint64_t memory, uint64_t background, uint64_t dirty, uint32_t expire,
 		 uint32_t interval)
 {
-	struct file_limits limits = {memory, background, dirty, expire, interval, 4};
+	struct file_limits limits = {memory, background, dirty, expire, interval, 4, 0};
+	struct file_limits before;
 
-	CHECK(file_configure(&limits, false) == 0);
+	CHECK(file_configure(&limits, file_configured(&before)) == 0);
 }
 
 size_t test_contents(const char *path, char *into, size_t size)
