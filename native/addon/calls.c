@@ -12,11 +12,11 @@ enum { PASS_SYNC_ALL = 1, PASS_TAGGED = 2, PASS_CYCLIC = 4 };
 
 /**
  * struct control - arguments and results of the calls
- * @mapping: which mapping
- * @pass: which of the mapping's passes
+ * @mapping: the number of the mapping
+ * @pass: the number of the mapping's pass
  * @slot: a folio, FOLIO_NO_SLOT for none
- * @status: 0 or a negative errno; or the answer of a question
- * @count: how many folios @slots has; with -ENOSPC, how many the pool has left
+ * @status: 0 or a negative errno; for a question, the answer
+ * @count: the number of folios in @slots; with -ENOSPC, the number that the pool has left
  * @slots: a batch of folios
  */
 struct control {
@@ -36,21 +36,21 @@ struct control {
 };
 
 /**
- * struct pass - a pass, and what TypeScript has to know of it
+ * struct pass - a pass, as TypeScript sees it
  * @error: as *error of writeback_iter()
  * @status: PASS_FOLIO, PASS_DONE or PASS_BLOCKED
- * @slot: in: the folio returned last, of an extent its last; out: the folio returned, likewise, or
- * waited for
+ * @slot: in: the folio returned last, or the last one of an extent; out: the folio returned, or the
+ *	last of an extent, or the folio that the pass waits for
  * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
  * @start: first page of the range
  * @end: last page of the range
  * @max_pages: the most pages of an extent
- * @extent_index: of the extent that get_extent() returned, the first page
- * @extent_pages: how many pages
- * @extent_folios: how many folios
+ * @extent_index: the first page of the extent that get_extent() returned
+ * @extent_pages: its number of pages
+ * @extent_folios: its number of folios
  * @indices: the first pages of the folios of wbc.fbatch
- * @slots: the folios. TypeScript takes the next one by itself in the common case, and advances
- * wbc.fbatch.i
+ * @slots: the folios. In the common case TypeScript takes the next one itself, and advances
+ *	wbc.fbatch.i
  */
 struct pass {
 	int32_t error;
@@ -126,7 +126,8 @@ struct mapping {
 };
 
 /**
- * struct instance - what one copy of the TypeScript modules has; lives as long as the environment
+ * struct instance - the state of one copy of the TypeScript modules, for as long as the environment
+ *	lives
  * @memory: keeps the control block alive while calls are possible
  */
 struct instance {
@@ -135,7 +136,7 @@ struct instance {
 	struct control *control;
 	struct mapping **mappings;
 	uint32_t nr_mappings;
-	/* Every number below this one is that of an open mapping. */
+	/* Every number below this one belongs to an open mapping. */
 	uint32_t first_free;
 };
 
@@ -148,8 +149,8 @@ static void *host_alloc(size_t size)
  */
 static const struct address_space_operations operations = {.alloc = host_alloc, .free = free};
 
-/* Drops the page cache. The memory that it shared with TypeScript is not touched: it may be gone.
- */
+/* Drops the page cache, without touching the memory that it shared with TypeScript, which may be
+ * freed already. */
 static void mapping_close(struct instance *instance, uint32_t id)
 {
 	struct mapping *mapping = instance->mappings[id];
@@ -229,7 +230,7 @@ int instance_open_mapping(struct instance *instance, unsigned int page_shift)
 		instance->nr_mappings = max;
 	}
 	address_space_init(&mapping->mapping, page_shift, false, &operations);
-	/* TypeScript changes marks in place: the memory of the nodes is its own (giveNodes). */
+	/* TypeScript changes marks in place, so it gives the memory of the nodes (giveNodes). */
 	mapping->mapping.i_pages.xa_host_nodes = true;
 	instance->mappings[id] = mapping;
 	instance->first_free = id + 1;
@@ -272,7 +273,7 @@ void instance_add_chunk(struct instance *instance, void *slab, uint32_t number)
 					(struct folio_chunk *)(void *)((char *)slab + offset));
 }
 
-/* Memory for the records of the tree's nodes, in the place of what was given before. */
+/* Memory for the records of the tree's nodes, replacing the memory given before. */
 void instance_give_nodes(struct instance *instance, void *nodes, uint32_t max)
 {
 	instance->control->status =
@@ -332,7 +333,7 @@ static napi_value add_folio(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* control.value folios side by side. */
+/* control.value contiguous folios. */
 static napi_value add_folios(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
@@ -445,7 +446,7 @@ static napi_value set_writeback_index(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* A pass starts; what was left of the one before on the same block was released. */
+/* A pass starts; the rest of the one before on the same block was released. */
 static napi_value begin_pass(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);
@@ -464,7 +465,7 @@ static napi_value begin_pass(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* Tells TypeScript what the core did with the pass; each lookup of a batch moves the index. */
+/* Stores for TypeScript what the core did with the pass; each lookup of a batch moves the index. */
 static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
 {
 	const struct folio_batch *fbatch = &pass->wbc.fbatch;
@@ -510,7 +511,7 @@ static napi_value next_folio(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* A pass by extents starts: status -ENOMEM where there is no memory for one. */
+/* A pass by extents starts: status -ENOMEM if there is no memory for an extent. */
 static napi_value make_extent(napi_env env, napi_callback_info info)
 {
 	const struct instance *instance = enter(env, info);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The calls that take no arguments: what they share with JavaScript, and the table of them.
+ * The calls that take no arguments: the memory that they share with JavaScript, and their table.
  *
  * JavaScript and the core share memory that JavaScript allocates and keeps alive: one control block
  * per instance for arguments and results, a block per pass, the folios, and the nodes of their
- * trees. So the calls of a loop take no arguments and return nothing, which is what makes them
- * cheap; the control block names the mapping and the pass.
- * lib/native/layout.ts has the same layouts; the static_asserts in calls.c hold the two together.
+ * trees. So the calls of a loop take no arguments and return nothing, which makes them cheap; the
+ * control block names the mapping and the pass. lib/native/layout.ts has the same layouts; the
+ * static_asserts in calls.c compare the two.
  *
  * Nothing here calls back into JavaScript: where the core would wait, it returns, and TypeScript
  * decides.
@@ -25,10 +25,10 @@ extern "C" {
 /* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
 #define LAYOUT_VERSION 7
 
-/* The least size of each block of shared memory. */
+/* The minimum size of each block of shared memory. */
 #define CONTROL_BYTES 256
 #define PASS_BYTES 832
-/* A slab of n chunks of folios has n times the one and the other. */
+/* A slab of n chunks of folios has n times both. */
 #define FOLIO_CHUNK_BYTES 16384
 #define SLAB_EXTRA_BYTES 4096
 #define NODE_BYTES 48
@@ -38,7 +38,7 @@ struct instance;
 struct instance *instance_new(napi_env env, napi_value memory);
 int instance_open_mapping(struct instance *instance, unsigned int page_shift);
 
-/* What follows is about the mapping that the control block names. */
+/* The following calls apply to the mapping that the control block names. */
 void instance_add_chunk(struct instance *instance, void *slab, uint32_t number);
 void instance_give_nodes(struct instance *instance, void *nodes, uint32_t max);
 void instance_open_pass(struct instance *instance, void *pass);

@@ -3,10 +3,10 @@
  * The file engine for JavaScript: arguments in, a call of native/file, its result out.
  *
  * Each environment (thread, context) has a table of its handles. A call that must not sleep and
- * cannot be done at once returns a promise; a thread of the engine makes it, and what is done is
- * resolved many at a time on the environment's own thread. JavaScript's memory is only touched
- * there: bytes that are written are copied before the call returns, bytes that were read when it is
- * resolved.
+ * cannot be done at once returns a promise, and a thread of the engine executes it. The
+ * environment's own thread resolves the promises of completed calls, many at a time. Only that
+ * thread touches JavaScript's memory: it copies written bytes before the call returns, and read
+ * bytes when it resolves the promise.
  */
 #include "file_calls.h"
 
@@ -29,9 +29,9 @@
  * @idle: the environment's end waits for @nr_pending to be 0
  * @done: calls that are done, the last one first
  * @nr_pending: calls that the engine has
- * @unresolved: calls whose promises are open; the environment's thread alone looks at it
+ * @unresolved: calls whose promises are open; for the environment's thread only
  * @handles: by number
- * @nr_handles: how many there is room for
+ * @nr_handles: the number that there is room for
  */
 struct file_env {
 	napi_env env;
@@ -47,14 +47,14 @@ struct file_env {
 
 /**
  * struct async_call - a call that a thread of the engine makes
- * @call: for the engine; first
- * @file_env: whose
- * @next: in the list of those that are done
+ * @call: for the engine; the first member
+ * @file_env: the environment that made it
+ * @next: in the list of completed calls
  * @deferred: the promise
- * @into: of a read, the typed array
- * @before: of a write, the bytes that were written at once
- * @handle: of a close, the number
- * @bytes: of a write, the rest; of a read, what was read
+ * @into: for a read, the typed array
+ * @before: for a write, the number of bytes that were written at once
+ * @handle: for a close, its number
+ * @bytes: for a write, the rest of the bytes; for a read, the bytes read
  */
 struct async_call {
 	struct file_call call;
@@ -76,7 +76,7 @@ static napi_value number(napi_env env, int64_t value)
 }
 
 /**
- * struct arguments - what a callback was called with
+ * struct arguments - the arguments of a callback
  * @file_env: the environment's
  * @values: undefined where there was no argument
  */
@@ -117,7 +117,7 @@ static struct file *get_file(napi_env env, struct file_env *file_env, napi_value
 {
 	double id;
 
-	/* As a double: what is no integer, or a larger one than 2^32, is not to become another
+	/* As a double, so that a fraction or a number above 2^32 does not become another
 	 * number. */
 	if (napi_get_value_double(env, value, &id) != napi_ok ||
 	    !(id >= 0 && id < file_env->nr_handles) || id != (double)(uint32_t)id)
@@ -159,7 +159,7 @@ static int64_t unused_handle(struct file_env *file_env)
 	return id;
 }
 
-/* A string in memory of its own, or NULL. */
+/* A string in its own memory, or NULL. */
 static char *get_string(napi_env env, napi_value value)
 {
 	size_t length;
@@ -254,7 +254,7 @@ static napi_value call_configure(napi_env env, napi_callback_info info)
 		      file_configure(&limits, (uint32_t)get_integer(env, arguments.values[0])));
 }
 
-/* A thread of the engine has made the call. */
+/* A thread of the engine has executed the call. */
 static void call_done(struct file_call *call)
 {
 	struct async_call *async = (struct async_call *)call;
@@ -274,7 +274,7 @@ static void call_done(struct file_call *call)
 	pthread_mutex_unlock(&file_env->lock);
 }
 
-/* What the call came to, as JavaScript sees it; its bytes go to where they were wanted. */
+/* The result of the call for JavaScript; copies the bytes of a read to its array. */
 static int64_t finish_call(napi_env env, struct async_call *async)
 {
 	int64_t result = async->call.result;
@@ -303,7 +303,7 @@ static void free_call(napi_env env, struct async_call *async)
 	free(async);
 }
 
-/* Resolves what is done, in the order in which it was. */
+/* Resolves the completed calls, in the order of completion. */
 static void resolve_done(napi_env env, napi_value callback, void *context, void *data)
 {
 	struct file_env *file_env = context;
@@ -380,7 +380,7 @@ static napi_value submit(napi_env env, struct async_call *async)
 	return promise;
 }
 
-/* read(handle, into, position): how many bytes, or a promise of that. */
+/* read(handle, into, position): the number of bytes, or a promise of it. */
 static napi_value call_read(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = get_arguments(env, info);
@@ -412,7 +412,7 @@ static napi_value call_read(napi_env env, napi_callback_info info)
 	return submit(env, async);
 }
 
-/* write(handle, bytes, position): how many bytes, or a promise of that. */
+/* write(handle, bytes, position): the number of bytes, or a promise of it. */
 static napi_value call_write(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = get_arguments(env, info);
@@ -451,7 +451,7 @@ static void get_operands(napi_env env, const struct arguments *arguments, struct
 	call->flag = get_boolean(env, arguments->values[3]);
 }
 
-/* A call of a handle, two numbers and a boolean, made by a thread of the engine. */
+/* A call of a handle, two numbers and a boolean, executed by a thread of the engine. */
 static napi_value submit_call(napi_env env, napi_callback_info info, enum file_operation operation)
 {
 	struct arguments arguments = get_arguments(env, info);
@@ -582,7 +582,7 @@ static napi_value call_close_sync(napi_env env, napi_callback_info info)
 	return number(env, err);
 }
 
-/* release(handle): what is dirty is written soon. */
+/* release(handle): its dirty pages are written soon. */
 static napi_value call_release(napi_env env, napi_callback_info info)
 {
 	struct arguments arguments = get_arguments(env, info);

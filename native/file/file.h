@@ -26,10 +26,10 @@ enum file_lock { LOCK_NEVER, LOCK_AUTO, LOCK_ALWAYS };
  * struct file_options - how a file is opened
  * @path: for messages; copied
  * @writable: whether the handle may write
- * @direct: whether whole pages are written with O_DIRECT: never, where it pays, or always, with
- *-EINVAL where the file system refuses
- * @lock: whether flock(2) keeps others out: never, where the file system has such locks, or always,
- *	with -ENOTSUP where it has none
+ * @direct: whether whole pages are written with O_DIRECT: never, for large writes, or always, with
+ *	-EINVAL if the file system refuses
+ * @lock: whether flock(2) keeps other processes out: never, if the file system has such locks, or
+ *	always, with -ENOTSUP if it has none
  */
 struct file_options {
 	const char *path;
@@ -39,12 +39,12 @@ struct file_options {
 };
 
 /**
- * struct file_limits - what all files of the process may take together
+ * struct file_limits - limits for all files of the process together
  * @memory: bytes of page data and bookkeeping
  * @dirty_background: dirty bytes above which the flusher writes
- * @dirty: bytes, dirty or under writeback, above which a writer is held back
+ * @dirty: bytes, dirty or under writeback, above which a write is held back
  * @dirty_expire: ms after which a dirty page is written
- * @writeback_interval: ms between the flusher's looks for such pages; 0: it never looks
+ * @writeback_interval: ms between the flusher's searches for such pages; 0: it never searches
  * @writers: writes that the device has at a time
  * @chosen: which of them the user has chosen, bits that the engine keeps for the next caller
  */
@@ -58,7 +58,7 @@ struct file_limits {
 	uint32_t chosen;
 };
 
-/** struct file_stats - what the cache of a file did since it was opened, and what it has */
+/** struct file_stats - counts of a file's cache since it was opened, and its size */
 struct file_stats {
 	int64_t size;
 	uint64_t dirty_pages;
@@ -82,7 +82,7 @@ void file_stat(const struct file *file, struct file_stats *stats);
 
 int64_t file_read(struct file *file, void *into, size_t length, int64_t position);
 int64_t file_write(struct file *file, const void *bytes, size_t length, int64_t position);
-/* The same for a thread that must not sleep: -EAGAIN where it would have to, with nothing done. */
+/* The same for a thread that must not sleep: -EAGAIN if it would have to, with nothing done. */
 int64_t file_read_nowait(struct file *file, void *into, size_t length, int64_t position);
 int64_t file_write_nowait(struct file *file, const void *bytes, size_t length, int64_t position,
 			  bool *throttle);
@@ -108,12 +108,12 @@ enum file_operation {
 
 /**
  * struct file_call - a call that another thread makes, or this one by file_make_call()
- * @operation: which
+ * @operation: the operation
  * @file: the handle
- * @buffer: of FILE_READ and FILE_WRITE, the caller's until @done is called
- * @length: of @buffer
- * @position: or the start of the range, the length, the number of pages to write
- * @end: of the range
+ * @buffer: for FILE_READ and FILE_WRITE; in use until @done is called
+ * @length: the length of @buffer
+ * @position: the position, the start of the range, the length, or the number of pages to write
+ * @end: the end of the range
  * @flag: data only, discard
  * @result: what the call returned
  * @done: called by the thread that made the call, once

@@ -39,7 +39,7 @@ static struct {
 	bool started;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER, .closed = PTHREAD_COND_INITIALIZER};
 
-/* In a child of fork() no thread of the engine's runs, and its pages are the parent's to write. */
+/* In a child of fork() no thread of the engine runs, and the parent writes the pages. */
 static bool in_child;
 
 static struct wait_queue *queue_of(const struct folio *folio)
@@ -188,7 +188,7 @@ int inode_direct_fd(struct inode *inode)
 	return fd;
 }
 
-/* Keeps others out of the file: exclusively if any handle writes. */
+/* Keeps other processes out of the file: exclusively if any handle writes. */
 static int lock_inode(int fd, bool exclusive, enum file_lock lock)
 {
 	int err;

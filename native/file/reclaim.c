@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reclaim: frames of pages that were not used lately, for other pages. After mm/vmscan.c.
+ * Reclaim: takes frames from pages that were not used recently, for other pages. After mm/vmscan.c.
  *
- * Only clean pages go, and of those that were written only what an fsync reached: should the next
- * one fail, the others have to be written again.
+ * It takes only clean pages, and of those that were written only pages that an fsync reached: if
+ * the next fsync fails, the others have to be written again.
  */
 #include "page_frame.h"
 #include "writeback.h"
@@ -39,11 +39,11 @@ static bool reclaim_page(const struct frame_use *use)
 }
 
 /**
- * reclaim_frame - a frame for a page where the budget is used up
- * @owner: whose page
- * @index: which page
+ * reclaim_frame - a frame for a page when the budget is used up
+ * @owner: the page's inode
+ * @index: the page's index
  *
- * Sleeps for nothing. The clock goes around twice at most: once to take the second chances away.
+ * Does not sleep. The clock goes around at most twice: the first time it clears the references.
  *
  * Return: the frame, 0 if every page is dirty, under writeback, not synced yet, or in use.
  */

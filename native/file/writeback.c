@@ -239,7 +239,7 @@ static void requeue_inode(struct inode *inode)
 	pthread_mutex_unlock(&bdi.lock);
 }
 
-/* The inode is about to go; it has no dirty page. */
+/* The inode is about to be freed; it has no dirty page. */
 void inode_forget(struct inode *inode)
 {
 	pthread_mutex_lock(&bdi.lock);
@@ -261,7 +261,7 @@ void writeback_account_dirtied(struct inode *inode)
 		kick_flusher();
 }
 
-/* A page of the inode is dirty no more. */
+/* A page of the inode is no longer dirty. */
 void writeback_account_cleaned(struct inode *inode)
 {
 	atomic_fetch_sub(&inode->nr_dirty, 1);
@@ -520,7 +520,7 @@ static void start_write(struct write *write)
 	end_write(write, done, error);
 }
 
-/* Starts a thread of the engine's. No signal handler of the program's runs there. */
+/* Starts a thread of the engine. No signal handler of the program runs there. */
 int start_engine_thread(void *(*function)(void *))
 {
 	pthread_attr_t attributes;
@@ -684,7 +684,7 @@ int inode_write_and_wait(struct inode *inode, int64_t start, int64_t end)
 	return pass.error;
 }
 
-/* About @nr_to_write pages, from where the last pass stopped on. */
+/* Writes about @nr_to_write pages, from where the last pass stopped. */
 int64_t inode_writeback(struct inode *inode, int64_t nr_to_write)
 {
 	struct pass pass = {0};
@@ -695,7 +695,7 @@ int64_t inode_writeback(struct inode *inode, int64_t nr_to_write)
 	};
 
 	do_writepages(inode, &wbc, &pass);
-	/* A pass does not wrap: what is dirty before its start takes a second one. */
+	/* A pass does not wrap: dirty pages before its start need a second one. */
 	if (pass.error == 0 && wbc.nr_to_write > 0 && atomic_load(&inode->nr_dirty) != 0)
 		do_writepages(inode, &wbc, &pass);
 	return pass.error != 0 ? pass.error : (int64_t)pass.nr_pages;
@@ -733,7 +733,7 @@ static void redirty_unsynced(struct inode *inode)
 	}
 }
 
-/* Has the device keep what was written. */
+/* Makes the device keep the written pages. */
 static int sync_device(struct inode *inode, bool data_only)
 {
 	uint64_t unsynced;
@@ -924,7 +924,7 @@ void writeback_wake_populator(void)
 	pthread_mutex_unlock(&bdi.lock);
 }
 
-/* Threads that wait for frames, or for fewer dirty pages, look again. */
+/* Wakes threads that wait for frames, or for fewer dirty pages. */
 void writeback_note_progress(void)
 {
 	pthread_mutex_lock(&bdi.lock);
@@ -979,7 +979,7 @@ frame_t writeback_wait_for_frame(struct inode *owner, pgoff_t index, int *error)
 	return frame;
 }
 
-/* Holds a writer back while too much is dirty; not where no write succeeds. */
+/* Holds a write back while too many pages are dirty, unless no write succeeds. */
 void balance_dirty_pages(void)
 {
 	uint64_t stuck;
