@@ -114,7 +114,11 @@ export function shapeOperation(operation) {
   return `shapes: ${operation}`
 }
 
-/** @param {string} label @param {Partial<import('./sides/program.mjs').ProgramShape>} differences @param {boolean} quick */
+/**
+ * @param {string} label
+ * @param {Partial<import('./sides/program.mjs').ProgramShape>} differences
+ * @param {boolean} quick
+ */
 function programScenario(label, differences, quick) {
   const shape = { folios: 100_000, order: 0, run: 1, gap: 0, oneIn: 1, rounds: 20, ...differences }
   if (quick) {

@@ -38,8 +38,8 @@ export abstract class Mapping {
 }
 
 /**
- * The state of a pass, which the kernel keeps in struct writeback_control beside the public fields. The pass read
- * range and modes from its control when it started.
+ * The state of a pass, which the kernel keeps in struct writeback_control beside the public fields. The pass
+ * read range and modes from its control when it started.
  */
 export abstract class Pass {
   readonly control: ControlState

@@ -192,7 +192,9 @@ export interface Extent {
   readonly folios: readonly Folio[]
 }
 
-/** Fields that a new control may be given; those left out or undefined get the defaults of {@link WritebackControl}. */
+/**
+ * The fields of a new control; those omitted or undefined get the defaults of {@link WritebackControl}.
+ */
 export type WritebackControlInit = {
   [Field in keyof WritebackControl]?: WritebackControl[Field] | undefined
 }

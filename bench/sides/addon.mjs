@@ -53,7 +53,10 @@ export async function open(name, shape) {
     for (let i = 0; i < EMPTY_CALLS; i++) timedEmpty()
     return within / EMPTY_CALLS
   }
-  /** The least of several: a figure that is taken off others must not be too large. @param {() => number} measure */
+  /**
+   * The least of several: a figure that is taken off others must not be too large.
+   * @param {() => number} measure
+   */
   const least = (measure) => Math.min(...Array.from({ length: 15 }, measure))
   const { prepare, run } = operations.writePages
   // An empty call is about the mapping that a call was about last. That may be one that was collected and

@@ -8,7 +8,10 @@ import { CachedFile } from 'writeback-iter/file'
 
 const PAGE = 4096
 
-/** The numbers below `count` in an order that is random, and the same in every process. @param {number} count */
+/**
+ * The numbers below `count` in an order that is random, and the same in every process.
+ * @param {number} count
+ */
 function shuffled(count) {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
   let state = 1

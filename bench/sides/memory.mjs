@@ -5,7 +5,11 @@
 import { PlainCache } from '../plain.mjs'
 import { fill } from './shape.mjs'
 
-/** @param {string} name @param {import('./shape.mjs').Shape} shape @returns {Promise<{ marked: () => boolean }>} */
+/**
+ * @param {string} name
+ * @param {import('./shape.mjs').Shape} shape
+ * @returns {Promise<{ marked: () => boolean }>}
+ */
 async function build(name, shape) {
   if (name === 'plain') {
     const cache = new PlainCache()

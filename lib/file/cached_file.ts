@@ -21,26 +21,27 @@ const OPEN = Symbol('open')
 /** Options of {@link CachedFile.open}. */
 export interface CachedFileOptions {
   /**
-   * The engine; default the native one if it loads, else the TypeScript one. `WRITEBACK_ITER_BACKEND` applies as for
-   * the backend. If a file is open on one engine, `open` on the other throws `EBUSY`.
+   * The engine; default the native one if it loads, else the TypeScript one. `WRITEBACK_ITER_BACKEND` applies
+   * as for the backend. If a file is open on one engine, `open` on the other throws `EBUSY`.
    */
   engine?: 'native' | 'js' | undefined
   /**
-   * As `fs.open` takes them: `'r'`, `'r+'`, `'w'`, `'w+'`, `'wx'`, `'wx+'`, `'rs'`, `'rs+'`, or a number. Default
-   * `O_RDWR | O_CREAT`. A file that is opened for writing must be readable too, because a page that is written in part is read first.
-   * With `O_SYNC` and `O_DSYNC`, each write includes an fsync of its range. `O_APPEND` and `'a'` are refused: write at `size`.
+   * As `fs.open` takes them: `'r'`, `'r+'`, `'w'`, `'w+'`, `'wx'`, `'wx+'`, `'rs'`, `'rs+'`, or a number.
+   * Default `O_RDWR | O_CREAT`. A file that is opened for writing must be readable too, because a page that
+   * is written in part is read first. With `O_SYNC` and `O_DSYNC`, each write includes an fsync of its range.
+   * `O_APPEND` and `'a'` are refused: write at `size`.
    */
   flags?: string | number | undefined
   /** Permissions of a file that is created, default 0o666 less the umask. */
   mode?: number | undefined
   /**
-   * O_DIRECT: reads and writes bypass the system's cache. `'auto'`, the default, uses it if the file system supports it;
-   * `true` requires it. The TypeScript engine does not have it, and throws `EINVAL` for `true`.
+   * O_DIRECT: reads and writes bypass the system's cache. `'auto'`, the default, uses it if the file system
+   * supports it; `true` requires it. The TypeScript engine does not have it, and throws `EINVAL` for `true`.
    */
   direct?: boolean | 'auto' | undefined
   /**
-   * flock(2): exclusive, or shared while the file is open for reading only. By default it is taken if the system has it;
-   * `true` requires it (else `ENOTSUP`), `false` opens the file without it.
+   * flock(2): exclusive, or shared while the file is open for reading only. By default it is taken if the
+   * system has it; `true` requires it (else `ENOTSUP`), `false` opens the file without it.
    */
   lock?: boolean | undefined
 }
@@ -63,12 +64,15 @@ export interface ByteRange {
 
 /** Options of {@link CachedFile.close}. */
 export interface CloseOptions {
-  /** Does not write back. If it is the last handle of the file, its dirty data is discarded. Default false. */
+  /**
+   * Does not write back. If it is the last handle of the file, its dirty data is discarded. Default false.
+   */
   discard?: boolean | undefined
 }
 
 /**
- * Handles that are garbage collected without `close()`. The registry keeps the engine's part of the handle alive, not the handle.
+ * Handles that are garbage collected without `close()`. The registry keeps the engine's part of the handle
+ * alive, not the handle.
  */
 const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; path: string }) => {
   process.emitWarning(`CachedFile ${JSON.stringify(path)} was collected without close()`, 'WritebackWarning')
@@ -76,20 +80,23 @@ const forgotten = new FinalizationRegistry(({ file, path }: { file: EngineFile; 
 })
 
 /**
- * A file behind a write-back cache. Writes go to pages in memory. A flusher writes them to the file in the background,
- * contiguous pages together; `fsync` puts them on the device; `close` writes back the remaining dirty pages.
+ * A file behind a write-back cache. Writes go to pages in memory. A flusher writes them to the file in the
+ * background, contiguous pages together; `fsync` puts them on the device; `close` writes back the remaining
+ * dirty pages.
  *
- * Methods without suffix return promises, as in `node:fs/promises`; the same with `Sync` block. A read or write that finds
- * its pages cached does not leave the thread.
+ * Methods without suffix return promises, as in `node:fs/promises`; the same with `Sync` block. A read or
+ * write that finds its pages cached does not leave the thread.
  *
- * All handles of one file, by device and inode number, share one cache and see each other's writes at once: in the
- * process on the native engine, in the thread on the TypeScript engine. A lock keeps other processes and threads out.
+ * All handles of one file, by device and inode number, share one cache and see each other's writes at once:
+ * in the process on the native engine, in the thread on the TypeScript engine. A lock keeps other processes
+ * and threads out.
  *
- * After an I/O error of write-back the pages stay dirty, and a later call writes them. `fsync` and `close` report it, once for
- * each handle that was open when it happened, and for one opened later if no handle had reported it yet (errseq_t).
+ * After an I/O error of write-back the pages stay dirty, and a later call writes them. `fsync` and `close`
+ * report it, once for each handle that was open when it happened, and for one opened later if no handle had
+ * reported it yet (errseq_t).
  *
- * Wrong arguments throw a `WritebackError` `EINVAL`, a closed handle `EBADF`; the system's errors have the form of
- * `node:fs`, with `code` `EIO`, `ENOSPC` …
+ * Wrong arguments throw a `WritebackError` `EINVAL`, a closed handle `EBADF`; the system's errors have the
+ * form of `node:fs`, with `code` `EIO`, `ENOSPC` …
  */
 export class CachedFile implements AsyncDisposable, Disposable {
   /** The engine that the file uses. */
@@ -108,13 +115,13 @@ export class CachedFile implements AsyncDisposable, Disposable {
   /**
    * Opens a file, by default for reading and writing, and creates it if it does not exist.
    * @param path - as for `node:fs`; a relative path starts at the working directory
-   * @throws the error of open(2); `EINVAL` for a wrong argument, or if it is not a regular file; `EBUSY` if another process, or
-   * another cache in this one, has the file open; `ELIBACC` if the engine does not load
+   * @throws the error of open(2); `EINVAL` for a wrong argument, or if it is not a regular file; `EBUSY` if
+   * another process, or another cache in this one, has the file open; `ELIBACC` if the engine does not load
    */
   static async open(path: string | Buffer | URL, options?: CachedFileOptions): Promise<CachedFile>
   /**
-   * Opens a device behind a cache of the TypeScript engine, for reading and writing. Its blocking calls, and `stat`,
-   * throw `EINVAL`. So dirty pages are lost when the process ends: close the file first.
+   * Opens a device behind a cache of the TypeScript engine, for reading and writing. Its blocking calls, and
+   * `stat`, throw `EINVAL`. So dirty pages are lost when the process ends: close the file first.
    * @throws `EINVAL` if it is not a device; the error of its `size()`
    */
   static async open(options: DeviceOptions): Promise<CachedFile>
@@ -237,8 +244,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Reads up to `into.byteLength` bytes at `position`: from the cache, which keeps what it had to read, and reads ahead where
-   * the handle reads on. A read sees every write that was called before it.
+   * Reads up to `into.byteLength` bytes at `position`: from the cache, which keeps what it had to read, and
+   * reads ahead where the handle reads on. A read sees every write that was called before it.
    * @param into - filled when the promise resolves
    * @param position - a byte offset, a safe integer from 0
    * @returns the number of bytes, fewer than requested only at the file's end
@@ -262,15 +269,16 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Writes all bytes at `position` into the cache; the file grows if they reach beyond its end. Pages that are overwritten
-   * in part are read first. While too many pages are dirty, the promise stays pending (balance_dirty_pages).
+   * Writes all bytes at `position` into the cache; the file grows if they reach beyond its end. Pages that
+   * are overwritten in part are read first. While too many pages are dirty, the promise stays pending
+   * (balance_dirty_pages).
    *
-   * The bytes are copied before the call returns: the caller may reuse the buffer at once. Writes of one thread take effect
-   * in the order of their calls.
+   * The bytes are copied before the call returns: the caller may reuse the buffer at once. Writes of one
+   * thread take effect in the order of their calls.
    * @param position - a byte offset, a safe integer from 0; so must be that of the last byte
    * @returns the number of bytes
-   * @throws the system's error if a page cannot be read, or if no page can be written back to make room; `EINVAL`,
-   * `EBADF`, `ENOMEM`
+   * @throws the system's error if a page cannot be read, or if no page can be written back to make room;
+   * `EINVAL`, `EBADF`, `ENOMEM`
    */
   async write(bytes: NodeJS.ArrayBufferView, position: number): Promise<number> {
     const file = this.#writable()
@@ -299,11 +307,12 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then calls fsync(2).
-   * When it returns, the range is on the device. If fsync(2) fails, every page that was written since the last successful
-   * `fsync` is dirty again.
+   * vfs_fsync_range: writes back every page of the range that is dirty now (WB_SYNC_ALL), then calls
+   * fsync(2). When it returns, the range is on the device. If fsync(2) fails, every page that was written
+   * since the last successful `fsync` is dirty again.
    * @param range - bytes, both ends included; default the whole file
-   * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`, `EBADF`
+   * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`,
+   * `EBADF`
    */
   async fsync(range?: ByteRange): Promise<void> {
     const [start, end] = checkRange(range)
@@ -318,7 +327,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * As `fsync`, but only for the data and the metadata that are needed to read it, so not for times (fdatasync(2)).
+   * As `fsync`, but only for the data and the metadata that are needed to read it, so not for times
+   * (fdatasync(2)).
    * @throws as `fsync`
    */
   async fdatasync(range?: ByteRange): Promise<void> {
@@ -334,8 +344,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped; at the end of the file
-   * it continues at its start. It skips pages under writeback.
+   * Writes back about `nrToWrite` dirty pages (WB_SYNC_NONE, cyclic), from where the last call stopped; at
+   * the end of the file it continues at its start. It skips pages under writeback.
    * @param nrToWrite - pages, a safe integer from 1, default 1024 (4 MiB, MAX_WRITEBACK_PAGES)
    * @returns pages written; 0 only if every dirty page is under writeback, or none is dirty
    * @throws the error of this write-back, which `fsync` and `close` report too; `EINVAL`, `EBADF`
@@ -355,8 +365,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * ftruncate(2): sets the file's length, in the cache and the file. Pages beyond it are dropped, and their memory is freed;
-   * added bytes read as zeros.
+   * ftruncate(2): sets the file's length, in the cache and the file. Pages beyond it are dropped, and their
+   * memory is freed; added bytes read as zeros.
    * @param length - bytes, a safe integer from 0
    * @throws the system's error; `EINVAL`, `EBADF`
    */
@@ -375,8 +385,8 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Makes a range zeros. Frees its blocks if the engine and the file system can (FALLOC_FL_PUNCH_HOLE), otherwise writes
-   * zeros where the file has other bytes. The length does not change.
+   * Makes a range zeros. Frees its blocks if the engine and the file system can (FALLOC_FL_PUNCH_HOLE),
+   * otherwise writes zeros where the file has other bytes. The length does not change.
    * @param range - bytes, both ends included; default the whole file
    * @throws the system's error; `EINVAL`, `EBADF`
    */
@@ -393,8 +403,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
   }
 
   /**
-   * fstat(2), with the size that the file will have when all pages are written. `blocks` counts dirty pages as if each needed new
-   * blocks, up to the blocks of a file without holes. Times are those of the last write-back.
+   * fstat(2), with the size that the file will have when all pages are written. `blocks` counts dirty pages
+   * as if each needed new blocks, up to the blocks of a file without holes. Times are those of the last
+   * write-back.
    * @throws the system's error; `EBADF`
    */
   stat(options?: { bigint?: false | undefined }): Promise<fs.Stats>
@@ -428,21 +439,28 @@ export class CachedFile implements AsyncDisposable, Disposable {
     return Object.assign(stats, { size: number(size), blocks: number(blocks) })
   }
 
-  /** A stream that reads the file through the cache, as `FileHandle.createReadStream`: it closes the file when it ends. */
+  /**
+   * A stream that reads the file through the cache, as `FileHandle.createReadStream`: it closes the file when
+   * it ends.
+   */
   createReadStream(options: ReadStreamOptions = {}): fs.ReadStream {
     this.#readable()
     return readStream(this, options)
   }
 
-  /** A stream that writes the file through the cache, as `FileHandle.createWriteStream`: it closes the file when it ends. */
+  /**
+   * A stream that writes the file through the cache, as `FileHandle.createWriteStream`: it closes the file
+   * when it ends.
+   */
   createWriteStream(options: WriteStreamOptions = {}): fs.WriteStream {
     this.#writable()
     return writeStream(this, options)
   }
 
   /**
-   * Waits for the handle's other calls, writes back the file's dirty pages (without an fsync), even if other handles
-   * have it open, and closes the handle. A second call does nothing. The file's last handle frees the cache.
+   * Waits for the handle's other calls, writes back the file's dirty pages (without an fsync), even if other
+   * handles have it open, and closes the handle. A second call does nothing. The file's last handle frees the
+   * cache.
    *
    * If it throws, the handle stays open: call it again to try again, or discard the data with `discard`.
    * @throws the error of this write-back, or one that happened since this handle's last `fsync`; `EINVAL`

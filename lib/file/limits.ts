@@ -5,26 +5,35 @@ import os from 'node:os'
 import { invalid, WritebackError } from '../errors.js'
 import type { Limits } from './engine.js'
 
-/** Options of {@link configure}. An omitted option keeps its value, or follows `memory` if it was never set. */
+/**
+ * Options of {@link configure}. An omitted option keeps its value, or follows `memory` if it was never set.
+ */
 export interface ConfigureOptions {
   /**
-   * Bytes of memory for the cached data and bookkeeping of all files, of the process on the native engine and of the thread on
-   * the TypeScript engine. An integer from 4 MiB (4194304), default an eighth of the machine's memory, at least 64 MiB and at most
-   * 512 MiB; 64 MiB if the runtime does not permit reading the machine's memory.
+   * Bytes of memory for the cached data and bookkeeping of all files, of the process on the native engine and
+   * of the thread on the TypeScript engine. An integer from 4 MiB (4194304), default an eighth of the
+   * machine's memory, at least 64 MiB and at most 512 MiB; 64 MiB if the runtime does not permit reading the
+   * machine's memory.
    */
   memory?: number | undefined
   /** Dirty bytes above which the flusher writes (dirty_background_bytes); default a quarter of `memory`. */
   dirtyBackground?: number | undefined
   /** Dirty bytes above which writers are held back (dirty_bytes); default three quarters of `memory`. */
   dirty?: number | undefined
-  /** Milliseconds after which the flusher writes a dirty page in any case (dirty_expire_centisecs); default 30000. */
+  /**
+   * Milliseconds after which the flusher writes a dirty page in any case (dirty_expire_centisecs); default
+   * 30000.
+   */
   dirtyExpire?: number | undefined
   /**
-   * Milliseconds between the flusher's searches for such pages (dirty_writeback_centisecs), default 5000; with 0 it does not search, and
-   * writes only above `dirtyBackground`.
+   * Milliseconds between the flusher's searches for such pages (dirty_writeback_centisecs), default 5000;
+   * with 0 it does not search, and writes only above `dirtyBackground`.
    */
   writebackInterval?: number | undefined
-  /** Writes to the device under way at a time, 1 to 64; default 32 on the native engine, 4 on the TypeScript engine. */
+  /**
+   * Writes to the device under way at a time, 1 to 64; default 32 on the native engine, 4 on the TypeScript
+   * engine.
+   */
   writers?: number | undefined
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The engines of this thread, which all copies of the module in it share: two caches of one file would not see each
-// other's writes.
+// The engines of this thread, which all copies of the module in it share: two caches of one file would not
+// see each other's writes.
 
 import { pick } from '../backend.js'
 import { invalid } from '../errors.js'
@@ -17,7 +17,10 @@ interface Registry {
   selected?: Engine
 }
 
-/** The number changes with the interface of the engines: copies that differ in it do not share, and the lock keeps them apart. */
+/**
+ * The number changes with the interface of the engines: copies that differ in it do not share, and the lock
+ * keeps them apart.
+ */
 const KEY = Symbol.for('writeback-iter.file.3')
 
 function registry(): Registry {
@@ -41,8 +44,8 @@ function load(name: 'native' | 'js'): Engine {
 }
 
 /**
- * The engine of that name; without a name the one that `WRITEBACK_ITER_BACKEND` forces, or else the native one if it loads, or
- * else the TypeScript one.
+ * The engine of that name; without a name the one that `WRITEBACK_ITER_BACKEND` forces, or else the native
+ * one if it loads, or else the TypeScript one.
  * @throws `EINVAL` for another name, or value of the variable; `ELIBACC` if the engine does not load
  */
 export function loadEngine(name?: 'native' | 'js'): Engine {
@@ -54,8 +57,8 @@ export function loadEngine(name?: 'native' | 'js'): Engine {
 }
 
 /**
- * Sets how much memory the caches take and when they are written back: in this process on the native engine, in this
- * thread on the TypeScript engine. Takes effect at once.
+ * Sets how much memory the caches take and when they are written back: in this process on the native engine,
+ * in this thread on the TypeScript engine. Takes effect at once.
  * @throws `EINVAL`, and then nothing has changed
  */
 export function configure(options: ConfigureOptions): void {

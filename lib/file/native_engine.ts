@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The file engine of native/file, by the addon. One for all threads of the process: each has handles of its own.
+// The file engine of native/file, by the addon. One for all threads of the process: each has handles of its
+// own.
 
 import fs from 'node:fs'
 import { WritebackError } from '../errors.js'
@@ -20,9 +21,15 @@ type LimitValues = [
 /** In the order of {@link LimitValues}; the bit of each in `chosen` is its place. */
 const LIMITS = ['memory', 'dirtyBackground', 'dirty', 'dirtyExpire', 'writebackInterval', 'writers'] as const
 
-/** What native/addon/file_calls.c exports. A handle is a number; each result is a number from 0 or a negative errno. */
+/**
+ * What native/addon/file_calls.c exports. A handle is a number; each result is a number from 0 or a negative
+ * errno.
+ */
 interface FileCalls {
-  /** The limits of the process, all 0 at first: how often they were set, which of them were chosen, and what they are. */
+  /**
+   * The limits of the process, all 0 at first: how often they were set, which of them were chosen, and what
+   * they are.
+   */
   configured(): [seen: number, chosen: number, ...LimitValues]
   /** -EAGAIN if another thread has set them since `seen`. */
   configure(seen: number, chosen: number, ...limits: LimitValues): Result
@@ -213,7 +220,8 @@ export class NativeEngine implements Engine {
   }
 
   openSync(fd: number, { path, writable, direct, lock }: EngineOptions): EngineFile | Result {
-    // The calls take a copy of the descriptor: the end of a worker closes those that node:fs opened there, by number.
+    // The calls take a copy of the descriptor: the end of a worker closes those that node:fs opened there, by
+    // number.
     try {
       const handle = this.#calls.open(
         fd,

@@ -38,7 +38,10 @@ export interface WriteStreamOptions {
 
 type Done = (error: NodeJS.ErrnoException | null, count?: number, buffers?: unknown) => void
 
-/** A descriptor for streams of an open file. Its value has no meaning, but on close the streams treat 0 as no descriptor. */
+/**
+ * A descriptor for streams of an open file. Its value has no meaning, but on close the streams treat 0 as no
+ * descriptor.
+ */
 const FD = 1
 
 /** The functions of node:fs that the streams call, for this file. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The folio: its flags and its lock. The state is private; the rest of the backend gets at it by the functions that
-// are assigned in the static block.
+// The folio: its flags and its lock. The state is private; the rest of the backend gets at it by the
+// functions that are assigned in the static block.
 
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
@@ -59,15 +59,16 @@ export let folio_unlock: (folio: Folio) => void
 export let folio_mark_dirty: (folio: Folio) => boolean
 /**
  * The folio's data is on its way to the device. The folio is in the cache, locked, not under writeback.
- * @param keep_write - keep the TOWRITE mark, because only part of the folio is being written and the iteration has to
+ * @param keep_write - keep the TOWRITE mark, because only part of the folio is being written and the
+ * iteration has to
  *   come back for the rest (__folio_start_writeback())
  */
 export let folio_start_writeback: (folio: Folio, keep_write: boolean) => void
 /** The folio's data is down. The folio is in the cache and under writeback. */
 export let folio_end_writeback: (folio: Folio) => void
 /**
- * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written meanwhile:
- * no other code runs in between, so the WRITEBACK flag and mark need not be set and cleared.
+ * folio_start_writeback(), folio_unlock() and folio_end_writeback() at once, for a folio that was written
+ * meanwhile: no other code runs in between, so the WRITEBACK flag and mark need not be set and cleared.
  * @returns false, with nothing done, unless it is locked and not under writeback; it is in the cache
  */
 export let folio_end_sync_write: (folio: Folio) => boolean
@@ -117,7 +118,8 @@ export class Folio implements api.Folio {
       folio.#mapping = REMOVED
       folio.#slot = 0
     }
-    // In these, what calls comes before what stores: where the stack ends, nothing has changed. Waiters look later.
+    // In these, what calls comes before what stores: where the stack ends, nothing has changed. Waiters look
+    // later.
     folio_unlock = (folio) => {
       if (folio.#mapping.waiters !== null) folio_wake(folio.#mapping, folio)
       folio.#flags &= ~PG_locked

@@ -71,5 +71,8 @@ export type WritebackControl = api.WritebackControl
 export const writebackIter: api.WritebackIter = js.writebackIter
 /** write_cache_pages, the legacy wrapper; see {@link api.WriteCachePages}. */
 export const writeCachePages: api.WriteCachePages = js.writeCachePages
-/** Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in the kernel. */
+/**
+ * Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in
+ * the kernel.
+ */
 export const AOP_WRITEPAGE_ACTIVATE: number = js.AOP_WRITEPAGE_ACTIVATE

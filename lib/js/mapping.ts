@@ -18,6 +18,9 @@ export class JsMapping extends Mapping {
   writeback_index = 0
 }
 
-/** The mapping of folios that were removed from theirs: a closed one, so that one look tells whether a folio may be changed. */
+/**
+ * The mapping of folios that were removed from theirs: a closed one, so that one look tells whether a folio
+ * may be changed.
+ */
 export const REMOVED = new JsMapping(null, null, 0)
 REMOVED.closed = true

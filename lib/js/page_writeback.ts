@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The writeback iteration. Transcribed from mm/page-writeback.c of Linux 6.12 (which came with "writeback: add a
-// writeback iterator" by Christoph Hellwig in 6.9): same functions, same order of decisions. native/README.md has the
-// table of what differs. Nothing in here calls a user's code.
+// The writeback iteration. Transcribed from mm/page-writeback.c of Linux 6.12 (which came with "writeback:
+// add a writeback iterator" by Christoph Hellwig in 6.9): same functions, same order of decisions.
+// native/README.md has the table of what differs. Nothing in here calls a user's code.
 
 import type { MarkNumber } from '../arguments.js'
 import { folio_batch_release } from '../folio_batch.js'
@@ -25,9 +25,10 @@ import { xas_copy_mark } from './xarray.js'
 /**
  * Sets TOWRITE on every folio that is marked DIRTY and overlaps pages `start` to `end`, both included.
  *
- * This prevents a livelock: a sync writes the folios that have TOWRITE, which were dirty when it began, however fast other
- * code dirties more. So tagging has to be faster than dirtying. The rule that makes it safe: only the start of a folio's
- * writeback clears TOWRITE. In one thread there is no lock to drop from time to time.
+ * This prevents a livelock: a sync writes the folios that have TOWRITE, which were dirty when it began,
+ * however fast other code dirties more. So tagging has to be faster than dirtying. The rule that makes it
+ * safe: only the start of a folio's writeback clears TOWRITE. In one thread there is no lock to drop from
+ * time to time.
  */
 export function tag_pages_for_writeback(mapping: JsMapping, start: number, end: number): void {
   reserveStack()
@@ -41,8 +42,9 @@ function wbc_block(wbc: JsPass, folio: Folio, reason: WaitReason): void {
 }
 
 /**
- * Whether to write the folio: if so, it is locked and its dirty flag is clear on return. The kernel takes the lock first, as
- * anything may happen between the lookup and the lock; in one thread, nothing happens between the lock and the look.
+ * Whether to write the folio: if so, it is locked and its dirty flag is clear on return. The kernel takes the
+ * lock first, as anything may happen between the lookup and the lock; in one thread, nothing happens between
+ * the lock and the look.
  */
 function folio_prepare_writeback(mapping: JsMapping, wbc: JsPass, folio: Folio): boolean {
   if (folio_trylock_for_io(mapping, folio)) return true
@@ -98,11 +100,12 @@ function writeback_get_folio(mapping: JsMapping, wbc: JsPass): Folio | null {
 /**
  * The next folio of a pass, locked and cleared for I/O.
  *
- * WB_SYNC_ALL goes on to the end whatever the errors and nr_to_write, and returns the first error. WB_SYNC_NONE stops
- * at an error or when nr_to_write runs out, which is looked at after a folio, not before the first.
+ * WB_SYNC_ALL goes on to the end whatever the errors and nr_to_write, and returns the first error.
+ * WB_SYNC_NONE stops at an error or when nr_to_write runs out, which is looked at after a folio, not before
+ * the first.
  *
- * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call, with the same
- * folio, goes on there.
+ * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call, with the
+ * same folio, goes on there.
  * @param folio - the folio returned last, null to start
  */
 export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
@@ -123,13 +126,13 @@ export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
   } else {
     nrToWrite = subtractPages(nrToWrite, folio_nr_pages(folio))
 
-    // For integrity we keep going until all folios that we tagged are written, whatever else fails or was written in
-    // between. For background writeback a failure or a used-up budget is reason to stop.
+    // For integrity we keep going until all folios that we tagged are written, whatever else fails or was
+    // written in between. For background writeback a failure or a used-up budget is reason to stop.
     if (wbc.syncAll) {
       if (wbc.error !== 0 && wbc.saved_err === 0) wbc.saved_err = wbc.error
     } else if (wbc.error !== 0 || nrToWrite <= 0) {
-      // In this order: in the kernel the batch may hold the last reference to the folio, and the patch that was first
-      // posted read the index of a folio that it had just let go.
+      // In this order: in the kernel the batch may hold the last reference to the folio, and the patch that
+      // was first posted read the index of a folio that it had just let go.
       const next = folio_next_index(folio)
       folio_batch_release(wbc.fbatch)
       if (wbc.rangeCyclic) mapping.writeback_index = next
@@ -142,8 +145,9 @@ export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
   // Not before: where that call meets the end of the stack, the folio has not been handed back yet.
   control.nrToWrite = nrToWrite
   if (folio === null && wbc.blocked === null) {
-    // The next cyclic pass starts over, but this one does not wrap: who holds folios under writeback until the pass is
-    // over would wait for a lower folio while another waits for his. Locks are only ever taken in ascending order.
+    // The next cyclic pass starts over, but this one does not wrap: who holds folios under writeback until
+    // the pass is over would wait for a lower folio while another waits for his. Locks are only ever taken in
+    // ascending order.
     if (wbc.rangeCyclic) mapping.writeback_index = 0
 
     wbc.error = wbc.saved_err

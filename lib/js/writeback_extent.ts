@@ -40,8 +40,8 @@ function extent_add(extent: WritebackExtent, folio: Folio): void {
 }
 
 /**
- * Takes what writeback_iter() would return next, the folios before handed back without error, as long as that continues
- * the extent, at once and without a wait.
+ * Takes what writeback_iter() would return next, the folios before handed back without error, as long as that
+ * continues the extent, at once and without a wait.
  */
 function extent_extend(wbc: JsPass, extent: WritebackExtent, maxPages: number): void {
   const { control, fbatch, mapping } = wbc
@@ -60,7 +60,10 @@ function extent_extend(wbc: JsPass, extent: WritebackExtent, maxPages: number): 
   }
 }
 
-/** The next contiguous run of folios to write, with up to `maxPages` pages; null when the pass is over or blocked. */
+/**
+ * The next contiguous run of folios to write, with up to `maxPages` pages; null when the pass is over or
+ * blocked.
+ */
 export function writeback_get_extent(wbc: JsPass, maxPages: number): Extent | null {
   const extent = (wbc.extent ??= new WritebackExtent())
   const last = extent.nr_folios === 0 ? null : extent.folios[extent.nr_folios - 1]
@@ -81,8 +84,8 @@ export function extentFolios(wbc: JsPass): readonly Folio[] {
 }
 
 /**
- * The folio was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is still locked is
- * the pass's, and does not stay under writeback, which no code would end.
+ * The folio was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that
+ * is still locked is the pass's, and does not stay under writeback, which no code would end.
  */
 export function folio_end_write(mapping: JsMapping, folio: Folio, error: number): void {
   if (!folio_in_mapping(folio, mapping)) return

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The tree beneath the page cache: 64 slots per node, three marks per entry. The operations have the names that the
-// kernel gives them (lib/xarray.c); the tree is our own, the same as native/core/xarray.c lays out in structs.
+// The tree beneath the page cache: 64 slots per node, three marks per entry. The operations have the names
+// that the kernel gives them (lib/xarray.c); the tree is our own, the same as native/core/xarray.c lays out
+// in structs.
 //
 // A node is a number, and the index of its fields in arrays. A slot is a number too, node * 64 + offset, and
-// does for an xa_state: a folio remembers its slot, so that its marks change without a walk. 0 is no node and no slot.
+// does for an xa_state: a folio remembers its slot, so that its marks change without a walk. 0 is no node and
+// no slot.
 //
 // Invariants:
 //  - a node has at least one entry (its XA_PRESENT words are not both zero);
-//  - the slot above a node has each mark that any slot of the node has, and XA_PRESENT. Of the other marks it may
-//    have more: clearing a mark does not go up, so that a mark that comes and goes costs no walk each time. A search that
-//    finds nothing below clears them;
-//  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first, siblings on the
-//    rest, all marks on the first;
+//  - the slot above a node has each mark that any slot of the node has, and XA_PRESENT. Of the other marks it
+//    may have more: clearing a mark does not go up, so that a mark that comes and goes costs no walk each
+//    time. A search that finds nothing below clears them;
+//  - an entry of order O sits in a node of shift O - O % 6, on 2^(O % 6) slots: itself on the first, siblings
+//    on the rest, all marks on the first;
 //  - the top node begins at index 0; the hint is 0 or a node of the tree.
 
 import { DIRTY, MAX_INDEX, type MarkNumber, PRESENT, TOWRITE, WRITEBACK } from '../arguments.js'
@@ -29,7 +31,9 @@ const MAX_NODES = 2 ** 25
 /** An insertion takes fewer: up to eight levels on top, eight below. */
 const NODES_PER_INSERT = 18
 
-/** How many indices a slot covers, by shift: indices exceed 32 bits, so they are shifted by multiplication. */
+/**
+ * How many indices a slot covers, by shift: indices exceed 32 bits, so they are shifted by multiplication.
+ */
 const SLOT_SIZE = Float64Array.from({ length: 64 }, (_, shift) => 2 ** shift)
 const SLOT_PART = Float64Array.from({ length: 64 }, (_, shift) => 2 ** -shift)
 
@@ -61,8 +65,8 @@ export class XArray {
   /** The node that was freed last, the next one in its `parent`; 0 where none. */
   free = 0
   nr_free = 0
-  // These begin with node 0 only. Arrays of up to 64 bytes lie in JavaScript's own heap: no RangeError, so that a tree can
-  // always be made.
+  // These begin with node 0 only. Arrays of up to 64 bytes lie in JavaScript's own heap: no RangeError, so
+  // that a tree can always be made.
   /** For each 32 slots a word per mark: see mark_word(). */
   marks = new Int32Array(XA_NR_MARKS * 2)
   /** The slot above, that holds the node; 0 for the top. */
@@ -74,7 +78,10 @@ export class XArray {
   slots: Entry[][] = [NO_SLOTS]
 }
 
-/** Makes room for NODES_PER_INSERT nodes: after it, an insertion cannot fail for memory. If it throws ENOMEM, nothing has changed. */
+/**
+ * Makes room for NODES_PER_INSERT nodes: after it, an insertion cannot fail for memory. If it throws ENOMEM,
+ * nothing has changed.
+ */
 function xa_reserve(xa: XArray): void {
   const capacity = xa.parent.length
   if (capacity - xa.nr_nodes + xa.nr_free >= NODES_PER_INSERT) return
@@ -138,7 +145,10 @@ function node_covers(xa: XArray, node: number, index: number): boolean {
   return pages >= 0 && pages < XA_CHUNK_SIZE * SLOT_SIZE[xa.shift[node]]
 }
 
-/** The word of `marks` that holds this slot's mark, at bit slot % 32 (shifts take that much of a slot by themselves). */
+/**
+ * The word of `marks` that holds this slot's mark, at bit slot % 32 (shifts take that much of a slot by
+ * themselves).
+ */
 function mark_word(slot: number, mark: MarkNumber): number {
   return (slot >> 5) * XA_NR_MARKS + mark
 }
@@ -161,7 +171,10 @@ function xas_set_marks_up(xa: XArray, node: number, mark: MarkNumber): void {
   }
 }
 
-/** Sets a mark on the entry of this slot. It travels up only from an empty node: else the slot above has it already. */
+/**
+ * Sets a mark on the entry of this slot. It travels up only from an empty node: else the slot above has it
+ * already.
+ */
 export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   const { marks } = xa
   const word = mark_word(slot, mark)
@@ -171,7 +184,10 @@ export function xas_set_mark(xa: XArray, slot: number, mark: MarkNumber): void {
   marks[word] = old | (1 << slot)
 }
 
-/** Sets WRITEBACK on the entry of this slot, and clears its other marks unless they are to be kept: one look at its words. */
+/**
+ * Sets WRITEBACK on the entry of this slot, and clears its other marks unless they are to be kept: one look
+ * at its words.
+ */
 export function xas_start_writeback(
   xa: XArray,
   slot: number,
@@ -211,7 +227,9 @@ export function xas_entry(xa: XArray, slot: number): Folio {
   return xa.slots[slot >> XA_CHUNK_SHIFT][slot & XA_CHUNK_MASK] as Folio
 }
 
-/** The slot in the lowest node that covers the index, looked for from the node used last; 0 if no node does. */
+/**
+ * The slot in the lowest node that covers the index, looked for from the node used last; 0 if no node does.
+ */
 function xas_descend(xa: XArray, index: number): number {
   let node = xa.hint
   if (node === 0) node = xa.head
@@ -248,7 +266,10 @@ function xas_find_chunk(marks: Int32Array, word: number, offset: number): number
   return high === 0 ? XA_CHUNK_SIZE : 63 - Math.clz32(high & -high)
 }
 
-/** The first marked entry from `offset` of the node on that begins at `max` or before: its slot, 0 if there is none. */
+/**
+ * The first marked entry from `offset` of the node on that begins at `max` or before: its slot, 0 if there is
+ * none.
+ */
 function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: MarkNumber): number {
   for (;;) {
     const next = xas_find_chunk(xa.marks, mark_word(node << XA_CHUNK_SHIFT, mark), offset)
@@ -275,8 +296,8 @@ function xas_scan(xa: XArray, node: number, offset: number, max: number, mark: M
 }
 
 /**
- * The slot of the first entry that has the mark and begins at `max` or before; 0 if there is none. An entry that
- * begins before `index` but covers it is found.
+ * The slot of the first entry that has the mark and begins at `max` or before; 0 if there is none. An entry
+ * that begins before `index` but covers it is found.
  */
 export function xas_find_marked(xa: XArray, index: number, max: number, mark: MarkNumber): number {
   if (index > max || !has_mark(xa, xa.head, mark)) return 0
@@ -290,8 +311,8 @@ export function xas_next_marked(xa: XArray, slot: number, max: number, mark: Mar
 }
 
 /**
- * Gathers the entries that have the mark, ascending, up to `limit` of them: those that overlap `start` to `max`, both
- * included.
+ * Gathers the entries that have the mark, ascending, up to `limit` of them: those that overlap `start` to
+ * `max`, both included.
  * @returns how many
  */
 export function xas_extract_marked(
@@ -321,7 +342,10 @@ export function xas_extract_marked(
   return count
 }
 
-/** Puts a new top above the top, or the first node of at least this shift into an empty tree, until it covers `last`. */
+/**
+ * Puts a new top above the top, or the first node of at least this shift into an empty tree, until it covers
+ * `last`.
+ */
 function xas_expand(xa: XArray, shift: number, last: number): void {
   if (xa.head === 0) {
     while (last >= XA_CHUNK_SIZE * SLOT_SIZE[shift]) shift += XA_CHUNK_SHIFT
@@ -427,8 +451,8 @@ function word_mask(first: number, last: number): number {
 }
 
 /**
- * Sets mark `to` on all entries that have mark `from` and overlap indices `start` to `max`, both included. A lowest
- * node's worth of entries is marked by whole words.
+ * Sets mark `to` on all entries that have mark `from` and overlap indices `start` to `max`, both included. A
+ * lowest node's worth of entries is marked by whole words.
  */
 export function xas_copy_mark(
   xa: XArray,

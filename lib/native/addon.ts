@@ -4,7 +4,10 @@
 import { WritebackError } from '../errors.js'
 import { Control, LAYOUT_VERSION } from './layout.js'
 
-/** The addon's calls. Those without parameters take them from the control block, and leave their results there. */
+/**
+ * The addon's calls. Those without parameters take them from the control block, and leave their results
+ * there.
+ */
 export interface Addon {
   closeMapping(): void
   addFolio(): void
@@ -56,7 +59,10 @@ function load(): void {
 export let words = new Int32Array(0)
 export let doubles = new Float64Array(0)
 
-/** The addon. Nobody calls it before `loadAddon()` has returned: `loadBackend()` and the native entry see to that. */
+/**
+ * The addon. Nobody calls it before `loadAddon()` has returned: `loadBackend()` and the native entry see to
+ * that.
+ */
 export let addon = null as unknown as Addon
 
 /** Makes what lib/file/native_engine.ts calls; undefined where the addon has no file engine. */

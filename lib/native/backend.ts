@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The public surface over the addon. Importing this does not throw where the addon does not load; lib/native/index.ts does.
+// The public surface over the addon. Importing this does not throw where the addon does not load;
+// lib/native/index.ts does.
 
 import { makeBackend } from '../make_backend.js'
 import type { PageCache } from '../page_cache.js'
@@ -66,5 +67,8 @@ export type WritebackControl = api.WritebackControl
 export const writebackIter: api.WritebackIter = native.writebackIter
 /** write_cache_pages, the legacy wrapper; see {@link api.WriteCachePages}. */
 export const writeCachePages: api.WriteCachePages = native.writeCachePages
-/** Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in the kernel. */
+/**
+ * Returned by a `writeCachePages` callback: "unlock it yourself", which counts as no error. 0x80000, as in
+ * the kernel.
+ */
 export const AOP_WRITEPAGE_ACTIVATE: number = native.AOP_WRITEPAGE_ACTIVATE

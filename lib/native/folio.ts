@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The folio: its flags and its lock, and its marks, all in memory that is shared with the core. They change here without a
-// call, as the core would change them.
+// The folio: its flags and its lock, and its marks, all in memory that is shared with the core. They change
+// here without a call, as the core would change them.
 //
-// A method throws first and changes then, and calls nothing behind its first store: a RangeError at the end of the stack leaves
-// all or nothing. For that, waiters are woken before the store: they go on in a later microtask.
+// A method throws first and changes then, and calls nothing behind its first store: a RangeError at the end
+// of the stack leaves all or nothing. For that, waiters are woken before the store: they go on in a later
+// microtask.
 
 import { detached, invalid, misuse, notToWrite, WritebackError } from '../errors.js'
 import { INSPECT, type InspectArguments, inspectFolio } from '../inspect.js'
@@ -21,10 +22,16 @@ export let folio_flags: (folio: Folio) => number
 export let folio_slot: (folio: Folio) => number
 /** The object of a chunk's slot, which has none. */
 let new_folio: (chunk: FolioChunk, at: number) => Folio
-/** Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its flags. */
+/**
+ * Cuts the folio off from its slot, which is to be another's: it remembers what it was, and forgets its
+ * flags.
+ */
 let folio_detach: (folio: Folio) => void
 
-/** An index of more than 31 bits. Apart from the rest, so that code which never meets one computes with integers. */
+/**
+ * An index of more than 31 bits. Apart from the rest, so that code which never meets one computes with
+ * integers.
+ */
 function far_index(low: number, high: number): number {
   return (low >>> 0) + high * 0x100000000
 }
@@ -57,7 +64,9 @@ export class FolioChunk {
     return (this.words[at] & PG.order) >>> PG.ORDER_SHIFT
   }
 
-  /** The object of the folio in this slot: one, as long as the folio is in the page cache or a pass has it. */
+  /**
+   * The object of the folio in this slot: one, as long as the folio is in the page cache or a pass has it.
+   */
   folio(at: number): Folio {
     return this.folios[at] ?? this.#newFolio(at)
   }
@@ -223,14 +232,17 @@ export class Folio implements api.Folio {
   }
 }
 
-/** Whether a pass takes a folio with these flags at once; what it does to them is `flags ^ (PG.locked | PG.dirty)`. */
+/**
+ * Whether a pass takes a folio with these flags at once; what it does to them is `flags ^ (PG.locked |
+ * PG.dirty)`.
+ */
 export function can_lock_for_io(flags: number): boolean {
   return (flags & (PG.cached | PG.locked | PG.dirty | PG.writeback)) === (PG.cached | PG.dirty)
 }
 
 /**
- * The folio of this slot was written, or not. Code that unlocked or removed it meanwhile has taken it over; a folio that is
- * still locked is the pass's, and does not stay under writeback, which no code would end.
+ * The folio of this slot was written, or not. Code that unlocked or removed it meanwhile has taken it over; a
+ * folio that is still locked is the pass's, and does not stay under writeback, which no code would end.
  */
 export function folio_end_write(mapping: NativeMapping, chunk: FolioChunk, at: number, error: number): void {
   const { words } = chunk

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The error is thrown here and not by an import of index.js: in Node.js 20 that one ends the process even where it is caught.
+// The error is thrown here and not by an import of index.js: in Node.js 20 that one ends the process even
+// where it is caught.
 
 import { loadAddon } from './addon.js'
 

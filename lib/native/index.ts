@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The native backend: the kernel's functions in C, as an addon. Importing it throws `ELIBACC`, with the cause, where the
- * addon does not load.
+ * The native backend: the kernel's functions in C, as an addon. Importing it throws `ELIBACC`, with the
+ * cause, where the addon does not load.
  *
  * @module writeback-iter/native
  */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The layouts of the memory that is shared with the core: places are numbers of 32-bit words, or of doubles where the name
-// says F64. native/addon/calls.c has the structs, and asserts these numbers when it is compiled. They are const enums, so
-// that they stand as numbers in the compiled loops.
+// The layouts of the memory that is shared with the core: places are numbers of 32-bit words, or of doubles
+// where the name says F64. native/addon/calls.c has the structs, and asserts these numbers when it is
+// compiled. They are const enums, so that they stand as numbers in the compiled loops.
 
-/** Counted up with every change of a layout or a call: an addon that was built from other sources is refused. */
+/**
+ * Counted up with every change of a layout or a call: an addon that was built from other sources is refused.
+ */
 export const LAYOUT_VERSION = 7
 
 /** Flags of a folio and its order, in the lower half of its word; the upper half is its reference count. */
@@ -21,8 +23,9 @@ export const enum PG {
 }
 
 /**
- * struct folio_chunk: a word of flags for each of its 2^SHIFT slots, and then where the folios are: the first page of each, and
- * its slot in the tree. The first slots hold no folios: the chunk's own words take their place, and they have no indices.
+ * struct folio_chunk: a word of flags for each of its 2^SHIFT slots, and then where the folios are: the first
+ * page of each, and its slot in the tree. The first slots hold no folios: the chunk's own words take their
+ * place, and they have no indices.
  */
 export const enum ChunkWord {
   SHIFT = 10,
@@ -33,7 +36,9 @@ export const enum ChunkWord {
   TREE_SLOT = 3036,
 }
 
-/** A slab of chunks: the folios and bytes of each chunk, and the bytes that a slab takes beside its chunks. */
+/**
+ * A slab of chunks: the folios and bytes of each chunk, and the bytes that a slab takes beside its chunks.
+ */
 export const enum Slab {
   CHUNK_FOLIOS = 1012,
   CHUNK_BYTES = 16384,
@@ -41,8 +46,8 @@ export const enum Slab {
 }
 
 /**
- * struct xa_node: SIZE words per node, by its number. A slot of the tree is a number, node * 64 + offset. Two words per mark, with a
- * bit per slot; the slot above at PARENT, 0 at the top.
+ * struct xa_node: SIZE words per node, by its number. A slot of the tree is a number, node * 64 + offset. Two
+ * words per mark, with a bit per slot; the slot above at PARENT, 0 at the top.
  */
 export const enum NodeWord {
   SIZE = 12,

@@ -29,8 +29,8 @@ const forgotten = new FinalizationRegistry<number>((id) => {
 })
 
 /**
- * struct address_space. What the core points to (the folios, the nodes of their tree, the pass blocks) is kept alive here, and
- * dies with it.
+ * struct address_space. What the core points to (the folios, the nodes of their tree, the pass blocks) is
+ * kept alive here, and dies with it.
  */
 export class NativeMapping extends Mapping {
   readonly id: number

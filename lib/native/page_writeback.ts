@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which neither looks up
-// a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a loop calls the core once per batch.
+// The writeback iteration, over native/core/page_writeback.c. The common turn of writeback_iter(), which
+// neither looks up a batch nor waits nor ends the pass, is taken here on the memory that the core uses: so a
+// loop calls the core once per batch.
 
 import { reserveStack } from '../stack.js'
 import { addon } from './addon.js'
@@ -11,7 +12,8 @@ import type { NativePass } from './pass.js'
 /**
  * The next folio of a pass, locked and cleared for I/O; as writeback_iter() of native/core/page_writeback.c.
  *
- * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call goes on there.
+ * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call goes on
+ * there.
  */
 export function writeback_iter(wbc: NativePass): Folio | null {
   return next_of_batch(wbc) ?? call_writeback_iter(wbc)

@@ -27,8 +27,9 @@ export function writePages(
 }
 
 /**
- * Writes the folio that the pass returned last, and those behind it that next_of_batch() would return, up to an error. Its
- * turns are next_of_batch() once more, with the place in the batch in variables: nothing but this loop steps the pass.
+ * Writes the folio that the pass returned last, and those behind it that next_of_batch() would return, up to
+ * an error. Its turns are next_of_batch() once more, with the place in the batch in variables: nothing but
+ * this loop steps the pass.
  */
 function writeBatch(wbc: NativePass, first: Folio, writepage: (folio: Folio) => number | void): void {
   const { control, least_nr_to_write } = wbc

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Contiguous runs of folios for one write, over native/core/writeback_extent.c. An extent of one folio out of the batch is
-// taken and ended here, without a call.
+// Contiguous runs of folios for one write, over native/core/writeback_extent.c. An extent of one folio out of
+// the batch is taken and ended here, without a call.
 
 import { type Extent, newExtent } from '../extent.js'
 import { folio_wake } from '../wait_table.js'
@@ -27,7 +27,9 @@ export function extentFolios(wbc: NativePass): readonly Folio[] {
   return folios
 }
 
-/** The next contiguous run of folios to write; as writeback_get_extent() of native/core/writeback_extent.c. */
+/**
+ * The next contiguous run of folios to write; as writeback_get_extent() of native/core/writeback_extent.c.
+ */
 export function writeback_get_extent(wbc: NativePass, maxPages: number): Extent | null {
   return get_single(wbc, maxPages) ?? call_get_extent(wbc, maxPages)
 }

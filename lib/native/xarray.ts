@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Marks, in the nodes of the tree that native/core/xarray.c walks. Setting a mark goes up where no slot of the node had it;
-// clearing one does not: searches clear what is stale above.
+// Marks, in the nodes of the tree that native/core/xarray.c walks. Setting a mark goes up where no slot of
+// the node had it; clearing one does not: searches clear what is stale above.
 //
-// Nothing is called behind the first store, so that a call that meets the end of the stack changes nothing that can be seen: a
-// mark too many above is one that a search clears.
+// Nothing is called behind the first store, so that a call that meets the end of the stack changes nothing
+// that can be seen: a mark too many above is one that a search clears.
 
 import { NodeWord } from './layout.js'
 

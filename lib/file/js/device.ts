@@ -7,10 +7,12 @@ import type { Wait } from './steps.js'
 import type { Storage } from './storage.js'
 
 /**
- * Storage behind a {@link CachedFile} instead of a file: a block device, a table, an object store. The cache makes several calls
- * at a time (`writers` of {@link ConfigureOptions}), but never two writes of the same page.
+ * Storage behind a {@link CachedFile} instead of a file: a block device, a table, an object store. The cache
+ * makes several calls at a time (`writers` of {@link ConfigureOptions}), but never two writes of the same
+ * page.
  *
- * A rejection counts as an I/O error of a file does: the pages stay dirty, and `fsync` and `close` report it once per handle.
+ * A rejection counts as an I/O error of a file does: the pages stay dirty, and `fsync` and `close` report it
+ * once per handle.
  */
 export interface BlockDevice {
   /**
@@ -20,8 +22,9 @@ export interface BlockDevice {
    */
   read(into: Uint8Array, position: number): Promise<number>
   /**
-   * Writes the buffers one after the other. They are the cache's own memory, valid until the promise settles. If the program writes
-   * to a page before that, its bytes may change during the call; the page is then dirty, and is written again.
+   * Writes the buffers one after the other. They are the cache's own memory, valid until the promise settles.
+   * If the program writes to a page before that, its bytes may change during the call; the page is then
+   * dirty, and is written again.
    * @param position - a byte offset, a multiple of 4096
    * @returns the number of bytes written, if fewer than all; the cache then writes the rest
    */

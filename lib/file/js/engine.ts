@@ -14,7 +14,10 @@ import { PAGE_SIZE, PagePool } from './page_pool.js'
 import { runAsync, runSync, type Steps, waitFor } from './steps.js'
 import { FileStorage, type Storage } from './storage.js'
 
-/** Pages: readahead starts with the first number, and doubles up to the second while a handle reads sequentially. */
+/**
+ * Pages: readahead starts with the first number, and doubles up to the second while a handle reads
+ * sequentially.
+ */
 const FIRST_READAHEAD = 8
 const MOST_READAHEAD = 128
 
@@ -168,7 +171,10 @@ class JsFile implements EngineFile {
   readonly #flusher: Flusher
   /** How far it has seen the file's error sequence. */
   #wbErr: number
-  /** Readahead (file_ra_state): the page behind the last read, how many to read ahead, and up to where that was done. */
+  /**
+   * Readahead (file_ra_state): the page behind the last read, how many to read ahead, and up to where that
+   * was done.
+   */
   #nextPage = -1
   #ahead = 0
   #aheadEnd = 0
@@ -341,7 +347,10 @@ class JsFile implements EngineFile {
       .finally(() => inode.put(false))
   }
 
-  /** file_check_and_advance_wb_err: the error of this call, or else one that happened since this handle looked last. */
+  /**
+   * file_check_and_advance_wb_err: the error of this call, or else one that happened since this handle looked
+   * last.
+   */
   #report(error: Result): Result {
     const { errno, cursor } = this.#inode.wbErr.checkAndAdvance(this.#wbErr)
     this.#wbErr = cursor

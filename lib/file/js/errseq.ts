@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// errseq_t (the kernel's lib/errseq.c): the last error of a file, and whether a handle has seen it, in one number.
+// errseq_t (the kernel's lib/errseq.c): the last error of a file, and whether a handle has seen it, in one
+// number.
 //
-// Bits 0 to 11 are the errno, bit 12 says that a handle saw it, the rest counts. The counter moves only when an error
-// comes after one that was seen: while no handle has seen it, a newer error may take its place without a new count.
+// Bits 0 to 11 are the errno, bit 12 says that a handle saw it, the rest counts. The counter moves only when
+// an error comes after one that was seen: while no handle has seen it, a newer error may take its place
+// without a new count.
 
 const MAX_ERRNO = 4095
 const SEEN = 2 ** 12
@@ -11,7 +13,10 @@ const COUNT = 2 ** 13
 const errnoBits = (value: number) => value % SEEN
 const isSeen = (value: number) => Math.floor(value / SEEN) % 2 === 1
 
-/** The error sequence of one file; each handle keeps a cursor, a value that `sample` or `checkAndAdvance` gave. */
+/**
+ * The error sequence of one file; each handle keeps a cursor, a value that `sample` or `checkAndAdvance`
+ * gave.
+ */
 export class ErrorSequence {
   // A number and no int32: 40 bits of counter do not wrap around within the life of a process.
   #value = 0

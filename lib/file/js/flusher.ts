@@ -11,7 +11,10 @@ import type { Inode } from './inode.js'
 import { EXTENT_PAGES, PAGE_SIZE } from './page_pool.js'
 import { runAsync, runSync, type Steps } from './steps.js'
 
-/** Pages of a file that the flusher writes before it turns to the next: the kernel's MAX_WRITEBACK_PAGES, 4 MiB. */
+/**
+ * Pages of a file that the flusher writes before it turns to the next: the kernel's MAX_WRITEBACK_PAGES, 4
+ * MiB.
+ */
 const WRITEBACK_PAGES = 1024
 /** Writes under way at a time, if the user has not said: Node.js has as many threads for them. */
 const WRITERS = 4
@@ -115,13 +118,17 @@ export class Flusher {
     let progress = true
     while (progress && this.#tooMuch) progress = await this.#round()
     this.#running = false
-    // Pages that cannot be written hold no call back: the error is recorded, and the memory is bounded all the same.
+    // Pages that cannot be written hold no call back: the error is recorded, and the memory is bounded all
+    // the same.
     this.#letGo(true)
     const waiting = this.#waitingForFrames.splice(0)
     for (const { reject } of waiting) reject(this.#whyNot())
   }
 
-  /** A turn for each dirty file, and then what was written is made stable. Returns whether anything came of it. */
+  /**
+   * A turn for each dirty file, and then what was written is made stable. Returns whether anything came of
+   * it.
+   */
   async #round(): Promise<boolean> {
     let progress = 0
     for (const inode of [...this.#dirtyInodes]) {

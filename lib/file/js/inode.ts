@@ -3,17 +3,17 @@
 //
 // A page of the cache is, at every moment between two waits of an operation,
 //
-//     reading      a read fills its frame; a write or a truncation detaches the page first, and the read's bytes are dropped
-//     clean        as in the storage; unstable until the storage was flushed, and then it can be reclaimed
-//     dirty        differs from the storage
-//     writeback    a write of its frame is under way; dirty again if it was written meanwhile
+//     reading a read fills its frame; a write or a truncation detaches the page first, and the read's bytes
+//     are dropped clean as in the storage; unstable until the storage was flushed, and then it can be
+//     reclaimed dirty differs from the storage writeback a write of its frame is under way; dirty again if it
+//     was written meanwhile
 //
-// Writes to a file are done from the frames themselves. So a frame with a write under way (`pins`) stays the frame of
-// its page until the write ends, whatever happens to the page: a later write of the same page comes from the same memory,
-// and whichever of the two the system does last, it puts down bytes that are not older.
+// Writes to a file are done from the frames themselves. So a frame with a write under way (`pins`) stays the
+// frame of its page until the write ends, whatever happens to the page: a later write of the same page comes
+// from the same memory, and whichever of the two the system does last, it puts down bytes that are not older.
 //
-// A blocking call cannot wait for a write under way, whose end is reported to the event loop. It takes the pages over
-// (`#takeOver`): they are dirty again, and it writes them itself.
+// A blocking call cannot wait for a write under way, whose end is reported to the event loop. It takes the
+// pages over (`#takeOver`): they are dirty again, and it writes them itself.
 
 import { AddressSpace, WritebackControl } from '../../js/index.js'
 import type { Folio } from '../../types.js'
@@ -131,7 +131,10 @@ export class Inode implements PageOwner {
     this.handles++
   }
 
-  /** A handle goes. The last one takes the cache with it once nothing is dirty any more; if `discard`, at once. */
+  /**
+   * A handle goes. The last one takes the cache with it once nothing is dirty any more; if `discard`, at
+   * once.
+   */
   put(discard: boolean): void {
     this.handles--
     if (this.handles === 0 && discard) {
@@ -161,7 +164,10 @@ export class Inode implements PageOwner {
 
   // Pages
 
-  /** Makes a frame the page at `index`, which is not cached; its bytes are the caller's to fill. Null: none is free. */
+  /**
+   * Makes a frame the page at `index`, which is not cached; its bytes are the caller's to fill. Null: none is
+   * free.
+   */
   #add(index: number): Page | null {
     const page = this.#pool.take()
     if (page === null) return null
@@ -266,8 +272,8 @@ export class Inode implements PageOwner {
   }
 
   /**
-   * One step on the way to a cached page `first`: waits for the read that fills it, or for a frame, or reads it, with
-   * pages behind it up to `last` that are not cached, in one read.
+   * One step on the way to a cached page `first`: waits for the read that fills it, or for a frame, or reads
+   * it, with pages behind it up to `last` that are not cached, in one read.
    */
   *#fill(first: number, last: number): Steps<void> {
     const busy = this.#pages.get(first)
@@ -326,7 +332,8 @@ export class Inode implements PageOwner {
   }
 
   /**
-   * Copies bytes into the cache, up to the first page that has to be read before, or for which no frame is free.
+   * Copies bytes into the cache, up to the first page that has to be read before, or for which no frame is
+   * free.
    * @returns how many
    */
   writeNow(bytes: Uint8Array, position: number): number {
@@ -390,7 +397,8 @@ export class Inode implements PageOwner {
     try {
       for (;;) {
         while (this.truncating !== null) {
-          // Of this truncate: once the request is submitted it may be over, and the latch be that of the next.
+          // Of this truncate: once the request is submitted it may be over, and the latch be that of the
+          // next.
           const { opened } = this.#truncated
           if (request !== null) yield* this.#submit(request)
           request = null
@@ -578,8 +586,8 @@ export class Inode implements PageOwner {
   }
 
   /**
-   * Has the storage put down what it has. If it does not, all that was written since the last time is dirty again: the
-   * system may have dropped it, and would not say so a second time.
+   * Has the storage put down what it has. If it does not, all that was written since the last time is dirty
+   * again: the system may have dropped it, and would not say so a second time.
    */
   *flush(dataOnly: boolean): Steps<void> {
     const pages = this.#unstable
@@ -637,14 +645,15 @@ export class Inode implements PageOwner {
   // Size
 
   /**
-   * Sets the size. The storage comes first: if it refuses, nothing has changed. After it nothing can fail, and what was
-   * dirty behind the new end is gone, so it cannot come back when the file grows again.
+   * Sets the size. The storage comes first: if it refuses, nothing has changed. After it nothing can fail,
+   * and what was dirty behind the new end is gone, so it cannot come back when the file grows again.
    */
   *truncate(length: number): Steps<void> {
     const first = pageOf(length)
     this.truncating = length
     try {
-      // No pass starts a write while `truncating` is set; what is under way would come out behind the new end.
+      // No pass starts a write while `truncating` is set; what is under way would come out behind the new
+      // end.
       yield* waitFor({
         sync: () => length < this.size && this.#takeOver(first, LAST_INDEX),
         async: async () => {

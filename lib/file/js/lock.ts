@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// flock(2), which node:fs does not have. The lock belongs to the open file description, so flock(1) can take it on a
-// descriptor that it inherits, and it stays when flock(1) has ended.
+// flock(2), which node:fs does not have. The lock belongs to the open file description, so flock(1) can take
+// it on a descriptor that it inherits, and it stays when flock(1) has ended.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { errno } from '../system_error.js'

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The memory of all cached pages of a thread: frames of 4 KiB, bounded by the budget and used again.
 //
-// A frame comes from a chunk of 1 MiB. Neighbours of a chunk are handed out in a row, so a run of pages that was written in
-// order is one buffer of a vectored write. A chunk of which no frame is in use goes back to the system, at once: it is a
-// resizable buffer, which gives up its memory without waiting for the garbage collector.
+// A frame comes from a chunk of 1 MiB. Neighbours of a chunk are handed out in a row, so a run of pages that
+// was written in order is one buffer of a vectored write. A chunk of which no frame is in use goes back to
+// the system, at once: it is a resizable buffer, which gives up its memory without waiting for the garbage
+// collector.
 
 import { WritebackError } from '../../errors.js'
 import type { Folio } from '../../types.js'
@@ -13,7 +14,10 @@ export const PAGE_SIZE = 2 ** PAGE_SHIFT
 /** The most pages of one write to the storage, or one read from it: 1 MiB, as much as a chunk. */
 export const EXTENT_PAGES = 256
 const CHUNK_PAGES = EXTENT_PAGES
-/** What a cached page takes beside its bytes: frame, view, folio, and entries of the tree and the map. Measured. */
+/**
+ * What a cached page takes beside its bytes: frame, view, folio, and entries of the tree and the map.
+ * Measured.
+ */
 const PAGE_OVERHEAD = 512
 /** Frames that one sweep of the clock takes back, so that runs of neighbours come free together. */
 const RECLAIM_BATCH = 32
@@ -128,7 +132,8 @@ export class PagePool {
     page.reading = null
     page.referenced = false
     this.#free.push(page)
-    // The last chunk stays: a program that opens and closes one small file after the other would make it each time.
+    // The last chunk stays: a program that opens and closes one small file after the other would make it each
+    // time.
     if (--page.chunk.used === 0 && this.#chunks.length > 1) this.#release(page.chunk)
   }
 
@@ -149,7 +154,10 @@ export class PagePool {
     chunk.buffer.resize(0)
   }
 
-  /** The clock: a page that was used since the hand last went by gets a second chance. Returns how many it took back. */
+  /**
+   * The clock: a page that was used since the hand last went by gets a second chance. Returns how many it
+   * took back.
+   */
   #sweep(): number {
     const total = this.#chunks.length * CHUNK_PAGES
     const taken: Page[] = []

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Each operation of the cache is written once, as a generator that yields what it has to wait for; a driver decides how.
+// Each operation of the cache is written once, as a generator that yields what it has to wait for; a driver
+// decides how.
 //
-// An operation that is driven asynchronously stands still at a yield while others run, blocking ones too. So what it knew
-// before a yield (that a page was cached, that a frame was free) it looks up again after it.
+// An operation that is driven asynchronously stands still at a yield while others run, blocking ones too. So
+// what it knew before a yield (that a page was cached, that a frame was free) it looks up again after it.
 
 /** Something to wait for, in its two forms. Either may throw; the operation sees it at its yield. */
 export interface Wait<T> {

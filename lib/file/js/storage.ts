@@ -6,7 +6,9 @@ import type { CachedFileStats } from '../engine.js'
 import { errno, systemError } from '../system_error.js'
 import { type Steps, type Wait, waitFor } from './steps.js'
 
-/** Storage of bytes. Each call may be interrupted or do less than it was asked to, as the system calls may. */
+/**
+ * Storage of bytes. Each call may be interrupted or do less than it was asked to, as the system calls may.
+ */
 export interface Storage {
   /** A descriptor for fstat(2); -1 if there is none. */
   readonly fd: number
@@ -54,7 +56,10 @@ export class FileStorage implements Storage {
     })
   }
 
-  /** From now on I/O goes through this descriptor. The first one stays open: it has the lock, and reads may be under way. */
+  /**
+   * From now on I/O goes through this descriptor. The first one stays open: it has the lock, and reads may be
+   * under way.
+   */
   replace(fd: number): void {
     this.fd = fd
   }

@@ -8,7 +8,10 @@ import type { World } from '../world.js'
 /** An operation of the fuzzer: all that is known of it. */
 export interface Form {
   readonly name: string
-  /** Of its arguments `a`, `b`, ... in {@link Operation}; a text names each. Those of one name are drawn and bounded alike. */
+  /**
+   * The names of its arguments `a`, `b`, ... of {@link Operation}, for the text form. Arguments of one name
+   * are drawn and bounded alike.
+   */
   readonly parameters: readonly string[]
   /**
    * How often it is drawn, beside the others: in a program, and in a body. Left out: only where something

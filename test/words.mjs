@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// `npm run lint`: phrases that no text of this project uses, in documents, comments and messages, each with
-// what to write instead. A phrase is found across the line breaks of a paragraph or a comment.
+// `npm run lint`: finds, in documents, comments and messages, phrases that this project does not use, each
+// with what to write instead, also across the line breaks of a paragraph or a comment; lines of comments that
+// are longer than the formatter's width or that clang-format joined to their star; and a vocabulary out of
+// order.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -26,7 +28,9 @@ const PHRASES = [
   [/\bneither the lock nor\b.{0,30}\bin its way\b|\bNot the lock nor\b/gi, 'neither ... prevents it'],
 ]
 
-const SELF = 'test/phrases.mjs'
+const SELF = 'test/words.mjs'
+/** Of Biome, which does not wrap comments. */
+const WIDTH = 110
 const TEXT = /\.(?:md|ts|mts|mjs|cjs|c|h|cc|sh|yml)$|^\.ci\/run$/
 const root = fileURLToPath(new URL('..', import.meta.url))
 const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
@@ -37,12 +41,27 @@ const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
   .filter((name) => TEXT.test(name) && name !== SELF)
 
 let found = 0
+/** @param {string} name @param {number} line @param {string} what @param {string} instead */
+function report(name, line, what, instead) {
+  found++
+  console.error(`${name}:${line}: ${what}: ${instead}`)
+}
+
 for (const name of files) {
-  // One line, without the marks that lines of a comment begin with, and where in it each line of the file
-  // begins.
+  const lines = readFileSync(`${root}/${name}`, 'utf8').split('\n')
+  for (const [i, line] of lines.entries()) {
+    const comment = /^\s*(?:\/\/|\/\*\*|\*)(?! *@type)/.test(line)
+    if (/s$/.test(name) && comment && line.length > WIDTH) {
+      report(name, i + 1, `a comment line of ${line.length} characters`, `at most ${WIDTH}`)
+    }
+    if (/\.(?:c|h|cc)$/.test(name) && /^ \*[\w(-]/.test(line)) {
+      report(name, i + 1, 'a continued line without indentation', 'a tab behind the star')
+    }
+  }
+  // One line, without the marks that lines of a comment begin with, and where in it each line begins.
   let flat = ''
   const begins = []
-  for (const line of readFileSync(`${root}/${name}`, 'utf8').split('\n')) {
+  for (const line of lines) {
     begins.push(flat.length)
     flat += `${line
       .replace(/^[ \t]*(?:\*(?!\/)|\/\/|#|>)?/, '')
@@ -51,18 +70,14 @@ for (const name of files) {
   }
   for (const [phrase, instead] of PHRASES) {
     for (const { 0: words, index } of flat.matchAll(phrase)) {
-      found++
-      console.error(
-        `${name}:${begins.findLastIndex((begin) => begin <= index) + 1}: "${words.trim()}": ${instead}`,
-      )
+      report(name, begins.findLastIndex((begin) => begin <= index) + 1, `"${words.trim()}"`, instead)
     }
   }
 }
 
 const vocabulary = readFileSync(`${root}/docs/vocabulary.txt`, 'utf8').trimEnd().split('\n').slice(1)
 for (const [i, word] of vocabulary.entries()) {
-  if (i === 0 || vocabulary[i - 1] < word) continue
-  found++
-  console.error(`docs/vocabulary.txt:${i + 2}: "${word}": sorted, and once`)
+  if (i > 0 && vocabulary[i - 1] >= word)
+    report('docs/vocabulary.txt', i + 2, `"${word}"`, 'sorted, and once')
 }
 process.exitCode = found === 0 ? 0 : 1
