@@ -428,7 +428,7 @@ describe('options', () => {
     expect(stdout).toMatch(/^pages written back +-( +3)+$/m)
     expect(stdout).toMatch(/^device writes +2( +2)+$/m)
     expect(stdout).toMatch(/^pages per device write +-( +1\.5)+$/m)
-    expect(stdout.trimEnd().split('\n').at(-1)).toBe('js: byte for byte what plain writes make of it')
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('js: byte for byte the same as plain writes')
   })
 
   test('--target is emptied first, and kept', () => {
@@ -481,7 +481,7 @@ describe('when it goes wrong', () => {
       }`)
     const { status, stdout, stderr } = cli(['--iolog', iolog, '--backend', 'js'], flip)
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
-    expect(stdout).toContain('js: f differs from what plain writes make of it, first at byte 5000\n')
+    expect(stdout).toContain('js: f differs from the file of plain writes, first at byte 5000\n')
     const json = cli(['--iolog', iolog, '--backend', 'js', '--json'], flip)
     expect(json.status).toBe(1)
     expect(JSON.parse(json.stdout).backends[0].difference).toEqual({ file: 'f', offset: 5000 })

@@ -449,9 +449,9 @@ function printTable({ workload, backends }: Outcome, plain: Timing): void {
   for (const { backend, difference } of backends) {
     console.log(
       difference === null
-        ? colours.green(`${backend}: byte for byte what plain writes make of it`)
+        ? colours.green(`${backend}: byte for byte the same as plain writes`)
         : colours.red(
-            `${backend}: ${printableLine(difference.file)} differs from what plain writes make of it, first at byte ${difference.offset}`,
+            `${backend}: ${printableLine(difference.file)} differs from the file of plain writes, first at byte ${difference.offset}`,
           ),
     )
   }
