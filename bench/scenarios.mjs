@@ -136,6 +136,37 @@ function programScenario(label, differences, quick) {
   return { label, modules: { native: 'program', js: 'program' }, shape, runs: quick ? 1 : 4, warmup: 0, rows }
 }
 
+/**
+ * Pages that are added and dirtied in new memory, one after the other and each with an object, or `bulk`.
+ * @param {number} pages
+ * @param {boolean} bulk
+ * @param {boolean} quick
+ */
+function memoryScenario(pages, bulk, quick) {
+  const modules = { native: 'memory', js: 'memory', ...(!bulk && { plain: 'memory' }) }
+  const label = `${grouped(pages)} pages${bulk ? ' in bulk' : ''}`
+  /** @param {string} what */
+  const sides = (what) => Object.fromEntries(Object.keys(modules).map((side) => [side, what]))
+  /** @param {string} operation @param {string} what @param {string} unit @param {number} scale */
+  const row = (operation, what, unit, scale) => ({ operation, sides: sides(what), unit, scale, repeat: 1 })
+  const rows = [row('memory of a cached dirty page', 'memory', 'bytes', 1 / pages)]
+  if (bulk) {
+    rows.push(row('addFolios, in new memory', 'adding', 'ns per page', 1e6 / pages))
+    rows.push(row('dirtyRange', 'dirtying', 'ns per page', 1e6 / pages))
+  }
+  return {
+    label,
+    modules,
+    shape: { folios: pages, stride: 1, order: 0, dirtyEvery: 1, bulk },
+    // The young generation grows by tens of megabytes, which have nothing to do with the pages.
+    flags: ['--max-semi-space-size=1'],
+    fresh: true,
+    runs: quick ? 1 : 5,
+    warmup: 0,
+    rows,
+  }
+}
+
 /** @param {boolean} quick */
 function runsOf(quick) {
   return quick ? 2 : 15
@@ -171,25 +202,8 @@ export function scenarios(quick) {
     cacheScenario('order 9', { folios: base, order: 9 }, quick),
     cacheScenario('10 % dirty', { folios: base, dirtyEvery: 10 }, quick),
     cacheScenario('1 % dirty', { folios: base, dirtyEvery: 100 }, quick),
-    {
-      label: `${grouped(memoryPages)} pages`,
-      modules: { native: 'memory', js: 'memory', plain: 'memory' },
-      shape: { folios: memoryPages, stride: 1, order: 0, dirtyEvery: 1 },
-      // The young generation grows by tens of megabytes, which have nothing to do with the pages.
-      flags: ['--max-semi-space-size=1'],
-      fresh: true,
-      runs: quick ? 1 : 5,
-      warmup: 0,
-      rows: [
-        {
-          operation: 'memory a cached dirty page',
-          sides: { native: 'memory', js: 'memory', plain: 'memory' },
-          unit: 'bytes',
-          scale: 1 / memoryPages,
-          repeat: 1,
-        },
-      ],
-    },
+    memoryScenario(memoryPages, false, quick),
+    memoryScenario(memoryPages, true, quick),
     {
       label: `${grouped(filePages * 4)} KiB`,
       modules: { native: 'file', js: 'file', 'fs.writeSync': 'file' },

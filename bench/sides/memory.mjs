@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What a cached dirty page costs: how much the process grew, whatever for, over the pages. One measurement a
-// process: memory that was used and freed before would be used again unseen.
+// The cost of a cached dirty page: the growth of the process, over the pages. Each process measures once: it
+// would use memory that it freed before again, unseen.
 
 import { PlainCache } from '../plain.mjs'
 import { fill } from './shape.mjs'
 
 /**
+ * With `bulk`, as a file system dirties a large write: no folio gets an object.
  * @param {string} name
- * @param {import('./shape.mjs').Shape} shape
- * @returns {Promise<{ marked: () => boolean }>}
+ * @param {import('./shape.mjs').Shape & { bulk?: boolean }} shape
+ * @returns {Promise<{ marked: () => boolean, adding?: number, dirtying?: number }>} the times are in
+ *   milliseconds
  */
 async function build(name, shape) {
   if (name === 'plain') {
@@ -18,6 +20,18 @@ async function build(name, shape) {
   }
   const { AddressSpace } = await import(`writeback-iter/${name}`)
   const mapping = new AddressSpace()
+  if (shape.bulk) {
+    const times = [performance.now()]
+    mapping.addFolios(0, shape.folios)
+    times.push(performance.now())
+    mapping.dirtyRange(0, shape.folios - 1)
+    times.push(performance.now())
+    return {
+      marked: () => mapping.tagged('dirty'),
+      adding: times[1] - times[0],
+      dirtying: times[2] - times[1],
+    }
+  }
   fill(shape, (index, order) => mapping.addFolio(index, order).markDirty())
   return { marked: () => mapping.tagged('dirty') }
 }
@@ -30,7 +44,7 @@ function resident() {
 
 /**
  * @param {string} name
- * @param {import('./shape.mjs').Shape} shape
+ * @param {import('./shape.mjs').Shape & { bulk?: boolean }} shape
  * @returns {Promise<Record<string, import('./shape.mjs').Operation>>}
  */
 export async function open(name, shape) {
@@ -47,5 +61,7 @@ export async function open(name, shape) {
         return grown
       },
     },
+    adding: { prepare: () => {}, run: () => cache.adding },
+    dirtying: { prepare: () => {}, run: () => cache.dirtying },
   }
 }

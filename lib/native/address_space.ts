@@ -21,7 +21,7 @@ export function filemap_add_folio(mapping: NativeMapping, index: number, order: 
   doubles[Control.INDEX_F64] = index
   addon.addFolio()
   while (words[Control.STATUS] === -Errno.ENOSPC) {
-    grow(mapping, 1)
+    grow(mapping, 1, order)
     addon.addFolio()
   }
   if (words[Control.STATUS] === -Errno.EEXIST) return null
@@ -41,7 +41,7 @@ export function filemap_add_folios(
   doubles[Control.VALUE_F64] = count
   addon.addFolios()
   while (words[Control.STATUS] === -Errno.ENOSPC) {
-    grow(mapping, count)
+    grow(mapping, count, order)
     doubles[Control.VALUE_F64] = count
     addon.addFolios()
   }

@@ -7,6 +7,9 @@ import { FolioChunk } from './folio.js'
 import { ChunkWord, Control, NodeWord, Slab } from './layout.js'
 import { allocate, type NativeMapping } from './mapping.js'
 
+/** log2 of the slots of a node. */
+const XA_CHUNK_SHIFT = 6
+
 /** The chunks of a slab are few enough not to matter where only the first is needed. */
 const MAX_SLAB_CHUNKS = 32
 
@@ -34,10 +37,11 @@ function growFolios(mapping: NativeMapping): void {
   mapping.slabUsed++
 }
 
-/** A larger table of nodes, in the place of the one before. */
-function growNodes(mapping: NativeMapping): void {
+/** A larger table of nodes, in the place of the one before, with room for `more` of them at least. */
+function growNodes(mapping: NativeMapping, more: number): void {
   const nr = mapping.nodes.length / NodeWord.SIZE
-  const max = nr === 0 ? MIN_NODES : nr < MANY_NODES ? 2 * nr : nr + (nr >>> 2)
+  const usual = nr === 0 ? MIN_NODES : nr < MANY_NODES ? 2 * nr : nr + (nr >>> 2)
+  const max = Math.max(usual, nr + more)
   const memory = allocate(max * NodeWord.BYTES)
   const nodes = new Int32Array(memory)
   words[Control.MAPPING] = mapping.id
@@ -48,11 +52,18 @@ function growNodes(mapping: NativeMapping): void {
 }
 
 /**
- * Adding this many folios gave ENOSPC: makes room for them, or for nodes if that is what is short.
+ * Adding folios side by side gave ENOSPC: makes room for them, or for nodes if the tree is short of those.
+ * The core adds all of them or none, so it begins anew after each ENOSPC.
+ * @param folios - how many
+ * @param order - of each
  * @throws ENOMEM
  */
-export function grow(mapping: NativeMapping, folios: number): void {
+export function grow(mapping: NativeMapping, folios: number, order: number): void {
   let free = words[Control.COUNT] >>> 0
-  if (free >= folios) growNodes(mapping)
+  if (free >= folios) {
+    const leaves = (folios * 2 ** (order % XA_CHUNK_SHIFT)) / 2 ** XA_CHUNK_SHIFT
+    // The nodes above the leaves are a 63rd of them; the core wants some in reserve.
+    growNodes(mapping, Math.ceil((leaves * 64) / 63) + MIN_NODES)
+  }
   for (; free < folios; free += Slab.CHUNK_FOLIOS) growFolios(mapping)
 }
