@@ -100,12 +100,12 @@ function writeback_get_folio(mapping: JsMapping, wbc: JsPass): Folio | null {
 /**
  * The next folio of a pass, locked and cleared for I/O.
  *
- * WB_SYNC_ALL goes on to the end whatever the errors and nr_to_write, and returns the first error.
+ * WB_SYNC_ALL continues to the end whatever the errors and nr_to_write, and returns the first error.
  * WB_SYNC_NONE stops at an error or when nr_to_write runs out, which is looked at after a folio, not before
  * the first.
  *
  * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call, with the
- * same folio, goes on there.
+ * same folio, continues there.
  * @param folio - the folio returned last, null to start
  */
 export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
@@ -118,7 +118,7 @@ export function writeback_iter(wbc: JsPass, folio: Folio | null): Folio | null {
   } else if (folio === null) {
     // The batch is new, and the errors are 0.
 
-    // A cyclic pass goes on where the last one stopped.
+    // A cyclic pass starts where the last one stopped.
     wbc.index = wbc.rangeCyclic ? mapping.writeback_index : wbc.rangeStart
 
     // First tag what is dirty now, then write that; see tag_pages_for_writeback().

@@ -299,8 +299,7 @@ export const RULES: readonly Rule[] = [
   {
     name: 'remove-written',
     says: 'A folio is not removed while it is under writeback.',
-    kernel:
-      'the device goes on reading memory that has been freed, and the end of the write is on a freed folio',
+    kernel: 'the device still reads memory that has been freed, and the end of the write is on a freed folio',
     traces: true,
     at(event, ledger) {
       if (event.name !== 'delete' || !event.writeback) return null

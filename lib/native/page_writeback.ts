@@ -12,14 +12,14 @@ import type { NativePass } from './pass.js'
 /**
  * The next folio of a pass, locked and cleared for I/O; as writeback_iter() of native/core/page_writeback.c.
  *
- * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call goes on
+ * Where it would have to wait, the result is null and `wbc.blocked` names the folio; the next call continues
  * there.
  */
 export function writeback_iter(wbc: NativePass): Folio | null {
   return next_of_batch(wbc) ?? call_writeback_iter(wbc)
 }
 
-/** The next folio of the batch, if it can be taken at once and the pass goes on. */
+/** The next folio of the batch, if it can be taken at once and the pass continues. */
 export function next_of_batch(wbc: NativePass): Folio | null {
   const { words } = wbc.block
   const i = words[PassWord.BATCH_I]
@@ -49,7 +49,7 @@ function call_writeback_iter(wbc: NativePass): Folio | null {
   return pass_in(wbc) ? wbc.mapping.folio(wbc.slot) : null
 }
 
-/** Tells the core what the pass is to go on with. */
+/** Stores for the core the state that the pass continues with. */
 export function pass_out(wbc: NativePass): void {
   const { block } = wbc
   block.words[PassWord.SLOT] = wbc.slot

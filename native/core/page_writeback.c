@@ -144,12 +144,12 @@ static struct folio *writeback_get_folio(struct address_space *mapping,
  * writes it starts writeback, unlocks it and ends writeback. In between, anything may happen to any
  * folio, @folio included: the batch holds a reference to it until the next call.
  *
- * WB_SYNC_ALL goes on to the end whatever the errors and @wbc->nr_to_write, and returns the first
+ * WB_SYNC_ALL continues to the end whatever the errors and @wbc->nr_to_write, and returns the first
  * error. WB_SYNC_NONE stops at an error or when @wbc->nr_to_write runs out, which is looked at
  * after a folio, not before the first.
  *
  * Where the host cannot wait, the result is NULL, *@error is -EDEADLK and @wbc->blocked names the
- * folio; the next call, with the same @folio, goes on there.
+ * folio; the next call, with the same @folio, continues there.
  *
  * Return: the folio, or NULL.
  */

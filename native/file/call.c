@@ -76,7 +76,7 @@ static void enqueue(struct file_call *call)
 	pthread_cond_signal(&calls.work);
 }
 
-/* An ordered call of the inode is done: those go on that waited for no other. The lock is held. */
+/* An ordered call of the inode is done: starts those that waited for it alone. The lock is held. */
 static void release_blocked(struct inode *inode)
 {
 	uint64_t done = atomic_fetch_add(&inode->nr_writes_done, 1) + 1;

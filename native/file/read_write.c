@@ -359,7 +359,7 @@ static int make_frame_writable(struct inode *inode, struct folio *folio, size_t 
 		*folio_frame(folio) = *spare;
 		*spare = 0;
 	} else if (folio_test_writeback(folio)) {
-		/* What is being written must not change: the page goes on in another frame. */
+		/* What is being written must not change: the page gets another frame. */
 		if (*spare == 0)
 			err = take_frame(inode, index, true, spare);
 		if (err != 0)
@@ -411,7 +411,7 @@ static int write_page(struct inode *inode, const char *bytes, pgoff_t index, siz
 		}
 		folio_unlock(mapping, folio);
 		if (err == -EAGAIN && !nowait) {
-			/* No frame to go on in: the write that is under way ends by itself. */
+			/* There is no other frame: the write under way ends by itself. */
 			err = folio_wait_writeback(mapping, folio);
 			again = err == 0;
 		}
