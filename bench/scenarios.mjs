@@ -220,8 +220,54 @@ export function scenarios(quick) {
         },
       ],
     },
+    ...fileScenarios(quick),
     ...asyncScenarios(base, quick),
     partsScenario(base, runs),
+  ]
+}
+
+/**
+ * What programs do with files. Each measurement is the first of a new process.
+ * @param {boolean} quick
+ * @returns {Scenario[]}
+ */
+function fileScenarios(quick) {
+  const scale = quick ? 64 : 1
+  const SIDES = ['native', 'js', 'fs']
+  /**
+   * @param {string} table
+   * @param {string} label
+   * @param {string} operation
+   * @param {string[]} names
+   * @param {number} [repeat]
+   */
+  const scenario = (table, label, operation, names, repeat = 1) => ({
+    label,
+    modules: Object.fromEntries(names.map((name) => [name, 'file_work'])),
+    shape: { scale },
+    fresh: true,
+    runs: quick ? 1 : 5,
+    warmup: 0,
+    rows: [
+      {
+        operation: table,
+        sides: Object.fromEntries(names.map((name) => [name, operation])),
+        unit: table === 'files: memory' ? 'MiB more' : 'ms',
+        scale: 1,
+        repeat,
+      },
+    ],
+  })
+  return [
+    scenario('files', '65,536 random 4 KiB writes, fsync, first run', 'first', [...SIDES, 'device']),
+    scenario('files', '1 GiB by 64 KiB, fsync, memory 64 MiB', 'sequential', [...SIDES, 'device']),
+    scenario('files', 'open, 4 KiB, fsync, close, unlink', 'create', SIDES, quick ? 2 : 100),
+    scenario('files', '200,000 cached random 4 KiB reads', 'reads', SIDES),
+    scenario('files', 'longest stall in await fsync() of 256 MiB', 'stall', SIDES),
+    scenario('files: CPU', '50,000 random 4 KiB writes over 8 GiB', 'sparse', SIDES),
+    scenario('files: memory', '1 GiB written, memory 64 MiB', 'memory, written', SIDES),
+    scenario('files: memory', '1 GiB read, memory 64 MiB', 'memory, read', SIDES),
+    scenario('files: worker threads', '65,536 pages', 'threads', ['1', '2']),
   ]
 }
 

@@ -43,6 +43,46 @@ function shapeTarget(operation, label) {
   return { target: 1, stretch: 1.5 }
 }
 
+/** What programs do with files. @returns {Target[]} */
+function fileTargets() {
+  /** @param {string} label @param {number} target @param {number} stretch */
+  const faster = (label, target, stretch, operation = 'files') => ({
+    what: label,
+    operation,
+    label,
+    sides: /** @type {[string, string]} */ (['fs', 'native']),
+    target,
+    stretch,
+  })
+  /** @param {string} label @param {string} operation @param {number} target @param {number} stretch */
+  const atMost = (label, operation, target, stretch) => ({
+    what: `${label}, ${operation === 'files' ? 'ms' : 'MiB more'}`,
+    operation,
+    label,
+    atMost: 'native',
+    target,
+    stretch,
+  })
+  return [
+    faster('65,536 random 4 KiB writes, fsync, first run', 2, 3),
+    faster('1 GiB by 64 KiB, fsync, memory 64 MiB', 1, 1.5),
+    faster('open, 4 KiB, fsync, close, unlink', 0.67, 0.91),
+    faster('50,000 random 4 KiB writes over 8 GiB', 0.67, 0.91, 'files: CPU'),
+    faster('200,000 cached random 4 KiB reads', 5, 10),
+    atMost('1 GiB written, memory 64 MiB', 'files: memory', 96, 72),
+    atMost('1 GiB read, memory 64 MiB', 'files: memory', 96, 72),
+    atMost('longest stall in await fsync() of 256 MiB', 'files', 10, 2),
+    {
+      what: 'two worker threads that write one file, against one',
+      operation: 'files: worker threads',
+      label: '65,536 pages',
+      sides: ['1', '2'],
+      target: 1.5,
+      stretch: 1.9,
+    },
+  ]
+}
+
 /** @type {Target[]} */
 export const TARGETS = [
   ...Object.keys(SHAPES).flatMap((label) =>
@@ -117,6 +157,7 @@ export const TARGETS = [
     target: 14,
     stretch: 15.5,
   },
+  ...fileTargets(),
   {
     what: 'CachedFile against fs.writeSync',
     operation: 'CachedFile: 4 KiB random writes, then fsync',

@@ -10,7 +10,7 @@
  * Work that is timed: `prepare` is not. `run` throws if it did not do what it should; a number that it
  * returns stands in for its time.
  * @typedef {{ prepare: () => void, run: () => number | void }} Operation
- * @typedef {{ prepare: () => void, run: () => Promise<void> }} AsyncOperation - timed to the end of its promise
+ * @typedef {{ prepare: () => void, run: () => Promise<number | void> }} AsyncOperation - timed to the end of its promise
  */
 
 /** How many folios a sync finds in the row of scattered ones. */
