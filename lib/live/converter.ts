@@ -515,8 +515,8 @@ class Converter {
   }
 
   /**
-   * A pass's tagging that comes while the dirtying is under way, of a pass that did not return the folio, and
-   * nobody else cleaned it for the pass: the mark came after the tagging.
+   * A pass's tagging that comes while the dirtying is under way, of a pass that had no reason not to return
+   * the folio, and did not: the mark came after the tagging.
    */
   #tagThatMissed(event: EventNamed<'dirty'>): EventNamed<'tag'> | null {
     const from = this.#position.get(event) ?? 0
@@ -526,8 +526,9 @@ class Converter {
       if (tag.name !== 'tag' || this.#done.has(tag)) continue
       const call = this.#callOf.get(tag)
       if (call === undefined || event.index < tag.start || event.index > tag.end) continue
-      if (!call.pass.returned.has(event.index) && !this.#cleanedBeforeEnd(event.index, from, call.pass))
-        return tag
+      if (call.pass.returned.has(event.index)) continue
+      if (this.#comesBeforeEnd(['clear', 'cancel', 'delete'], event.index, from, call.pass)) continue
+      if (!this.#skipsUnderWriteback(event.index, from, call)) return tag
     }
     return null
   }
@@ -607,19 +608,26 @@ class Converter {
     return found.slice(-3)
   }
 
-  /** Whether another clears the folio's flag, or removes it, between an event and the end of a pass. */
-  #cleanedBeforeEnd(index: number, from: number, pass: PassOfRecording): boolean {
+  /** Whether such an event of the folio comes between a position and the end of a pass. */
+  #comesBeforeEnd(
+    names: readonly LiveEvent['name'][],
+    index: number,
+    from: number,
+    pass: PassOfRecording,
+  ): boolean {
     for (let i = from + 1; i < this.#events.length; i++) {
       const event = this.#events[i]
-      if (
-        (event.name === 'clear' || event.name === 'cancel' || event.name === 'delete') &&
-        event.index === index
-      )
-        return true
+      if (names.includes(event.name) && 'index' in event && event.index === index) return true
       if (event.name === 'next' && event.folio === null && this.#callOf.get(event)?.pass === pass)
         return false
     }
     return true
+  }
+
+  /** Whether a pass that does not wait skips the folio, since it is under writeback until the pass ends. */
+  #skipsUnderWriteback(index: number, from: number, { entry, pass }: Call): boolean {
+    if (entry.syncAll || !this.#replayer.find(index)?.writeback) return false
+    return !this.#comesBeforeEnd(['end'], index, from, pass)
   }
 
   #known(index: number, event: LiveEvent): Folio | null {
