@@ -2,8 +2,34 @@
 #include "aio.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* struct statx, as far as it matters here. */
+struct statx_dioalign {
+	uint32_t mask;
+	char other[148];
+	uint32_t memory;
+	uint32_t offset;
+	char rest[96];
+};
+
+static_assert(offsetof(struct statx_dioalign, memory) == 0x98, "the kernel's");
+static_assert(sizeof(struct statx_dioalign) == 0x100, "the kernel's");
+
+unsigned int direct_alignment(int fd)
+{
+	const unsigned int dioalign = 0x2000; /* STATX_DIOALIGN, of Linux 6.1 */
+	struct statx_dioalign stat;
+
+	memset(&stat, 0, sizeof(stat));
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stat) != 0 ||
+	    (stat.mask & dioalign) == 0)
+		return 1;
+	return stat.memory > stat.offset ? stat.memory : stat.offset;
+}
 
 /* A context for @nr requests under way. */
 int io_setup(unsigned int nr, aio_context *context)

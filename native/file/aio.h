@@ -2,7 +2,7 @@
 /*
  * Linux's asynchronous I/O: io_submit(2). The C library has no call for it, and the headers of the
  * kernel are not everywhere where the package is built. Other than io_uring(7), it is not disabled
- * in containers.
+ * in containers. And what statx(2) knows of direct I/O, for which the same is true of the headers.
  */
 #ifndef WRITEBACK_ITER_AIO_H
 #define WRITEBACK_ITER_AIO_H
@@ -39,6 +39,10 @@ struct io_event {
 
 static_assert(sizeof(struct iocb) == 64 && offsetof(struct iocb, position) == 40, "the kernel's");
 static_assert(sizeof(struct io_event) == 32, "the kernel's");
+
+/* What memory and offsets of direct I/O have to be aligned to: 0 where the file has none, 1 where
+ * the system does not know. */
+unsigned int direct_alignment(int fd);
 
 /* Each returns a negative errno when it fails. */
 int io_setup(unsigned int nr, aio_context *context);

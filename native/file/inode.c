@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "aio.h"
 #include "page_frame.h"
 #include "writeback.h"
 
@@ -166,10 +167,11 @@ int inode_extend_disk_size(struct inode *inode, int64_t end)
 	return err;
 }
 
-/* A descriptor for direct I/O, or a negative number where the file system has none. */
+/* A descriptor for direct I/O, or a negative number where the file system has none for pages. */
 int inode_direct_fd(struct inode *inode)
 {
 	int fd = atomic_load_explicit(&inode->direct_fd, memory_order_acquire);
+	unsigned int alignment;
 	char path[32];
 
 	if (fd != DIRECT_UNTRIED)
@@ -179,7 +181,10 @@ int inode_direct_fd(struct inode *inode)
 	if (fd == DIRECT_UNTRIED) {
 		/* By way of the descriptor: another file may have the path by now. */
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", inode->fd);
-		fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+		alignment = direct_alignment(inode->fd);
+		fd = NO_DIRECT;
+		if (alignment != 0 && alignment <= PAGE_SIZE)
+			fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
 		if (fd < 0)
 			fd = NO_DIRECT;
 		atomic_store_explicit(&inode->direct_fd, fd, memory_order_release);

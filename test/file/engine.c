@@ -209,6 +209,16 @@ static void test_readahead(void)
 	unlink(path);
 }
 
+/* Whether the file system of a new file has direct I/O. */
+static bool has_direct(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0644);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* Large writes go past the system's cache; the last page, in part, never beyond the end of the
  * file. */
 static void test_direct(void)
@@ -231,6 +241,35 @@ static void test_direct(void)
 	CHECK(test_contents(path, buffer, 8 * MIB) == MIB + 10);
 	CHECK(memcmp(buffer, bytes, MIB + 10) == 0);
 	CHECK(file_close(file, false) == 0);
+	unlink(path);
+}
+
+/* Pages go directly only where a page is aligned enough. */
+static void test_alignment(void)
+{
+	static const int alignments[] = {512, 4096, 1, 0, 16384};
+	const char *path = test_path("alignment");
+	bool direct = has_direct(path);
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('l');
+	for (int i = 0; i < 5; i++) {
+		struct file_options always = {path, true, DIRECT_ALWAYS, LOCK_AUTO};
+		struct file *file;
+		int before = system_nr_direct;
+
+		system_alignment = alignments[i];
+		file = test_open(path, O_RDWR | O_CREAT);
+		CHECK(file_write(file, bytes, MIB, 0) == MIB);
+		CHECK(file_close(file, false) == 0);
+		CHECK((system_nr_direct > before) == (direct && i < 3));
+		CHECK(test_contents(path, buffer, sizeof(buffer)) == MIB);
+		CHECK(memcmp(buffer, bytes, MIB) == 0);
+		CHECK((file_open(open(path, O_RDWR), &always, &file) == 0) == (direct && i < 3));
+		if (direct && i < 3)
+			CHECK(file_close(file, false) == 0);
+	}
+	system_alignment = -1;
 	unlink(path);
 }
 
@@ -598,6 +637,7 @@ int main(int argc, char **argv)
 	test_second_chance();
 	test_readahead();
 	test_direct();
+	test_alignment();
 	test_side_by_side();
 	test_stable_pages();
 	test_zeros();

@@ -19,6 +19,7 @@ bool system_count_allocations = true;
 bool system_count_calls = true;
 bool system_short;
 bool system_no_aio;
+int system_alignment = -1;
 _Atomic int system_write_error;
 _Atomic int system_drop_fails = -1;
 void (*system_before_read)(void);
@@ -174,6 +175,11 @@ REAL(ssize_t, pwritev, int fd, const struct iovec *iov, int nr, off_t position)
 	first = *iov;
 	first.iov_len = short_length(iov, direct);
 	return __real_pwritev(fd, &first, 1, position);
+}
+
+REAL(unsigned int, direct_alignment, int fd)
+{
+	return system_alignment < 0 ? __real_direct_alignment(fd) : (unsigned int)system_alignment;
 }
 
 REAL(int, io_setup, unsigned int nr, aio_context *context)

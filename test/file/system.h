@@ -32,6 +32,8 @@ extern bool system_count_allocations;
 extern bool system_count_calls;
 /* Every write takes less than it is given, and every second call is interrupted. */
 extern bool system_short;
+/* What statx(2) says of direct I/O; negative: what it really says. */
+extern int system_alignment;
 /* There is no asynchronous I/O. */
 extern bool system_no_aio;
 /* Every write fails with this error, if not 0. */
