@@ -35,7 +35,7 @@ function each(what, call, failed = (result) => result === ENOMEM) {
 
 const { createFileEngine } = createRequire(import.meta.url)('../../binding.js')()
 const calls = each('createFileEngine', createFileEngine, (result) => result === undefined)
-calls.configure(8 * MIB, MIB, 2 * MIB, 30000, 0, 4, true)
+assert.equal(calls.configure(0, 0, 8 * MIB, MIB, 2 * MIB, 30000, 0, 4), 0)
 const path = join(folder, 'file')
 const fd = fs.openSync(path, 'w+')
 const file = each('open', () => calls.open(fd, path, true, 1, 1))

@@ -31,7 +31,7 @@ export class CachedVFS extends FacadeVFS {
   jClose(id) {
     const { file, path, temporary } = this.#files.get(id)
     this.#files.delete(id)
-    // What SQLite did not sync it has no need of, but a close that keeps it costs nothing that matters.
+    // SQLite does not need what it did not sync, but writing it back costs little.
     return attempt(VFS.SQLITE_IOERR_CLOSE, () => {
       file.closeSync({ discard: temporary })
       if (temporary) fs.unlinkSync(path)
@@ -73,7 +73,7 @@ export class CachedVFS extends FacadeVFS {
   jDelete(name, syncDirectory) {
     return attempt(VFS.SQLITE_IOERR_DELETE, () => {
       fs.rmSync(resolve(name), { force: true })
-      // A journal that comes back after a power failure would undo what was committed.
+      // A journal that reappears after a power failure would undo a committed transaction.
       if (syncDirectory) fsyncFolder(dirname(resolve(name)))
     })
   }
@@ -86,7 +86,7 @@ export class CachedVFS extends FacadeVFS {
   // One connection at a time: CachedFile's own lock keeps every other process and engine out of the file.
 }
 
-/** SQLite wants a result code, never an exception. */
+/** SQLite expects a result code, not an exception. */
 function attempt(code, work) {
   try {
     return work() ?? VFS.SQLITE_OK
