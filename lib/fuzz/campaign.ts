@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Runs of random programs, one after the other, up to the first that differs, which is then made small.
+// Runs random programs one after the other, up to the first that differs. That program is then shrunk.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Backends, compare, type Tally } from './compare.js'
@@ -9,13 +9,13 @@ import { Random } from './random.js'
 import { shrink } from './shrink.js'
 
 export interface CampaignOptions {
-  /** 32 bits. With the number of operations it determines every run. */
+  /** A 32-bit seed. The seed and the number of operations determine every run. */
   readonly seed: number
-  /** How many runs, at most. */
+  /** The greatest number of runs. */
   readonly runs: number
-  /** How long, at most. */
+  /** The longest time that the campaign takes. */
   readonly seconds: number
-  /** Operations per program, about. */
+  /** The approximate number of operations per program. */
   readonly operations: number
 }
 
@@ -24,13 +24,15 @@ export interface Failure {
   readonly program: Program
 }
 
-/** Shrinking takes so long at most, in milliseconds. */
+/** The longest time that shrinking takes, in milliseconds. */
 const SHRINK_TIME = 20_000
 
-/** Runs between two turns of the event loop: only there does Node.js free what was collected. */
+/**
+ * Runs between two turns of the event loop. Node.js frees what the garbage collector found only in a turn.
+ */
 const RUNS_A_TURN = 256
 
-/** Of this many runs, one has passes that await. */
+/** One run in this many has passes that await. */
 const AWAITING_RUNS = 8
 
 /** The program of a run. */
@@ -40,8 +42,8 @@ export function programOf(seed: number, run: number, operations: number): Progra
 
 /**
  * Runs programs.
- * @param begin - told before each run what was done so far
- * @returns the first run whose program differs; null if none does
+ * @param begin - called before each run with the counts so far
+ * @returns the first run whose program differs; null if no program differs
  */
 export async function campaign(
   backends: Backends,
@@ -62,9 +64,9 @@ export async function campaign(
 }
 
 /**
- * Makes the program of a failure small.
- * @param fails - whether a program fails too
- * @param found - told each smaller program that does
+ * Shrinks the program of a failure.
+ * @param fails - whether a smaller program fails too
+ * @param found - called with each smaller program that fails
  */
 export async function minimize(
   program: Program,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The process that the fuzzer's runs are in: what crashes or hangs there is found, too. Reads its task from
-// stdin, and tells how it goes by lines of JSON on descriptor 3.
+// The process in which the fuzzer runs its programs. The parent also detects a crash or a hang of this
+// process. The process reads its task from stdin, and reports its progress as lines of JSON on descriptor 3.
 
 import { readFileSync, writeSync } from 'node:fs'
 import { loadBackend } from '../backend.js'
@@ -10,7 +10,7 @@ import type { Program } from './operation.js'
 import { formatProgram, parseProgram } from './program_text.js'
 import { diverges, toTraces } from './trace.js'
 
-/** What to do: a campaign; or one program, or one trace, as text. */
+/** The task: a campaign, or one program or one trace as text. */
 export type Task =
   | { readonly campaign: CampaignOptions }
   | { readonly program: string }
@@ -18,13 +18,13 @@ export type Task =
 
 export type Message =
   /**
-   * A run begins, or its program is being made smaller; with the number of operations that were executed and
+   * A run begins, or the process shrinks its program. `operations` is the number of operations executed and
    * compared so far.
    */
   | { readonly type: 'run'; readonly run: number; readonly operations: number }
   /** A program differs. The last such message counts. */
   | { readonly type: 'difference'; readonly run: number; readonly program: string }
-  /** All is said about the program. */
+  /** The last message about the program. */
   | { readonly type: 'done'; readonly logs: readonly [string, string] | null; readonly trace: string | null }
 
 const DESCRIPTOR = 3

@@ -10,20 +10,20 @@ export type Backends = readonly [Backend, Backend]
 
 export interface Difference {
   /**
-   * Operations of the program executed, the one that differed included; one more than the program has: at the
-   * end.
+   * The number of operations of the program executed, including the one that differed. If the difference was
+   * found at the end, the number is one more than the program has.
    */
   readonly operations: number
-  /** What each backend logged for it, from where they differ. */
+  /** What each backend logged for that operation, from the first entry that differs. */
   readonly logs: readonly [string, string]
 }
 
-/** As many log entries of a difference are shown. */
+/** The greatest number of log entries that are shown per difference. */
 const SHOWN = 12
 
 const foreigners = new WeakMap<Backend, Foreign>()
 
-/** Objects of this backend to show to another. */
+/** Objects of this backend, to pass to the other backend. */
 export function foreignOf(api: Backend): Foreign {
   let foreign = foreigners.get(api)
   if (foreign === undefined) {
@@ -43,9 +43,9 @@ export interface Tally {
 }
 
 /**
- * Runs a program on both backends, and compares after each operation what they answered, and in the end
- * everything. Passes that await go on between two operations, as far as they can.
- * @param readable - whether the difference will be read
+ * Runs a program on both backends. Compares their logs after each operation, and their whole states at the
+ * end. Between two operations, passes that await continue as far as they can.
+ * @param readable - whether the caller prints the difference
  * @returns the first difference, or null
  */
 export async function compare(
@@ -54,7 +54,7 @@ export async function compare(
   tally: Tally = { operations: 0 },
   readable = false,
 ): Promise<Difference | null> {
-  // There are many errors here, and their stacks, which are most of their cost, are not used.
+  // The programs cause many errors. The comparison does not use their stacks, which are most of their cost.
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = readable ? stackTraceLimit : 0
   const a = new World(first, foreignOf(second), readable)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What is done to a folio in several steps, as far as it is due.
+// Steps of a folio's life. Each step is done only if the folio's state calls for it.
 
 import type { Folio } from '../types.js'
 
-/** What a file system does with a folio of a pass: whatever is left of start, unlock and end. */
+/** Writes a folio of a pass as a file system does: start, unlock and end, without those already done. */
 export function write(folio: Folio, keepWrite: boolean): void {
   if (folio.locked && !folio.writeback) folio.startWriteback(keepWrite)
   if (folio.locked) folio.unlock()

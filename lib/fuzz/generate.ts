@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Random programs. Each draws a shape first (where folios lie, how large they are, which operations there are
-// and how often), so that programs differ more than operations drawn alike would make them.
+// Random programs. Each program first draws a shape: where folios are, how large they are, which operations
+// the program has and how often. This makes programs differ more than if all drew their operations alike.
 
 import {
   CONTROLS,
@@ -34,23 +34,24 @@ const STRIDES = [1, 1, 1, 1, 2, 8, 64, 4096, 2 ** 18, 2 ** 24]
 const SPANS = [8, 40, 100, 300]
 const ERRORS = [-5, -5, -28, -5, -28, 1]
 /**
- * The whole state is checked once in 6 to 500 operations: where there are few folios often, as it costs
- * little then, but seldom enough in others for changes of marks to pile up before they are looked at.
+ * The whole state is checked once in 6 to 500 operations. A check of few folios costs little, so small
+ * programs may check often. Other programs check seldom, so that several changes of marks accumulate between
+ * two checks.
  */
 const CHECKS_OF_FEW = [6, 50, 200, 500]
 const CHECKS = [200, 500]
-/** As many handles are in use. */
+/** The number of handles that a program uses. */
 const USED_HANDLES = [4, 16, 16, HANDLES]
 
 /** What an operation of the table draws its arguments from. */
 export class Generator {
   readonly #random: Random
-  /** Where folios lie: at `base` + k * `stride`, k up to `span`. */
+  /** The range of folios: each is at `base` + k * `stride`, with k from 0 to `span` - 1. */
   readonly #span: number
   readonly #stride: number
   readonly #base: number
   readonly #orders: readonly number[]
-  /** As many entries of each kind as it has chances. */
+  /** Each kind of operation, repeated by its weight, for a uniform draw. */
   readonly #lots: [string[], string[]] = [[], []]
   readonly #handles: number
   readonly #checkEvery: number
@@ -67,7 +68,7 @@ export class Generator {
     this.#orders = random.pick(ORDERS)
     this.#handles = random.pick(USED_HANDLES)
     this.#mappings = random.oneIn(4) ? MAPPINGS : 1
-    // Once in a while more folios than a batch holds, than a node, than one chunk.
+    // Occasionally fill with more folios than a batch, a node or a chunk holds.
     this.#fillMax = random.oneIn(100) ? 1500 : random.oneIn(16) ? 300 : random.pick([2, 6, 20, 40])
     this.#checkEvery = random.pick(this.#fillMax <= 6 ? CHECKS_OF_FEW : CHECKS)
     for (const { name, weight, awaits } of FORMS) {
@@ -81,7 +82,7 @@ export class Generator {
 
   program(): Program {
     const ops: Operation[] = []
-    // Something to begin with.
+    // The first operations add folios or dirty them.
     const start = Math.min(this.#left, 8)
     for (let i = 0; i < start; i++) this.#add(ops, this.#random.pick(['add', 'fill', 'markDirty']), 0)
     while (this.#left > 0) this.#add(ops, this.#random.pick(this.#lots[0]), 0)
@@ -96,7 +97,7 @@ export class Generator {
       this.#left--
       ops.push(operation('write', HAND, random.oneIn(8) ? 1 : 0))
     }
-    // A mapping that stayed closed would be dull.
+    // After most closes, open the mapping again: operations on a closed mapping only fail.
     if (kind === 'close' && !random.oneIn(8)) ops.push(this.#operation('open', depth))
     if (random.oneIn(this.#checkEvery)) ops.push(operation('check'))
   }
@@ -143,12 +144,12 @@ export class Generator {
     return this.#random.pick(this.#orders)
   }
 
-  /** From one folio of many to the next. */
+  /** The distance from one folio to the next, for an operation on many folios. */
   stride(): number {
     return this.#random.oneIn(4) ? this.#stride : 1
   }
 
-  /** Of many folios. */
+  /** The number of folios, for an operation on many folios. */
   count(): number {
     return this.#random.below(this.#fillMax)
   }
@@ -169,7 +170,7 @@ export class Generator {
     }
   }
 
-  /** A page where a folio may lie; seldom another one, or none. */
+  /** A page where a folio may be; seldom another page, or an index that no page has. */
   index(order: number): number {
     const random = this.#random
     if (random.oneIn(100)) return random.oneIn(8) ? PAGES : random.below(2 ** 19) * 2 ** random.below(33)
@@ -213,7 +214,7 @@ export class Generator {
     }
   }
 
-  /** What a hook runs. */
+  /** The body that a hook runs. */
   hookBody(hook: Hook, depth: number): Operation[] {
     return hook === Hook.body || hook === Hook.bodyOnly ? this.body(depth) : []
   }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** Stands in the values for a text. No value of a page cache is as low. */
+/** The value that stands for a text. No value of a page cache is as low. */
 const TEXT = -(2 ** 60)
 
 /**
- * What a backend answered and showed, for comparison with another's: numbers where possible, which compare
- * fast.
+ * The answers and the state of a backend, for comparison with those of the other backend. Values are numbers
+ * where possible, because numbers compare fast.
  */
 export class Log {
-  /** The first `#length` count; the rest is left over from before. */
+  /** Only the first `#length` values are valid; the others are left over from before. */
   readonly #values: number[] = []
   #length = 0
   readonly #texts: string[] = []
-  /** The name of each value, if the log will be read. */
+  /** The name of each value; null if the log will not be printed. */
   readonly #names: string[] | null
 
   /** @param readable - keep the names too, for `toString` */
@@ -47,7 +47,7 @@ export class Log {
     return this.#texts.every((text, i) => text === other.#texts[i])
   }
 
-  /** The entries from the first that differs from the other's, at most `max`. */
+  /** The entries from the first that differs from the other log's, at most `max` entries. */
   differenceTo(other: Log, max: number): string {
     const mine = this.#entries()
     const others = other.#entries()

@@ -3,16 +3,17 @@
 
 import type { Mark } from '../types.js'
 
-/** How many there are of each. */
+/** The number of mappings, controls, iterators and handles. */
 export const MAPPINGS = 2
 export const CONTROLS = 3
 export const ITERATORS = 2
 export const HANDLES = 48
-/** The handle of the folio that a pass, a callback, a hook or an iteration had last. */
+/** The handle of the last folio that a pass, a callback, a hook or an iteration received. */
 export const HAND = HANDLES
 
 /**
- * Arguments of `iter` beside handles: the folio that the pass returned last, as is right; and null, to start.
+ * Arguments of `iter` beside handles: RIGHT hands back the folio that the pass returned last, as the protocol
+ * requires; NULL starts a pass.
  */
 export const RIGHT = -1
 export const NULL = -2
@@ -20,13 +21,13 @@ export const NULL = -2
 /** The marks by number; 0 means every folio. */
 export const MARKS: readonly (Mark | undefined)[] = [undefined, 'dirty', 'writeback', 'towrite']
 
-/** What callbacks return, by the argument of `give`: success, errors, and neither of both. */
+/** What callbacks return, by the argument of `give`: success, errors, and values that are neither. */
 export const RESULTS: readonly unknown[] = [0, undefined, -5, -28, 0x80000, 1, Number.NaN, 0.5, 'x', null]
 
 /** What callbacks throw. */
 export const THROWN = new Error('thrown by a callback')
 
-/** Bits of the mode of `control`. The last ones move an end of the range off the page's first byte. */
+/** Bits of the mode of `control`. The last bits move a bound of the range off the first byte of its page. */
 export const enum Mode {
   syncAll = 1,
   tagged = 2,
@@ -35,7 +36,7 @@ export const enum Mode {
   firstByteOfEnd = 16,
 }
 
-/** What `each` does to every folio of a mapping that has a mark. */
+/** What `each` does to every folio of a mapping that has the given mark. */
 export const enum Action {
   markDirty,
   advance,
@@ -47,22 +48,22 @@ export const enum Action {
 export const enum Hook {
   /** Nothing. */
   none,
-  /** One that releases what is waited for. */
+  /** A hook that releases the lock or the writeback that the pass waits for. */
   release,
-  /** One that does nothing. */
+  /** A hook that does nothing. */
   hold,
-  /** One that runs a turn of the body, then releases what is still held. */
+  /** A hook that runs a turn of the body, then releases the lock or the writeback if it is still held. */
   body,
-  /** One that runs a turn of the body and no more. */
+  /** A hook that only runs a turn of the body. */
   bodyOnly,
 }
 
 /**
- * An operation names mappings, controls, iterators and folio handles by number, each number a place that is
- * always there, so that a program still makes sense when any operation is taken out of it.
+ * An operation names mappings, controls, iterators and folio handles by number. Each number is a place that
+ * always exists, so a program stays valid when the shrinker removes any operation.
  */
 export interface Operation {
-  /** A name of the table in operations/table.ts, which says what the arguments are. */
+  /** A name of the table in operations/table.ts. The entry of the table describes the arguments. */
   readonly kind: string
   readonly a: number
   readonly b: number
@@ -71,9 +72,10 @@ export interface Operation {
   readonly e: number
   readonly f: number
   /**
-   * What callbacks, hooks and loops do: each turn takes operations from here up to the next that ends a turn
-   * (give, throw, break), or all that are left. Turns behind the last do the usual: write the folio, release
-   * what is waited for, leave the write of a pass that awaits under way.
+   * What callbacks, hooks and loops do. Each turn takes operations from the body, up to the next one that
+   * ends a turn (give, throw, break), or all that are left. After the body is used up, a turn does the
+   * default: it writes the folio, releases the lock or the writeback that the pass waits for, or leaves the
+   * write of a pass that awaits under way.
    */
   readonly body: readonly Operation[]
 }
@@ -91,7 +93,7 @@ export function withBody(op: Operation, body: readonly Operation[]): Operation {
   return { kind, a, b, c, d, e, f, body }
 }
 
-/** How many operations a program has, those in bodies included. */
+/** The number of operations of a program, including those in bodies. */
 export function countOperations(program: Program): number {
   let count = 0
   for (const { body } of program) count += 1 + countOperations(body)

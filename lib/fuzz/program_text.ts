@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Programs as text, a line per operation.
+// Programs as text, one line per operation.
 
 import { describe } from '../errors.js'
 import {
@@ -17,7 +17,7 @@ export function operationArguments({ kind, a, b, c, d, e, f }: Operation): numbe
   return [a, b, c, d, e, f].slice(0, formOf(kind).parameters.length)
 }
 
-/** A program, a line an operation, its body indented below. */
+/** A program as text, one line per operation. The body of an operation is indented below it. */
 export function formatProgram(program: Program, indent = ''): string {
   let text = ''
   for (const op of program) {
@@ -28,7 +28,7 @@ export function formatProgram(program: Program, indent = ''): string {
   return text
 }
 
-/** What an argument of this name is less than. */
+/** The exclusive upper bound of the arguments of each name. */
 const BOUNDS: ReadonlyMap<string, number> = new Map([
   ['mapping', MAPPINGS],
   ['control', CONTROLS],
@@ -68,8 +68,8 @@ function parseLine(text: string, line: number): { kind: string; args: number[] }
 }
 
 /**
- * The program of a text that {@link formatProgram} made; empty lines and those that begin with # are left
- * out.
+ * Parses the text of a program that {@link formatProgram} made. Ignores empty lines and lines that begin with
+ * #.
  * @throws {@link ProgramError}
  */
 export function parseProgram(text: string): Program {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** Numbers that a seed determines: sfc32 of Chris Doty-Humphrey's PractRand. */
+/** Numbers that are determined by a seed: sfc32 of Chris Doty-Humphrey's PractRand. */
 export class Random {
   #a: number
   #b: number
   #c = 0
   #counter = 1
 
-  /** Each pair of 32-bit numbers gives a sequence of its own. */
+  /** Each pair of 32-bit numbers gives a different sequence. */
   constructor(seed: number, stream: number) {
     this.#a = seed | 0
     this.#b = stream | 0

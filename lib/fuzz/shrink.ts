@@ -6,7 +6,7 @@ import { operationArguments } from './program_text.js'
 /** Whether a program still fails. */
 type Test = (program: Program) => Promise<boolean>
 
-/** Leaves out ever smaller runs of operations as long as the rest fails (delta debugging). */
+/** Removes ever smaller runs of operations as long as the rest still fails (delta debugging). */
 async function removeRuns(program: Program, fails: Test): Promise<Program> {
   for (let size = Math.ceil(program.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let end = program.length; end > 0; end -= size) {
@@ -17,7 +17,7 @@ async function removeRuns(program: Program, fails: Test): Promise<Program> {
   return program
 }
 
-/** Above this, values are only halved. */
+/** Values above this are only halved. */
 const SMALL = 64
 
 /** Simpler values than this one, the simplest first. */
@@ -68,9 +68,9 @@ async function shrinkOnce(program: Program, fails: Test): Promise<Program> {
 }
 
 /**
- * A smaller program that fails too.
- * @param fails - whether a program fails; throws to have enough
- * @param found - told of each program on the way that fails
+ * Looks for a smaller program that fails too.
+ * @param fails - whether a program fails; it throws to end the search
+ * @param found - called with each smaller program that fails
  */
 export async function shrink(
   program: Program,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Watches over the process that the runs are in.
+// Supervises the process that runs the programs.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,44 +14,48 @@ import type { Program } from './operation.js'
 import { formatProgram, parseProgram } from './program_text.js'
 import { toTraces } from './trace.js'
 
-/** What was found. */
+/** A failure that the fuzzer found. */
 export interface Finding {
   readonly kind: 'difference' | 'crash' | 'hang'
-  /** The run whose program it was; null for a program of the user's. */
+  /** The run whose program failed; null for a program that the user gave. */
   readonly run: number | null
-  /** A small program that shows it. */
+  /** A small program that reproduces the failure. */
   readonly program: string
-  /** What the native and the js backend logged, from where they differ; null where no log is to be had. */
+  /**
+   * What the native and the js backend logged, from the first entry that differs; null if there is no log.
+   */
   readonly logs: readonly [string, string] | null
-  /** A trace that shows it too, if there is one. */
+  /** A trace that also reproduces the failure; null if there is none. */
   readonly trace: string | null
 }
 
 export interface Outcome {
   readonly runs: number
-  /** Executed on each backend and compared. */
+  /** The number of operations executed on each backend and compared. */
   readonly operations: number
   readonly finding: Finding | null
-  /** Whether it was ended early, from outside. */
+  /** Whether a signal ended the run early. */
   readonly interrupted: boolean
 }
 
-/** Nothing takes as long, in milliseconds, unless it hangs. */
+/** A process that reports nothing for this long hangs, in milliseconds. */
 const HANG = 10_000
-/** A single program takes less. */
+/** A single program that runs for this long hangs, in milliseconds. */
 const PROGRAM_HANG = 2_000
 
 const CHILD = join(__dirname, 'child.js')
-/** Most of what a run allocates is garbage after it. */
+/** After a run, most of what it allocated is garbage. */
 const NODE_OPTIONS = ['--max-semi-space-size=64']
 
-/** Signals that ask to end. A terminal sends SIGINT to the processes of the runs, too: no crash of theirs. */
+/**
+ * Signals that ask a process to end. A terminal sends SIGINT to the child too, which then has not crashed.
+ */
 const isInterruption = (signal: string | null) =>
   signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP'
 
 /**
- * Runs a program or a trace in a process of its own, and tells the signal of its crash; SIGKILL where it
- * hangs.
+ * Runs a program or a trace in a child process.
+ * @returns the signal that ended the child; SIGKILL if the child hung; null if it did not crash
  */
 function crash(task: Task): NodeJS.Signals | null {
   const { signal } = spawnSync(process.execPath, [...NODE_OPTIONS, CHILD], {
@@ -64,8 +68,8 @@ function crash(task: Task): NodeJS.Signals | null {
 }
 
 /**
- * Makes the program of a crash small, as far as it comes before it is interrupted; what is left of it depends
- * on no run before.
+ * Shrinks the program of a crash, until the shrinking ends or a signal interrupts it. A shrunk program
+ * does not depend on earlier runs.
  */
 async function examineCrash(kind: 'crash' | 'hang', run: number | null, program: Program): Promise<Finding> {
   let smallest = program
@@ -85,7 +89,7 @@ async function examineCrash(kind: 'crash' | 'hang', run: number | null, program:
   return { kind, run, program: formatProgram(smallest), logs: null, trace }
 }
 
-/** What the process has told so far. */
+/** What the child has reported so far. */
 interface Report {
   runs: number
   operations: number
@@ -99,7 +103,7 @@ interface End {
   readonly hung: boolean
 }
 
-/** Runs a task in a process of its own, up to its end or the interruption. */
+/** Runs a task in a child process, until the child ends or a signal interrupts. */
 async function watch(
   task: Task,
   report: Report,
@@ -138,10 +142,10 @@ async function watch(
 }
 
 /**
- * Runs a campaign, or one program, and tells what was found.
- * @param progress - told how far it is, many times a second
- * @param interruption - ends it early, the process too; what was found by then is in the outcome
- * @throws Error if the process fails for another reason; it has said why on stderr
+ * Runs a campaign, or one program, and returns what it found.
+ * @param progress - called many times a second with the counts so far
+ * @param interruption - ends the run and its child early; the outcome has what was found by then
+ * @throws Error if the child fails for another reason, which the child has printed on stderr
  */
 export async function supervise(
   task: { readonly campaign: CampaignOptions } | { readonly program: string },
@@ -156,12 +160,12 @@ export async function supervise(
     return { runs, operations, finding, interrupted: true }
   }
   const finding = await find(task, report, end)
-  // That may have taken a while without an ear for signals.
+  // find() may block for long. Let the event loop deliver signals that arrived meanwhile.
   await setImmediate()
   return { runs, operations, finding, interrupted: interruption.aborted }
 }
 
-/** A difference, with all that the process told about it before its end. */
+/** A difference, with all that the child reported about it before the child ended. */
 function foundDifference({ run, program }: NonNullable<Report['difference']>, done: Report['done']): Finding {
   return { kind: 'difference', run, program, logs: done?.logs ?? null, trace: done?.trace ?? null }
 }
@@ -172,7 +176,7 @@ async function find(
   { code, signal, hung }: End,
 ): Promise<Finding | null> {
   const run = 'campaign' in task ? runs : null
-  // Where the process did not come to its end, it crashed over an even smaller program.
+  // If the child reported a difference but did not end by itself, it crashed on an even smaller program.
   if (difference !== null) return foundDifference(difference, done)
   if (done !== null) {
     const { logs, trace } = done

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A program as a trace that `replay` takes. Format 1 knows one mapping, one pass at a time, and waits that
-// are released at once, so not every program can be said in it: what cannot is left out, and the replay tells
-// whether the rest suffices.
+// Translates a program to a trace that `replay` takes. Format 1 has one mapping, one pass at a time, and
+// waits that are released at once, so it cannot express every program. The translation omits what format 1
+// cannot express; a replay of the result then shows whether it still fails.
 
 import { MAX_ORDER, maxIndex } from '../arguments.js'
 import { InputError } from '../input/input_error.js'
@@ -21,16 +21,16 @@ import { MAPPINGS, type Program } from './operation.js'
 import { formOf } from './operations/table.js'
 import { World } from './world.js'
 
-/** What an operation of the table says its lines to. */
+/** Collects the lines of the trace from the operations. */
 export class Translator {
   readonly #reference: Backend
   readonly world: World
   readonly #operations: TraceOperation[] = []
-  /** The control of the pass that the trace is in. */
+  /** The control of the current pass of the trace. */
   #wbc: WritebackControl | null = null
   /** The iterators whose pass has begun. */
   readonly #begun = new Set<WritebackIterator>()
-  /** The number of the mapping that the trace is about. */
+  /** The number of the mapping that the trace describes. */
   readonly #mapping: number
 
   constructor(reference: Backend, mapping: number) {
@@ -42,7 +42,7 @@ export class Translator {
   translate(program: Program): TraceOperation[] {
     const mapping = this.mapping()
     for (const op of program) {
-      // There is nothing in a trace to close a mapping, nor another behind it.
+      // A trace can neither close a mapping nor continue with another one.
       if (this.world.mappings[this.#mapping] !== mapping || isClosed(mapping)) break
       if (formOf(op.kind).trace?.(this, op) !== false) this.world.run(op)
     }
@@ -55,7 +55,7 @@ export class Translator {
     this.#operations.push(operation)
   }
 
-  /** The mapping that the trace is about. */
+  /** The mapping that the trace describes. */
   mapping(): AddressSpace {
     return this.world.mapping(this.#mapping)
   }
@@ -75,12 +75,12 @@ export class Translator {
     if (folio !== null) say(folio)
   }
 
-  /** Whether this control is that of the pass that the trace is in. */
+  /** Whether this control belongs to the current pass of the trace. */
   isOfPass(control: number): boolean {
     return this.world.controls[control] === this.#wbc
   }
 
-  /** A stand-in for a folio that changes flags of its own and says what is done to it. */
+  /** A stand-in for a folio. It changes its own flags, and adds each change to the trace. */
   recorded(folio: Folio): Folio {
     const { index, locked, dirty, writeback } = folio
     const operations = this.#operations
@@ -161,7 +161,9 @@ function isClosed(mapping: AddressSpace): boolean {
   }
 }
 
-/** The lines of the operations with the results of this backend; without those that it refuses. */
+/**
+ * The lines of the operations with the results of this backend, without operations that the backend refuses.
+ */
 function* lines(operations: readonly TraceOperation[], reference: Backend): Generator<string> {
   const replayer = new Replayer(reference)
   try {
@@ -180,7 +182,7 @@ function* lines(operations: readonly TraceOperation[], reference: Backend): Gene
   }
 }
 
-/** Whether the format has such a line: it has none for a call that fails. */
+/** Whether the format has such a line. It has none for a call that fails. */
 function isLine(line: string): boolean {
   try {
     parseTrace('', `${HEADER}\n${line}\n`)
@@ -192,8 +194,8 @@ function isLine(line: string): boolean {
 }
 
 /**
- * The program as a trace, as far as the format can say it: a trace each mapping.
- * @param reference - the backend whose results it expects
+ * Translates a program to one trace per mapping, as far as the format can express it.
+ * @param reference - the backend whose results the trace expects
  */
 export function toTraces(program: Program, reference: Backend): string[] {
   return Array.from({ length: MAPPINGS }, (_, mapping) => {
@@ -202,12 +204,12 @@ export function toTraces(program: Program, reference: Backend): string[] {
   })
 }
 
-/** Whether the backend's results are others than those of the trace. */
+/** Whether the backend's results differ from those in the trace. */
 export function diverges(text: string, backend: Backend): boolean {
   try {
     return replay(parseTrace('', text), backend).divergence !== null
   } catch (error) {
-    // What is left made no sense without the rest.
+    // The remaining lines are not valid without those that were removed.
     if (error instanceof InputError) return false
     throw error
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A backend under the fuzzer: executes operations, and logs all that they answer and change.
+// A backend under the fuzzer. A world executes operations, and logs all answers and changes.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { WritebackError } from '../errors.js'
@@ -34,13 +34,13 @@ export interface Foreign {
   readonly folio: Folio
 }
 
-/** A write under way, of a pass that awaits. */
+/** A write under way in a pass that awaits. */
 interface Awaited {
   resolve(result: number | void): void
   reject(reason: unknown): void
 }
 
-/** How far the turns of a body have come. */
+/** The position of the turns in a body. */
 export interface Turns {
   readonly body: readonly Operation[]
   next: number
@@ -50,7 +50,7 @@ export class World {
   readonly log: Log
   readonly api: Backend
   readonly foreign: Foreign
-  /** Made when they are first used. */
+  /** Each mapping is created when it is first used. */
   readonly mappings: (AddressSpace | null)[] = new Array(MAPPINGS).fill(null)
   readonly controls: WritebackControl[] = []
   /** The error argument of `writebackIter` with each control, and the folio that it returned last. */
@@ -59,23 +59,28 @@ export class World {
   /** The mapping that the pass of each control began on. */
   readonly passes: AddressSpace[] = []
   readonly iterators: (WritebackIterator | null)[] = new Array(ITERATORS).fill(null)
-  /** The control that each iterator was made with. */
+  /** The control of each iterator. */
   readonly iteratorControls: WritebackControl[] = []
   readonly folios: (Folio | null)[] = new Array(HANDLES).fill(null)
   hand: Folio | null = null
   /**
-   * Operations executed: with those in bodies, each folio of a fill, and each turn of a pass or a loop;
-   * without checks, and without those that had no folio to act on.
+   * The number of operations executed. It includes operations in bodies, each folio of a fill, and each turn
+   * of a pass or a loop. It excludes checks, and operations that had no folio to act on.
    */
   operations = 0
-  /** Passes that await and are not over: while there are any, something may happen between two operations. */
+  /**
+   * The number of passes that await and have not ended. While it is above 0, folios may change between
+   * operations.
+   */
   awaiting = 0
   #extent: Extent | null = null
-  /** Writes under way, in the order of their starts, and how to abort each pass that is not over. */
+  /**
+   * Writes under way, in the order in which they started, and a function per unfinished pass that aborts it.
+   */
   readonly writes: Awaited[] = []
   readonly aborts: (() => void)[] = []
 
-  /** @param readable - whether the log will be read */
+  /** @param readable - whether the log will be printed */
   constructor(api: Backend, foreign: Foreign, readable: boolean) {
     this.api = api
     this.foreign = foreign
@@ -100,12 +105,12 @@ export class World {
     return mapping
   }
 
-  /** The folio of a handle. */
+  /** The folio that a handle refers to. */
   folio(handle: number): Folio | null {
     return handle === HAND ? this.hand : (this.folios[handle] ?? null)
   }
 
-  /** Executes an operation, and logs what it answers or throws. */
+  /** Executes an operation, and logs what it returns or throws. */
   run(op: Operation): void {
     this.operations++
     try {
@@ -118,11 +123,11 @@ export class World {
   #logError(error: unknown): void {
     if (error === THROWN) this.log.put('thrown', 1)
     else if (error instanceof WritebackError) this.log.text(error.message)
-    // Nothing else is ever to be thrown: the name of the backend makes it a difference.
+    // No other error is allowed. The name of the backend makes the logs differ.
     else this.log.text(`${this.api.backend}: ${error instanceof Error ? error.stack : String(error)}`)
   }
 
-  /** Does something to the folio of a handle, and logs the folio; nothing if there is none. */
+  /** Does something to the folio of a handle, and logs the folio; does nothing if the handle has none. */
   onFolio(handle: number, act: (folio: Folio) => void): void {
     const folio = this.folio(handle)
     if (folio === null) {
@@ -133,14 +138,14 @@ export class World {
     this.see(folio)
   }
 
-  /** A callback has this extent. */
+  /** Logs the extent that a callback receives, and keeps it. */
   takeExtent(extent: Extent): void {
     this.#extent = extent
     this.log.put('extent', extent.index)
     this.log.put('nrPages', extent.nrPages)
   }
 
-  /** Begins a pass that awaits. Its writes are under way until they are settled. */
+  /** Begins a pass that awaits. Each of its writes is under way until `settle` or `drain` settles it. */
   beginAwaiting(wbc: WritebackControl, begin: (signal: AbortSignalLike) => Promise<number>): void {
     const listeners = new Set<() => void>()
     const signal = {
@@ -168,7 +173,7 @@ export class World {
       })
   }
 
-  /** A write under way is over, whichever it is: with a result of RESULTS, or by a rejection. */
+  /** Settles one of the writes under way, of any pass: with a result of RESULTS, or by a rejection. */
   settle(nth: number, result: number): void {
     const writes = this.writes
     if (writes.length === 0) return
@@ -177,16 +182,13 @@ export class World {
     else write.reject(THROWN)
   }
 
-  /**
-   * All passes that await come to their end: by their writes, and those that wait for a folio by their
-   * signals.
-   */
+  /** Ends all passes that await: settles their writes, then aborts passes that wait for a folio. */
   async drain(): Promise<void> {
     for (let turn = 0; this.awaiting > 0; turn++) {
       while (this.writes.length > 0) this.settle(0, 0)
       await nextTurn()
       if (this.writes.length === 0) for (const abort of [...this.aborts]) abort()
-      // Every pass was aborted, and none has a write under way.
+      // By now every pass has been aborted, and no pass has a write under way.
       if (turn === 100) this.log.text(`${this.api.backend}: a pass does not end`)
       if (turn === 100) return
     }
@@ -199,8 +201,9 @@ export class World {
   }
 
   /**
-   * Runs the body up to the end of a turn. Null if the turn is none, or has no end of its own: the usual is
-   * done then.
+   * Runs the body up to the end of a turn.
+   * @returns the operation that ends the turn; null if the body has none left, so that the caller does the
+   * default
    */
   turn(turns: Turns): Operation | null {
     this.operations++
@@ -232,7 +235,7 @@ export class World {
     }
   }
 
-  /** Logs a folio: which it is, and its flags. This calls nothing in a core. */
+  /** Logs the index and the flags of a folio. Calls nothing in a backend's core. */
   see(folio: Folio | null): void {
     const { log } = this
     if (folio === null) {
@@ -292,7 +295,7 @@ export class World {
   #checkMapping(mapping: AddressSpace): void {
     const { log } = this
     this.seeMapping(mapping)
-    // A closed one says so, once.
+    // A closed mapping throws: log the error, and nothing else.
     try {
       mapping.getFolio(0)
     } catch (error) {
@@ -306,7 +309,7 @@ export class World {
       }
       if (mark !== undefined) log.put(mark, mapping.tagged(mark) ? -1 : -2)
     }
-    // There is one object per folio.
+    // A backend has one object per folio.
     for (const folio of this.folios) {
       if (folio !== null && folio.mapping === mapping) {
         log.put('same', mapping.getFolio(folio.index + folio.nrPages - 1) === folio ? 1 : 0)

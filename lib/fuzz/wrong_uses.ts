@@ -5,7 +5,7 @@ import type { World } from './world.js'
 
 type WrongUse = (world: World, mapping: AddressSpace, folio: Folio | null, wbc: WritebackControl) => unknown
 
-/** Gives a value where the types allow none such. */
+/** Passes a value that the types do not allow. */
 function as<T>(value: unknown): T {
   return value as T
 }
@@ -14,8 +14,8 @@ const error = () => ({ value: 0 })
 const nothing = () => {}
 
 /**
- * Calls that a backend has to refuse, each with the same message in all. A folio may be null: none is at
- * hand.
+ * Calls that every backend must refuse, with the same message in all backends. The folio is null if the world
+ * has none.
  */
 export const wrongUses: readonly WrongUse[] = [
   (_, mapping) => mapping.addFolio(-1),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Operations of passes that await. Where one is under way, each operation takes a turn of the event loop.
+// Operations of passes that await. While such a pass is under way, each operation takes one turn of the event
+// loop.
 
 import type { AsyncOptions, AsyncResult, Extent, Folio } from '../../types.js'
 import { type Operation, RESULTS } from '../operation.js'
@@ -20,7 +21,7 @@ function submitExtent(world: World, extent: Extent, turns: Turns): AsyncResult {
   return submit(world, world.turn(turns))
 }
 
-/** A write is under way until it is settled, unless the turn gave it a result. */
+/** Begins a write, which is under way until it is settled, unless the turn gave it a result. */
 function submit(world: World, end: Operation | null): AsyncResult {
   if (end !== null && end.kind !== 'break') return world.result(end)
   return new Promise((resolve, reject) => world.writes.push({ resolve, reject }))
@@ -46,7 +47,7 @@ function asyncPass(
         begin(world, op, { body: op.body, next: 0 }, { concurrency: op.c, signal }),
       )
     },
-    // A trace knows no time between its lines.
+    // A trace has no time between two lines.
     trace: () => false,
   }
 }

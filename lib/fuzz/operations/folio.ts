@@ -77,7 +77,7 @@ export const folioForms: readonly Form[] = [
       })
     },
     trace(translator, { a, b }) {
-      // Without a pass, nobody asks for pages_skipped.
+      // Outside a pass, pages_skipped does not matter.
       const name = translator.isOfPass(b) ? 'redirty' : 'dirty'
       translator.onFolio(a, ({ index }) => translator.say({ name, index }))
     },

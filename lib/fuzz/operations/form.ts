@@ -5,30 +5,31 @@ import type { Operation } from '../operation.js'
 import type { Translator } from '../trace.js'
 import type { World } from '../world.js'
 
-/** An operation of the fuzzer: all that is known of it. */
+/** The definition of an operation of the fuzzer. */
 export interface Form {
   readonly name: string
   /**
-   * The names of its arguments `a`, `b`, ... of {@link Operation}, for the text form. Arguments of one name
-   * are drawn and bounded alike.
+   * The names of its arguments `a`, `b`, ... of {@link Operation}, for the text form. Arguments with the same
+   * name have the same random distribution and the same bound.
    */
   readonly parameters: readonly string[]
   /**
-   * How often it is drawn, beside the others: in a program, and in a body. Left out: only where something
-   * else asks for it.
+   * The relative frequency with which the generator draws the operation: in a program, and in a body. If
+   * absent, the generator adds the operation only where another operation needs it.
    */
   readonly weight?: readonly [inProgram: number, inBody: number]
-  /** It is of passes that await: just some programs have any. */
+  /** Whether the operation belongs to passes that await. Only some programs have such passes. */
   readonly awaits?: boolean
   /** Random arguments. */
   generate(random: Generator, depth: number): number[]
-  /** A random body, for those arguments. Left out: it takes none. */
+  /** A random body for those arguments. If absent, the operation has no body. */
   body?(random: Generator, depth: number, args: readonly number[]): Operation[]
-  /** Does it, and logs what the backend answers. What is thrown is logged by the caller. */
+  /** Executes the operation, and logs the answers of the backend. The caller logs what it throws. */
   run(world: World, op: Operation): void
   /**
-   * Says in a trace what it is about to do. Left out: there is nothing to say.
-   * @returns false if the world is not to run it: a trace cannot say it, or it was done here
+   * Adds to a trace what the operation is about to do. If absent, the operation adds no line.
+   * @returns false if the world must not run the operation: a trace cannot express it, or `trace` has
+   * executed it
    */
   trace?(translator: Translator, op: Operation): false | void
 }

@@ -75,7 +75,7 @@ export const pageCacheForms: readonly Form[] = [
       const pages = 2 ** order
       const last = index + count * pages - 1
       if (count === 0 || last > translator.maxIndex()) return
-      // All or none.
+      // fillRange() adds all of the folios, or none: one folio in the range prevents them all.
       for (const _ of translator.mapping().folios(undefined, index, last)) return
       for (let next = index; next <= last; next += pages) translator.add(next, order)
     },
@@ -166,7 +166,7 @@ export const pageCacheForms: readonly Form[] = [
     },
   },
   {
-    // Much at once, and no call in between that tells a core of it.
+    // Changes many folios. Between the changes, no call tells a backend's core of them.
     name: 'each',
     parameters: ['mapping', 'mark', 'action'],
     weight: [4, 1],
@@ -257,7 +257,7 @@ export const pageCacheForms: readonly Form[] = [
     run(world, { a, b, c, d }) {
       const use = wrongUses[a % wrongUses.length]
       const answer = use(world, world.mapping(b), world.folio(c), world.controls[d])
-      // Some are no use at all, or not wrong as things are.
+      // Not every use makes a call, and some calls are valid in the present state. Only numbers are compared.
       if (typeof answer === 'number') world.log.put('answer', answer)
     },
   },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Operations of passes that do not await, and of what they are controlled by.
+// Operations of passes that do not await, and of their controls.
 
 import { WritebackError } from '../../errors.js'
 import type { Extent, Folio, WaitOptions, WritebackControl, WritebackIterator } from '../../types.js'
@@ -9,7 +9,7 @@ import type { Turns, World } from '../world.js'
 import type { Form } from './form.js'
 
 const PAGE_SIZE = 4096
-/** log2 of the page size where none is asked for. */
+/** log2 of the page size, for operations that do not give one. */
 const PAGE_SHIFT = 12
 export const MAX_PAGES = [1, 2, 3, 8, 64, 256, 1024]
 
@@ -45,7 +45,7 @@ function assign(wbc: WritebackControl, field: number, value: number): void {
   }
 }
 
-/** Whether the pass is still there after this error, to be taken up again. */
+/** Whether the pass still exists after this error, so that the next call continues it. */
 function isBlocked(error: unknown): boolean {
   return error === THROWN || (error instanceof WritebackError && error.code === 'EDEADLK')
 }
@@ -87,7 +87,7 @@ function writeExtent(world: World, extent: Extent, turns: Turns): number | void 
   return world.result(world.turn(turns))
 }
 
-/** One that goes from beginning to end by itself, and returns an error. */
+/** The form of a method that runs a whole pass and returns its error. */
 function wholePass(
   name: string,
   ownParameters: readonly string[],
@@ -165,7 +165,8 @@ export const passForms: readonly Form[] = [
       const { a, b, c, d, e, body } = op
       const error = world.errors[b]
       const folio = handedBack(world, op)
-      // A pass goes on where it began, unless the folio is not its own either.
+      // Call with the mapping that the pass began on, unless the folio is not the one that the pass returned
+      // last.
       if (c !== RIGHT || folio === null) world.passes[b] = world.mapping(a)
       error.value = d
       try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The table of operations: to add one, add its row to one of the files that are put together here.
+// The table of operations. To add an operation, add its row to one of the files that this table combines.
 
 import { asyncPassForms } from './async_pass.js'
 import { folioForms } from './folio.js'
@@ -8,7 +8,7 @@ import { pageCacheForms } from './page_cache.js'
 import { passForms } from './pass.js'
 import { turnForms } from './turn.js'
 
-/** In the order in which a program's shape draws how often each is. */
+/** The order is the order in which a program's shape draws the frequency of each operation. */
 export const FORMS: readonly Form[] = [
   ...pageCacheForms,
   ...folioForms,
