@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What `check` finds, at the steps that come from its lines.
+// Assigns what `check` finds to the steps that come from its lines.
 
 import type { Finding } from '../live/check.js'
 import type { FindingData, MappingData } from './data.js'
 
-/** The step that comes from each line; of a line that none comes from, the next one's. */
+/** The step that comes from each line. A line without a step has the step of the next line that has one. */
 class StepsOfLines {
   /** Lines, ascending, and the first step of each. */
   readonly #lines: readonly (readonly [number, number])[]
@@ -50,7 +50,7 @@ function findingData(
   }
 }
 
-/** A mapping with its findings; a mapping without steps has nowhere to show them. */
+/** A mapping with its findings. A mapping without steps gets none, since the page shows findings at steps. */
 export function withFindings(mapping: MappingData, findings: readonly Finding[]): MappingData {
   if (findings.length === 0 || mapping.lines.length === 0) return mapping
   const steps = new StepsOfLines(mapping)

@@ -3,19 +3,19 @@
 import type { AddressSpace, Folio, Mark } from '../types.js'
 import * as bits from './data.js'
 
-/** Per folio that was ever in the cache its state, and what each step changed of them. */
+/** The state of each folio that was ever in the cache, and what each step changed. */
 export class FolioStates {
   readonly index: number[] = []
   readonly order: number[] = []
   readonly state: number[] = []
-  /** How many folios each step changed, which, and the state that each has since. */
+  /** How many folios each step changed, which folios, and the state of each after the change. */
   readonly changes: number[] = []
   readonly changed: number[] = []
   readonly changedTo: number[] = []
   readonly #mapping: AddressSpace
-  /** Where in `changed` a folio's last change is. */
+  /** Position in `changed` of each folio's last change. */
   readonly #lastChange: number[] = []
-  /** Where in `changed` the step's changes begin. */
+  /** Position in `changed` of the step's first change. */
   #begin = 0
   /** The folio in the cache that begins at a page. */
   readonly #present = new Map<number, number>()
@@ -34,7 +34,7 @@ export class FolioStates {
     this.#begin = this.changed.length
   }
 
-  /** Notes what became of the folio that begins at this page. */
+  /** Records the new state of the folio that begins at this page. */
   note(index: number): void {
     const folio = this.#mapping.getFolio(index)
     let known = this.at(index)
@@ -55,7 +55,7 @@ export class FolioStates {
     this.#set(known, this.#read(folio))
   }
 
-  /** Notes which folios of these pages have got TOWRITE. Returns how many. */
+  /** Records which folios in this range have received TOWRITE. Returns their number. */
   noteTagged(start: number, end: number): number {
     let count = 0
     if (start > end) return count

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One HTML file that shows a timeline: everything is in it, and its policy lets it load nothing.
+// Makes one HTML file that shows a timeline. The file contains everything, and its policy forbids it to load
+// anything.
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -11,7 +11,7 @@ export interface OpenPass {
   savedError: number
 }
 
-/** The passes over one page cache, and the steps that are their own. */
+/** The passes over one page cache, and the steps that belong to each. */
 export class Moments {
   readonly passes: (PassData & { end: number })[] = []
   readonly lookups: number[][] = []
@@ -40,7 +40,7 @@ export class Moments {
     pass.used = 0
   }
 
-  /** A step of the pass, once it is done. */
+  /** Records a step of the pass after the step is done. */
   note(step: number, pass: OpenPass, inside = ''): void {
     this.step.push(step)
     this.pass.push(pass.number)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Writes down what happens to the page caches of the TypeScript engine, as a trace of format 2.
+// Records what happens to the page caches of the TypeScript engine, as a trace of format 2.
 
 import { MAX_OFFSET } from '../arguments.js'
 import { AddressSpace, Folio } from '../js/index.js'
@@ -8,8 +8,8 @@ import type * as api from '../types.js'
 import { LAST_PAGE } from './timeline.js'
 
 /**
- * Records every page cache of the TypeScript backend in this thread, from its construction to `stop`, by
- * replacing the methods of AddressSpace and Folio; an engine does not know of it.
+ * Records every page cache of the TypeScript backend in this thread, from the recorder's construction to
+ * `stop`. The recorder replaces methods of AddressSpace and Folio, so an engine needs no code for it.
  */
 export class PassRecorder {
   readonly #limit: number
@@ -19,7 +19,7 @@ export class PassRecorder {
   #steps = 0
   #passes = 0
 
-  /** @param limit - steps behind this many are not recorded */
+  /** @param limit - the recorder does not record steps after this many */
   constructor(limit: number) {
     this.#limit = limit
     const recorder = this
@@ -69,14 +69,12 @@ export class PassRecorder {
     })
   }
 
-  /** How many steps happened, those behind the limit, too. */
+  /** The number of steps that happened, including those after the limit. */
   get steps(): number {
     return this.#steps
   }
 
-  /**
-   * Gives the methods back. Several page caches are named in the order in which they got their first page.
-   */
+  /** Restores the methods. Several page caches are numbered in the order in which each got its first page. */
   stop(file: string): Trace2 {
     for (const undo of this.#undo.splice(0)) undo()
     const tasks = new Map([[1, { pid: process.pid, comm: 'writeback-iter run' }]])
@@ -105,7 +103,7 @@ export class PassRecorder {
   #step(mapping: api.AddressSpace, action: Action, result = ''): void {
     let trace = this.#traces.get(mapping)
     if (trace === undefined) {
-      // A page cache that is older than the recorder has pages that it knows nothing of.
+      // A page cache that is older than the recorder has pages that the recorder has not seen.
       if (action.name !== 'add' || mapping.nrPages !== 2 ** action.order) return
       trace = { mapping: `page cache ${this.#traces.size + 1}`, steps: [] }
       this.#traces.set(mapping, trace)
@@ -117,10 +115,7 @@ export class PassRecorder {
     trace.steps.push(step)
   }
 
-  /**
-   * Records each call that an iterator makes. A call that was blocked is not over: it is recorded once it
-   * returns.
-   */
+  /** Records each call of an iterator. A blocked call has not ended: it is recorded when it returns. */
   #follow(
     mapping: api.AddressSpace,
     wbc: api.WritebackControl,

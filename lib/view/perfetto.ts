@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The timeline in the Trace Event Format (Chrome trace JSON): passes and the calls in them as slices of their
-// task, folios under writeback as asynchronous slices, counters of dirty pages and of pages under writeback,
-// findings as instants. A process per page cache.
+// Writes the timeline in the Trace Event Format (Chrome trace JSON). Each page cache is a process. Passes and
+// their calls are slices of their task, folios under writeback are asynchronous slices, findings are
+// instants, and the numbers of dirty pages and of pages under writeback are counters.
 
 import { DIRTY, type MappingData, type PageData, WRITEBACK } from './data.js'
 
 interface Event {
   readonly name: string
-  /** X a slice, b and e the ends of an asynchronous one, C a counter, M a name, i an instant. */
+  /** X: a slice; b and e: the ends of an asynchronous slice; C: a counter; M: a name; i: an instant. */
   readonly ph: 'X' | 'b' | 'e' | 'C' | 'M' | 'i'
   readonly pid: number
   readonly tid: number
@@ -28,9 +28,9 @@ export function perfetto(data: PageData): string {
 }
 
 /**
- * When each step happened, in microseconds. Format 1 has no times: a step takes one. Steps of a recording are
- * in the order that explains them, which times may contradict by a little: no step is shown before the one in
- * front of it.
+ * The time of each step, in microseconds. Format 1 has no times, so each step takes one microsecond. The
+ * steps of a recording are in the order that explains them, and their times may slightly contradict that
+ * order. No step gets a time before that of the preceding step.
  */
 function timesOf({ lines, times }: MappingData): number[] {
   let time = 0
@@ -78,7 +78,10 @@ function* passEvents(mapping: MappingData, pid: number, times: readonly number[]
   for (const [tid, name] of tasks) yield { name: 'thread_name', ph: 'M', pid, tid, args: { name } }
 }
 
-/** From the changes of the folios' states: when each is under writeback, and how many pages are dirty. */
+/**
+ * Derives from the changes of the folios' states when each folio is under writeback, and how many pages are
+ * dirty.
+ */
 function* folioEvents(mapping: MappingData, pid: number, times: readonly number[]): Generator<Event> {
   const { folioIndex, folioOrder, changes, changeFolio, changeState } = mapping
   const state = new Uint8Array(folioIndex.length)

@@ -14,14 +14,14 @@ import { whereToBegin } from './timeline.js'
 import { Timeline1 } from './timeline1.js'
 import { timeline2 } from './timeline2.js'
 
-/** A page takes at most this many steps: the timeline is one string in the browser. */
+/** The greatest number of steps in a page, because the timeline is one string in the browser. */
 export const MAX_STEPS = 2_000_000
 
 /**
- * Reads a trace or a recording, replays and checks it, and makes of it what the page shows.
+ * Reads a trace or a recording, replays and checks it, and makes the data of the page.
  * @param line - where the page opens; null for the divergence, else the first finding, else the begin
- * @throws {@link InputError} if it is malformed, too long, or has no such line, and what {@link readLines}
- * throws
+ * @throws {@link InputError} if the file is malformed or too long, or has no such line, and what {@link
+ * readLines} throws
  */
 export async function readPageData(
   file: string,
@@ -58,7 +58,7 @@ export async function readPageData(
   }
 }
 
-/** A trace that was just made, as the page shows it. */
+/** The data of the page for a trace that this process has made. */
 export function tracePageData(trace: Trace2, backend: Backend): PageData {
   const mappings = trace.mappings.map((mapping) => timeline2(trace, mapping, backend))
   return pageData(trace.file, backend, trace, mappings, null)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Replays a trace and writes down what each step changed.
+// Replays a trace and records what each step changed.
 
 import { MAX_INDEX } from '../arguments.js'
 import type { MappingData, PageData } from './data.js'
@@ -57,8 +57,8 @@ export function mappingData(
 }
 
 /**
- * The mapping and the step to begin with: the line if one is asked for, else the first divergence, else the
- * first finding, else the begin of the longest.
+ * The mapping and the step that the page opens at: the given line, else the first divergence, else the first
+ * finding, else the begin of the longest mapping.
  * @returns null if no step comes from that line
  */
 export function whereToBegin(mappings: readonly MappingData[], line: number | null): PageData['at'] | null {

@@ -12,7 +12,7 @@ import { type Columns, emptyColumns, LAST_PAGE, mappingData } from './timeline.j
 
 type Begin = Extract<Operation, { readonly name: 'begin' }>
 
-/** The running pass, as far as the public surface lets it be followed. */
+/** The state of the running pass, as far as the public surface shows it. */
 interface Followed extends OpenPass {
   readonly byTowrite: boolean
   /** Where the next lookup begins, and the last page of the range. */
@@ -34,7 +34,7 @@ export class Timeline1 {
   #pass: Followed | null = null
   #divergence: bits.MappingData['divergence'] = null
 
-  /** @param file - what messages and the page call the trace */
+  /** @param file - the name of the trace in messages and in the page */
   constructor(file: string, backend: Backend) {
     this.#file = file
     this.#backend = backend
@@ -43,8 +43,8 @@ export class Timeline1 {
   }
 
   /**
-   * Executes the next line. Does nothing behind a divergence.
-   * @throws {@link InputError} for an operation that makes no sense where it stands
+   * Executes the next line. Does nothing after a divergence.
+   * @throws {@link InputError} for an operation that is not valid at this place
    */
   step({ line, operation, result }: TraceLine): void {
     if (this.#divergence !== null) return
@@ -111,10 +111,10 @@ export class Timeline1 {
   }
 
   /**
-   * Writes down one call of writeback_iter(), and what it did inside. Nothing but the call ran meanwhile, so
-   * what it found and why it skipped a folio follows from the states behind it: it takes the dirty flag of
-   * the folio that it returns, sets TOWRITE before its first lookup, and changes nothing else but what it
-   * waited for.
+   * Records one call of writeback_iter(), and what the call did. Nothing else ran during the call, so the
+   * states after it show what it found and why it skipped a folio. The call clears the dirty flag of the
+   * folio that it returns, and sets TOWRITE before its first lookup. It changes nothing else except the
+   * folios that it waited for.
    */
   #next(step: number, pass: Followed, errorIn: number, got: string): void {
     const inside: string[] = []
@@ -137,7 +137,10 @@ export class Timeline1 {
     this.#moments.note(step, pass, inside.join(';'))
   }
 
-  /** The looks of one call, up to the folio that it returned, or to the end of the range (-1). */
+  /**
+   * Records which folios one call looked at, up to the folio that it returned, or to the end of the range
+   * (-1).
+   */
   #look(pass: Followed, returned: number, waits: readonly RegExpExecArray[], inside: string[]): void {
     const { index, state } = this.#states
     for (;;) {

@@ -26,7 +26,7 @@ class Timeline2 {
   readonly #moments = new Moments()
   readonly #columns: Columns = emptyColumns()
   readonly #passes = new Map<string, OpenPass>()
-  /** Number of a task by the number that the trace gives it. */
+  /** Index of a task by the number that the trace gives it. */
   readonly #tasks: Map<number, number>
   readonly #trace: Trace2
   readonly #callers = new Map<string, number>()
@@ -137,7 +137,10 @@ class Timeline2 {
     this.#moments.note(step, pass)
   }
 
-  /** A look may be at another folio than its step says: the replayer takes them in the order of the batch. */
+  /**
+   * A look may concern another folio than its step names, since the replayer takes folios in the batch's
+   * order.
+   */
   #noteLook(name: string, step: number): void {
     const pass = this.#passes.get(name)
     if (pass === undefined) return

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Puts the page that `writeback-iter view` writes into dist: its script in one file, its style and its body.
+// Writes the page of `writeback-iter view` to dist: the script as one file, the style and the body.
 
 import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -19,7 +19,7 @@ const NAMES = [
   'inverse',
 ] as const
 
-/** The colours of page.css, of the scheme (light or dark) that holds. */
+/** The colours of page.css, in the colour scheme (light or dark) that the browser uses. */
 export type Colours = Record<(typeof NAMES)[number], string>
 
 export function readColours(): Colours {
@@ -35,7 +35,10 @@ export function pixel(colour: string): number {
   return (0xff << 24) | ((rgb & 0xff) << 16) | (rgb & 0xff00) | (rgb >> 16)
 }
 
-/** What a folio that is too small for a box is shown as, from what matters least to what matters most. */
+/**
+ * The summaries that a folio too small for a box is drawn with, from the least important to the most
+ * important.
+ */
 export const SUMMARIES = ['clean', 'marked', 'dirty', 'towrite', 'locked', 'writeback'] as const
 
 export function summary(state: number): (typeof SUMMARIES)[number] {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Where the pages stand: in rows of a power of two of pages, so that every folio is a rectangle; rows in
-// which there never was a folio are folded away.
+// Where the map shows each page. Each row has a power of two of pages, so every folio is a rectangle. Rows
+// that never had a folio are folded.
 
 import type { Timeline } from './timeline.js'
 
-/** Least width of a page in pixels, per zoom level: below 1, several pages share a pixel. */
+/** Least width of a page in pixels, per zoom level. Below 1, several pages share a pixel. */
 const CELLS = [1 / 4096, 1 / 512, 1 / 64, 1 / 16, 1 / 4, 1, 2, 4, 8, 16, 32, 64]
 const HEIGHTS = [3, 3, 3, 3, 3, 3, 4, 6, 10, 20, 34, 44]
 export const ZOOMS = CELLS.length
-/** Rows of a large folio that are shown; the rest of it is folded. */
+/** Rows of a large folio that are shown. Its other rows are folded. */
 const MOST_ROWS = 4
 const FOLD = 12
 
@@ -16,11 +16,11 @@ export class Layout {
   readonly cell: number
   readonly rowHeight: number
   readonly pagesPerRow: number
-  /** Number of each row that is shown: its first page over pagesPerRow. Ascending. */
+  /** Number of each row that is shown: its first page divided by pagesPerRow. Ascending. */
   readonly rows: Float64Array
   readonly top: Float64Array
   readonly height: number
-  /** Per folio its first and its last row, as places in `rows`. */
+  /** The first and the last row of each folio, as positions in `rows`. */
   firstRow = new Uint32Array(0)
   lastRow = new Uint32Array(0)
 
@@ -65,7 +65,7 @@ export class Layout {
     return Float64Array.from(rows).sort()
   }
 
-  /** The row that a page is in, or the first one behind it. */
+  /** The row that contains a page, or the first row after the page. */
   rowOf(page: number): number {
     const row = Math.floor(page / this.pagesPerRow)
     let [low, high] = [0, this.rows.length]
@@ -86,7 +86,7 @@ export class Layout {
     return (page % this.pagesPerRow) * this.cell
   }
 
-  /** The page at a place of the map; null in a fold or beside it. */
+  /** The page at a position in the map; null for a fold, or for a position outside the rows. */
   pageAt(x: number, y: number): number | null {
     let row = this.top.findIndex((top) => y < top + this.rowHeight)
     if (row < 0 || y < this.top[row]) row = -1
@@ -94,7 +94,7 @@ export class Layout {
     return row < 0 || x < 0 || column >= this.pagesPerRow ? null : this.rows[row] * this.pagesPerRow + column
   }
 
-  /** The folds: where each is, and how many pages it hides. */
+  /** The folds: the position of each, and how many pages it hides. */
   *folds(): Generator<{ y: number; pages: number }> {
     for (let row = 0; row < this.rows.length; row++) {
       const before = row === 0 ? -1 : this.rows[row - 1]

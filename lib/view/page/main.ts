@@ -29,9 +29,9 @@ class View {
   #colours = readColours()
   timeline: Timeline
   #mapping: number
-  /** The pass that was chosen in the picture; null: the one at hand. */
+  /** The pass that the user selected in the picture; null for the current pass. */
   #chosen: number | null = null
-  /** Number of the finding at hand: several may have broken in one step; -1 for none. */
+  /** Number of the current finding, since several may have broken in one step; -1 for none. */
   #found = -1
   #playing = 0
 
@@ -69,7 +69,7 @@ class View {
     )
   }
 
-  /** Shows a page cache behind `step` steps. */
+  /** Shows a page cache after `step` steps. */
   show(mapping: number, step: number): void {
     this.#mapping = mapping
     this.timeline = this.#open(mapping)
@@ -131,7 +131,7 @@ class View {
     }
   }
 
-  /** The finding whose rule broke in this step, or that began in it. */
+  /** Shows the finding whose rule broke in this step, or that began in it. */
   #showFinding(): void {
     const { findings } = this.timeline.data
     if (!this.timeline.showsFinding(this.#found)) this.#found = this.timeline.findingAt()
@@ -162,7 +162,7 @@ class View {
     get('finding-kernel').textContent = `The kernel: ${kernel}.`
   }
 
-  /** Keeps what the step changed in view, or the folio that the finding is of. */
+  /** Scrolls to what the step changed, or to the folio of the finding. */
   #follow(): void {
     const { step, changeFrom, changeFolio, index } = this.timeline
     if (this.#map.finding !== null) this.#map.reveal(this.#map.finding)
@@ -358,7 +358,7 @@ class View {
 
 declare global {
   interface Window {
-    /** The view, once it is drawn. */
+    /** The view, after it is drawn. */
     view?: View
   }
 }

@@ -8,17 +8,18 @@ import type { Timeline } from './timeline.js'
 import { number } from './words.js'
 
 /**
- * From this width of a page on there are boxes with flags and marks; below, a folio is an area of one colour.
+ * The least width of a page at which a folio is a box with flags and marks. Below it, a folio is an area of
+ * one colour.
  */
 const BOXES = 8
 const LETTERS = 16
 const INDICES = 40
-/** The map is as high as its rows, between these: in pixels, and as a part of the window. */
+/** The map is as high as its rows, between two limits: one in pixels, and one as a part of the window. */
 const LEAST_HEIGHT = 160
 const MOST_HEIGHT = 0.56
 const BORDERS = 2
 
-/** Per state the rank of its summary, from 1 on: the higher one is seen where two share a pixel. */
+/** The rank of each state's summary, from 1. Where two folios share a pixel, the higher rank is drawn. */
 const RANKS = Uint8Array.from({ length: 128 }, (_, state) => SUMMARIES.indexOf(summary(state)) + 1)
 
 export class PageMap {
@@ -28,14 +29,14 @@ export class PageMap {
   readonly #extent: HTMLElement
   #timeline: Timeline
   #layout: Layout
-  /** null: the largest at which all rows are in view. */
+  /** The zoom level; null for the largest at which all rows are in view. */
   #zoom: number | null = null
   #shown = 0
-  /** The page that is pointed at or was typed in; null for none. */
+  /** The page that the user points at or typed in; null for none. */
   selected: number | null = null
-  /** First page of the folio that the finding at hand is of; null for none. */
+  /** First page of the folio of the current finding; null for none. */
   finding: number | null = null
-  /** What of the pass is marked: the folios that its batch still holds. */
+  /** The folios that the pass's batch still holds, which the map marks. */
   batch: readonly number[] = []
 
   constructor(canvas: HTMLCanvasElement, scroller: HTMLElement, extent: HTMLElement, timeline: Timeline) {
@@ -50,7 +51,7 @@ export class PageMap {
     this.#layout.place(timeline)
   }
 
-  /** Which of the zoom levels is shown, from the farthest on. */
+  /** The zoom level that is shown; 0 is the smallest. */
   get zoom(): number {
     return this.#shown
   }
@@ -63,7 +64,7 @@ export class PageMap {
     this.#scroller.scrollTop = 0
   }
 
-  /** Shows the same pages larger (1) or smaller (-1), or all of them (0). */
+  /** Zooms in (1) or out (-1) around the same pages, or shows all pages (0). */
   setZoom(by: -1 | 0 | 1): void {
     const middle = this.#layout.pageAt(0, this.#scroller.scrollTop + 1)
     this.#zoom = by === 0 ? null : Math.max(0, Math.min(ZOOMS - 1, this.#shown + by))
@@ -134,7 +135,7 @@ export class PageMap {
     this.#marks(colours)
   }
 
-  /** The places of a folio in the map, in CSS pixels. */
+  /** The rectangle of a folio in the map, in CSS pixels. */
   #place(folio: number): { x: number; y: number; w: number; h: number } {
     const { cell, pagesPerRow, top, firstRow, lastRow, rowHeight } = this.#layout
     const pages = Math.min(this.#timeline.pages[folio], pagesPerRow)
@@ -160,8 +161,9 @@ export class PageMap {
   }
 
   /**
-   * Folios as areas of one colour. Where several share a pixel, the state that matters most is seen. The hot
-   * loop of the page: it runs over every folio in the cache, a hundred thousand of them at each step.
+   * Draws folios as areas of one colour. Where several share a pixel, the most important state is drawn. This
+   * is the page's hot loop: at each step it runs over every folio in the cache, of which there may be a
+   * hundred thousand.
    */
   #areas(colours: Colours, ratio: number): void {
     const { width, height } = this.#canvas
@@ -198,7 +200,7 @@ export class PageMap {
     for (const folio of this.#inView()) this.#box(folio, colours)
   }
 
-  /** A box: the flags above, the marks below. */
+  /** Draws a box, with the flags above and the marks below. */
   #box(folio: number, colours: Colours): void {
     const context = this.#context
     const state = this.#timeline.state[folio]
@@ -281,8 +283,8 @@ export class PageMap {
   }
 
   /**
-   * Frames: what the last step changed, the rest of the batch (dashed), the page that was chosen, the
-   * finding's folio.
+   * Draws frames around what the last step changed, the rest of the batch (dashed), the selected page, and
+   * the finding's folio.
    */
   #marks(colours: Colours): void {
     const context = this.#context
@@ -315,7 +317,7 @@ export class PageMap {
     this.#frame({ x: this.#layout.xOf(page), y: top[row], w: cell, h: rowHeight }, width)
   }
 
-  /** A frame around a place, and no part of it beyond the edge of the map. */
+  /** Draws a frame around a rectangle, clipped to the map. */
   #frame({ x, y, w, h }: { x: number; y: number; w: number; h: number }, width: number): void {
     const [left, top] = [Math.max(x - 0.5, width / 2), Math.max(y - 0.5, width / 2)]
     this.#context.lineWidth = width

@@ -16,7 +16,7 @@ function get(id: string): HTMLElement {
   return document.getElementById(id) as HTMLElement
 }
 
-/** What `next` and `call` lines say of the control last. */
+/** The control's values in the latest `next` or `call` line. */
 function counters(timeline: Timeline, pass: number): { nr: string; wbindex: string; returned: string } {
   const found = { nr: '', wbindex: '', returned: '' }
   const moments = timeline.passMoments[pass]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The picture under the slider: what happened when, and a lane per task with its passes.
+// The picture under the slider: the activity over time, and lanes that show the passes of each task.
 
 import type { Colours } from './colours.js'
 import type { Timeline } from './timeline.js'
@@ -15,7 +15,7 @@ interface Lane {
   end: number
 }
 
-/** Passes of one task under each other where they overlap, else in one lane. */
+/** Puts the passes of one task into one lane, or into several lanes where they overlap. */
 function lanesOf(timeline: Timeline): Lane[] {
   const lanes: Lane[] = []
   for (const [pass, { begin, end, pid, comm }] of timeline.data.passes.entries()) {
@@ -53,7 +53,7 @@ export class Scrub {
     return Math.round(((event.clientX - left) / width) * this.#timeline.length)
   }
 
-  /** The pass whose bar is pointed at; null for none. */
+  /** The pass whose bar the mouse points at; null for none. */
   passAt(event: MouseEvent): number | null {
     const { top } = this.#canvas.getBoundingClientRect()
     const lane = this.#lanes[Math.floor((event.clientY - top - DENSITY) / LANE)]
@@ -118,7 +118,10 @@ export class Scrub {
     }
   }
 
-  /** Per pixel how much was dirtied, written and waited for: three rows of bars, each on its own scale. */
+  /**
+   * Draws how much was dirtied, written and waited for, per pixel: three rows of bars, each with its own
+   * scale.
+   */
   #density(context: CanvasRenderingContext2D, width: number, colours: Colours): void {
     const rows = [
       ['dirtied', colours.dirty],

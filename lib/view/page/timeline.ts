@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A page cache's steps, and its folios as they are behind any number of them.
+// A page cache's steps, and the state of its folios after any number of them.
 
 import * as bits from '../data.js'
 
@@ -10,11 +10,11 @@ function summed(differences: readonly number[]): Float64Array {
   return numbers
 }
 
-/** What a step is, for the density picture. */
+/** The kinds of steps, for the density picture. */
 export const KINDS = ['dirtied', 'written', 'waited', 'other'] as const
 const KIND_OF: Record<string, number> = { dirty: 0, redirty: 0, start: 1, wait: 2 }
 
-/** What can be seen of a pass at some step. */
+/** The state of a pass that the page shows at a step. */
 export interface Moment {
   readonly step: number
   readonly lookup: readonly number[]
@@ -77,7 +77,7 @@ export class Timeline {
     for (let moment = 0; moment < pass.length; moment++) this.passMoments[pass[moment]].push(moment)
   }
 
-  /** Makes the folios what they are behind `step` steps. */
+  /** Gives the folios their states after `step` steps. */
   go(step: number): void {
     const to = Math.max(0, Math.min(step, this.length))
     const [from, end] = [this.changeFrom[this.step], this.changeFrom[to]]
@@ -121,7 +121,7 @@ export class Timeline {
     return found
   }
 
-  /** The pass that the last step belongs to, or else the one that ran last; -1 before the first. */
+  /** The pass of the last step, or else the pass that ran last; -1 before the first. */
   get currentPass(): number {
     const moment = this.#behind(this.momentStep, this.step) - 1
     return moment < 0 ? -1 : this.data.moments.pass[moment]
@@ -150,10 +150,7 @@ export class Timeline {
     }
   }
 
-  /**
-   * The steps of the call of writeback_iter that a pass is in, or was in last: from `begin` or `call` to
-   * `next`.
-   */
+  /** The steps of the pass's current or latest call of writeback_iter, from `begin` or `call` to `next`. */
   callOf(pass: number): number[] {
     const steps = this.passMoments[pass].map((moment) => this.momentStep[moment])
     let at = steps.length - 1
@@ -165,7 +162,7 @@ export class Timeline {
     return steps.slice(from, to + 1)
   }
 
-  /** The first step that comes from a line, or from one behind it; the last step if there is none. */
+  /** The first step that comes from this line or a later one; the last step if there is none. */
   stepOfLine(line: number): number {
     let best = -1
     for (let step = 0; step < this.length; step++) {
@@ -175,8 +172,8 @@ export class Timeline {
   }
 
   /**
-   * Where the pass begins that began before the one at hand, or the next one: a number of steps done, or
-   * null.
+   * The beginning of the pass before or after the current one, as a number of steps done; null if there is
+   * none.
    */
   passBeside(direction: -1 | 1): number | null {
     const begins = this.data.passes.map(({ begin }) => begin + 1)
@@ -187,20 +184,20 @@ export class Timeline {
     return found ?? null
   }
 
-  /** Whether a finding's rule broke in the last step, or it began there. */
+  /** Whether a finding's rule broke in the last step, or the finding began in it. */
   showsFinding(found: number): boolean {
     const finding = this.data.findings[found]
     return finding !== undefined && (finding.broke + 1 === this.step || finding.began + 1 === this.step)
   }
 
-  /** The finding whose rule broke in the last step, else one that began in it; -1 for none. */
+  /** The finding whose rule broke in the last step, else a finding that began in it; -1 for none. */
   findingAt(): number {
     const { findings } = this.data
     const broke = findings.findIndex(({ broke }) => broke + 1 === this.step)
     return broke >= 0 ? broke : findings.findIndex(({ began }) => began + 1 === this.step)
   }
 
-  /** The finding before or behind the one at hand, or else (-1) the step at hand; -1 for none. */
+  /** The finding before or after `found`, or before or after this step if `found` is -1; -1 for none. */
   findingBeside(found: number, direction: -1 | 1): number {
     const { findings } = this.data
     if (found >= 0) return Math.max(0, Math.min(found + direction, findings.length - 1))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the page says: of a state, of a change, of what a pass did.
+// The words that the page uses for a state, for a change, and for what a pass did.
 
 import * as bits from '../data.js'
 import type { Timeline } from './timeline.js'
@@ -80,7 +80,7 @@ export function insideWords(what: string): string {
   }
 }
 
-/** The same of a step of format 2, where each has a moment of its own. */
+/** The same for a step of format 2, in which each of these is a step of its own. */
 export function momentWords(text: string): string {
   const [name, , ...rest] = text.split(' ')
   switch (name) {
