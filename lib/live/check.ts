@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Looks a recording over for breaches of the protocol.
+// Checks a recording for breaches of the protocol.
 
 import { Ledger, type PassRecord } from './ledger.js'
 import type { Input } from './read.js'
@@ -8,19 +8,19 @@ import type { Undecided } from './replay.js'
 import { type Breach, RULES, type Rule } from './rules.js'
 import { eventsOfTrace, eventsOfTrace2 } from './trace_events.js'
 
-/** A rule that was broken, and all that there is to know of it. */
+/** A rule that was broken, with all the facts of the breach. */
 export interface Finding {
   readonly rule: string
-  /** `DEVICE:INODE`, with the address of the mapping where that is recorded. */
+  /** `DEVICE:INODE`, with the address of the mapping if the recording has it. */
   readonly mapping: string
-  /** Head index; null for a breach that is of no folio. */
+  /** Head index; null for a breach that concerns no folio. */
   readonly folio: number | null
   readonly pass: { readonly pid: number; readonly comm: string; readonly caller: string | null } | null
-  /** Line numbers of where it began and where it broke, from 1. */
+  /** Line numbers, from 1: where the breach began, and where the rule broke. */
   readonly began: number
   readonly broke: number
   readonly what: string
-  /** What the kernel does of it. */
+  /** What the kernel does after the breach. */
   readonly kernel: string
 }
 
@@ -29,7 +29,7 @@ export interface Checked {
   readonly mappings: number
   readonly passes: number
   readonly folios: number
-  /** What the recording lacks: where there is anything, a finding may come of that. */
+  /** What the recording lacks. If it lacks anything, that may have caused a finding. */
   readonly undecided: readonly Undecided[]
 }
 
@@ -107,7 +107,7 @@ export function check(input: Input): Checked {
   }
 }
 
-/** What several mappings lack, each thing once. */
+/** Combines what several mappings lack, with one entry per cause. */
 function together(all: readonly Undecided[]): Undecided[] {
   const byName = new Map<string, Undecided>()
   for (const one of all) {

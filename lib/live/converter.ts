@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A recording's events to the steps of a format 2 trace: an order of what happened that explains every
+// Converts the events of a recording to the steps of a format 2 trace: to an order that explains every
 // return.
 //
-// Events are taken by their clock. An event is recorded where its function was entered or left, and what it
-// tells of took effect a little later or earlier; where the order of the clock cannot be, an event is taken
-// out of turn, as far as its own task allows. Which folios a pass looked at and skipped is not recorded at
-// all: each is looked at as soon as the pass would skip it, and the folio that is returned at the moment of
-// its `clear`.
+// The converter takes events in the order of their clock. The kernel records an event when it enters or
+// leaves a function, but the effect of the function comes a little later or earlier. Where the order of the
+// clock is not possible, the converter takes an event out of turn, within the order of the event's own task.
+// A recording does not say which folios a pass looked at and skipped. The converter lets the pass look at
+// each folio as soon as the pass would skip it, and at the folio that it returns at the moment of that
+// folio's `clear`.
 
 import { loadBackend } from '../backend.js'
 import type { Action, Control, MappingTrace, Origin, Step, Task } from '../trace/format2.js'
@@ -17,11 +18,11 @@ import { type EventNamed, type FolioFields, type LiveEvent, UNRETURNED } from '.
 import { type ReplayPass, StepReplayer, wouldSkip } from './replayer.js'
 
 const TAG_WRITEBACK = 1
-/** A lookup takes no longer than this many events of others. */
+/** The greatest number of events of other tasks during a lookup. */
 const LONGEST_LOOKUP = 512
 const EEXIST = -17
 
-/** What a conversion could not take from the recording, by name. */
+/** What a conversion could not determine from the recording, by name. */
 export type Undecided = Map<string, { count: number; line: number }>
 
 export interface Converted {
@@ -33,21 +34,30 @@ export interface Converted {
 interface Call {
   readonly entry: EventNamed<'call'>
   readonly pass: PassOfRecording
-  /** null where the recording ends before it. */
+  /** null if the recording ends before the return. */
   next: EventNamed<'next'> | null
-  /** The pass's own clears of this call that are still to come, in order, with the lookups among them. */
+  /**
+   * The clears that the pass itself has yet to do in this call, in order, with its lookups and tags among
+   * them.
+   */
   readonly own: (EventNamed<'clear'> | EventNamed<'lookup'> | EventNamed<'tag'>)[]
 }
 
 interface PassOfRecording {
   readonly name: string
-  /** Not all of it is in the recording, so that its batch is unknown: it is not replayed. */
+  /**
+   * Whether a part of the pass is missing in the recording. The batch of such a pass is unknown, so the
+   * converter does not replay the pass.
+   */
   cut: boolean
   /** Folios that the pass returned, by index. */
   readonly returned: Set<number>
   /** Folio in hand, locked until it is known to be unlocked. */
   inHand: number | null
-  /** pages_skipped of the control before the pass, which no event tells; found at the first redirty. */
+  /**
+   * pages_skipped of the control before the pass. No event has this number; the converter finds it at the
+   * first redirty.
+   */
   skippedBefore: bigint | null
 }
 
@@ -68,7 +78,7 @@ export class TaskTable {
   }
 }
 
-/** The last step does not give what the recording says. */
+/** The result of the last step differs from the recording. */
 class Diverged extends Error {}
 
 function flagsOf(event: FolioFields): string {
@@ -82,9 +92,9 @@ class Converter {
   readonly #forecast: Forecast
   readonly #steps: Step[] = []
   readonly #undecided: Undecided = new Map()
-  /** Events that were taken out of turn, or need none. */
+  /** Events that were taken out of turn, or that need no step. */
   readonly #done = new Set<LiveEvent>()
-  /** The event of the same task that comes next; interrupts belong to no task. */
+  /** The next event of the same task. Events in interrupts belong to no task. */
   readonly #following = new Map<LiveEvent, LiveEvent>()
   readonly #preceding = new Map<LiveEvent, LiveEvent>()
   /** The folios that a pass returned of the batch that a lookup found. */
@@ -95,9 +105,9 @@ class Converter {
   readonly #running = new Set<Call>()
   readonly #passOf = new Map<string, PassOfRecording>()
   readonly #position = new Map<LiveEvent, number>()
-  /** Events delayed until this tagging, or lookup, which did not see them. */
+  /** Events that are delayed until this tagging or lookup, which did not see their effect. */
   readonly #late = new Map<LiveEvent, (Marking | Tagging)[]>()
-  /** The event until which a task's last one is delayed. */
+  /** The event until which a task's latest event is delayed. */
   readonly #waitingFor = new Map<number, LiveEvent>()
   readonly #splitting = new Map<number, EventNamed<'split'>>()
   #passes = 0
@@ -122,7 +132,7 @@ class Converter {
       this.#initialState()
       for (const event of this.#events) this.#take(event)
     } catch (error) {
-      // The replay finds the same; what follows cannot be replayed.
+      // The replay finds the same divergence. The events after it cannot be replayed.
       if (!(error instanceof Diverged || error instanceof MisplacedOperation)) throw error
       for (const event of this.#events) {
         if (!this.#done.has(event)) this.#note('an event after a divergence was not replayed', event)
@@ -228,7 +238,7 @@ class Converter {
 
   // -- what was there before
 
-  /** Folios that are spoken of before they were seen added were in the cache when the recording began. */
+  /** A folio that is named before an event adds it was in the cache when the recording began. */
   #initialState(): void {
     const heads = new Map<number, number>()
     const covered = (index: number): boolean => {
@@ -293,7 +303,8 @@ class Converter {
     if (this.#done.has(event)) return
     const missed = event.name === 'end' ? undefined : this.#waitingFor.get(event.pid)
     if (missed !== undefined && missed !== event) {
-      // The task goes on, so that its last event has taken effect: a task that missed it looked before.
+      // The task has gone on, so its last event has taken effect. A task that missed the event looked before
+      // it.
       this.#waitingFor.delete(event.pid)
       this.#take(missed)
     }
@@ -362,8 +373,8 @@ class Converter {
   }
 
   /**
-   * The next event of this name and folio that may be taken now: everything that its task did before it has
-   * been taken.
+   * The next event of this name and folio that may be taken now: all earlier events of its task have been
+   * taken.
    */
   #upcoming<N extends 'clear' | 'cancel' | 'end' | 'dirty' | 'delete' | 'start'>(
     name: N,
@@ -396,7 +407,7 @@ class Converter {
     this.#emit({ name: 'add', index, order }, event, 'ok')
   }
 
-  /** Another folio is where one is added: its removal is recorded later, or was not recorded. */
+  /** Removes the folio that is where another is added. Its removal is recorded later, or was not recorded. */
   #vacate(folio: Folio, now: LiveEvent): void {
     const removal = this.#upcoming('delete', folio.index, now)
     if (removal !== null) {
@@ -422,7 +433,10 @@ class Converter {
     this.#emit({ name: 'remove', index }, event)
   }
 
-  /** What is removed, or split, is neither locked by a pass nor under writeback. */
+  /**
+   * Unlocks a folio and ends its writeback: a removed or split folio is neither locked by a pass nor under
+   * writeback.
+   */
   #release(folio: Folio, now: LiveEvent): void {
     if (folio.locked) this.#unlock(folio.index, now, false)
     if (folio.writeback) this.#notUnderWriteback(folio, now)
@@ -458,7 +472,7 @@ class Converter {
       const clear = this.#upcoming('clear', index, event) ?? this.#upcoming('cancel', index, event)
       if (clear !== null) this.#take(clear)
     }
-    // The dirtying within a redirty is the redirty's.
+    // A redirty includes its own dirtying.
     const following = this.#following.get(event)
     if (following?.name === 'redirty' && following.index === index) {
       this.#done.add(following)
@@ -471,8 +485,8 @@ class Converter {
   }
 
   /**
-   * Puts an event off until another task has not seen what it does: that is recorded on entry, and comes
-   * later.
+   * Delays an event until another task has looked without seeing its effect. The event is recorded when its
+   * function is entered, and the effect comes later.
    */
   #isLate(event: Marking | Tagging, missed: LiveEvent | null): boolean {
     if (missed === null) return false
@@ -483,7 +497,7 @@ class Converter {
     return true
   }
 
-  /** Takes what was put off of a folio, of which the next event is at hand. */
+  /** Takes the delayed events of a folio, because the folio's next event comes now. */
   #land(index: number): void {
     for (const [missed, events] of this.#late) {
       const late = events.filter((event) => event.name !== 'tag' && event.index === index)
@@ -504,7 +518,7 @@ class Converter {
     else this.#delete(event)
   }
 
-  /** Takes what was put off until this event. */
+  /** Takes the events that were delayed until this event. */
   #takeLate(event: LiveEvent): void {
     const late = this.#late.get(event) ?? []
     this.#late.delete(event)
@@ -515,8 +529,8 @@ class Converter {
   }
 
   /**
-   * A pass's tagging that comes while the dirtying is under way, of a pass that had no reason not to return
-   * the folio, and did not: the mark came after the tagging.
+   * Finds a pass's tagging that was recorded while this dirtying was under way. If that pass never returned
+   * the folio, and had no reason to skip it, the mark came after the tagging.
    */
   #tagThatMissed(event: EventNamed<'dirty'>): EventNamed<'tag'> | null {
     const from = this.#position.get(event) ?? 0
@@ -534,8 +548,8 @@ class Converter {
   }
 
   /**
-   * A lookup of another task that is under way together with an event, and that finds what the recording says
-   * only if the marks change after it.
+   * Finds a lookup of another task that is under way together with an event, and that finds what the
+   * recording says only if the event changes the marks after the lookup.
    */
   #lookupThatMissed(event: Marking | Tagging): EventNamed<'lookup'> | null {
     const following = this.#following.get(event)
@@ -551,7 +565,7 @@ class Converter {
       const call = this.#callOf.get(lookup)
       if (lookup.name !== 'lookup' || call === undefined || call.pass.cut) continue
       if (this.#done.has(lookup) || seen.has(call)) continue
-      seen.add(call) // what it finds later depends on what it finds now
+      seen.add(call) // its later lookups depend on what this one finds
       const preceding = this.#preceding.get(lookup)
       if (lookup.pid === event.pid || (this.#position.get(preceding ?? lookup) ?? 0) > until) continue
       const begun = this.#passOf.get(`${call.entry.pid} ${call.entry.wbc}`) === call.pass
@@ -566,7 +580,8 @@ class Converter {
   }
 
   /**
-   * Takes lookups that are under way, and were recorded later, but have not seen what this event takes away.
+   * Takes lookups that are under way and were recorded later than this event, but found what this event
+   * removes.
    */
   #takeEarlierLookups(event: EventNamed<'start'>): void {
     for (const call of [...this.#running]) {
@@ -577,13 +592,13 @@ class Converter {
     }
   }
 
-  /** Whether a pass could be at its next lookup now: it skips all that is left of its batch. */
+  /** Whether a pass could do its next lookup now, because it would skip all that is left of its batch. */
   #couldLookUp(call: Call): boolean {
     const pass = this.#pass(call)
     return pass.batch.every((folio) => wouldSkip(pass, folio))
   }
 
-  /** The position of the next event of the same folio, by which the marks have changed; or the limit. */
+  /** The position of the folio's next event, by which time the marks have changed; or the limit. */
   #nextOfFolio(event: Marking | Tagging, limit: number): number {
     if (event.name === 'tag') return limit
     const last = Math.min(limit, this.#events.length - 1)
@@ -595,9 +610,7 @@ class Converter {
     return limit
   }
 
-  /**
-   * Other events than this one, recorded from it on to a position, of which the task has not gone on by then.
-   */
+  /** Other events between this event and a position, whose tasks have not gone on before that position. */
   #inFlight(event: Marking | Tagging, until: number): Marking[] {
     const found: Marking[] = []
     for (let i = (this.#position.get(event) ?? 0) + 1; i < until; i++) {
@@ -624,7 +637,10 @@ class Converter {
     return true
   }
 
-  /** Whether a pass that does not wait skips the folio, since it is under writeback until the pass ends. */
+  /**
+   * Whether a pass that does not wait skips the folio, because the folio is under writeback until the pass
+   * ends.
+   */
   #skipsUnderWriteback(index: number, from: number, { entry, pass }: Call): boolean {
     if (entry.syncAll || !this.#replayer.find(index)?.writeback) return false
     return !this.#comesBeforeEnd(['end'], index, from, pass)
@@ -690,7 +706,8 @@ class Converter {
     if (this.#isLate(event, this.#lookupThatMissed(event))) return
     this.#takeEarlierLookups(event)
     this.#emit({ name: 'start', index: event.index, keep: event.keep }, event)
-    // When the folio is unlocked is not recorded, nor does it matter: others look when they can.
+    // The time of the unlock is not recorded. It does not matter: other tasks look at the folio when they
+    // can.
     if (folio.locked) this.#unlock(event.index, event, false)
   }
 
@@ -738,7 +755,7 @@ class Converter {
     this.#running.add(call)
   }
 
-  /** The next call of any pass, which sees the writeback_index that this return has seen. */
+  /** The next call of any pass. The caller compares its writeback_index with that of this return. */
   #laterCall(event: EventNamed<'next'>): EventNamed<'call'> | null {
     for (let i = (this.#position.get(event) ?? 0) + 1; i < this.#events.length; i++) {
       const later = this.#events[i]
@@ -747,7 +764,7 @@ class Converter {
     return null
   }
 
-  /** Takes over what was set by something that is not a pass. */
+  /** Takes over a writeback_index that something other than a pass has set. */
   #setWritebackIndex(event: EventNamed<'call'> | EventNamed<'next'>): void {
     if (BigInt(this.#replayer.mapping.writebackIndex) === BigInt(event.wbindex)) return
     this.#emit({ name: 'wbindex', value: event.wbindex }, event, '', false)
@@ -767,12 +784,12 @@ class Converter {
   }
 
   /**
-   * A folio that was dirtied during the walk was tagged by it, or not: as the lookup behind it tells, and
-   * else as the pass returned it.
+   * Decides whether the walk tagged each folio that was dirtied during it. The lookup after the walk decides
+   * it; if the lookup does not, a folio that the pass returned was tagged.
    */
   #dirtiedWhileTagging(tag: EventNamed<'tag'>, call: Call): void {
     const dirtied: EventNamed<'dirty'>[] = []
-    /** Folios that something else happens to before. */
+    /** Folios that another event changes first. */
     const changed = new Set<number>()
     let over = false
     for (let i = (this.#position.get(tag) ?? 0) + 1; i < this.#events.length; i++) {
@@ -808,13 +825,13 @@ class Converter {
     if (call === undefined || call.pass.cut) return
     const { folio } = event
     if (folio !== null && this.#pass(call).returned === undefined) {
-      // Its clear was not recorded.
+      // The recording does not have the folio's clear.
       this.#lookUntil(call, folio.index, event)
       const [next] = this.#batch(call)
       if (next !== undefined) this.#look(call, next, event)
     }
     this.#running.delete(call)
-    // A cyclic pass sets it when it ends, and no pass does before that.
+    // A cyclic pass sets writeback_index when it ends. No pass sets it earlier.
     if ((folio !== null || !call.entry.cyclic) && this.#laterCall(event)?.wbindex === event.wbindex) {
       this.#setWritebackIndex(event)
     }
@@ -827,7 +844,9 @@ class Converter {
     call.pass.inHand = folio === null ? null : folio.index
   }
 
-  /** The folio up to which the running call skips what its batch has; null: all of the batch. */
+  /**
+   * The folio before which the running call skips all folios of its batch; null if it skips the whole batch.
+   */
   #target(call: Call): number | null {
     const [own] = call.own
     if (own === undefined) return call.next?.folio?.index ?? null
@@ -842,10 +861,10 @@ class Converter {
     return this.#replayer.pass(call.pass.name)
   }
 
-  /** Each folio before the target is looked at as soon as the pass would skip it. */
+  /** Looks at each folio before the target as soon as the pass would skip the folio. */
   #skipWhatCanBe(now: LiveEvent): void {
     for (const call of this.#running) {
-      if (this.#pass(call).returned !== undefined) continue // the rest is the next call's to look at
+      if (this.#pass(call).returned !== undefined) continue // the next call looks at the rest
       const target = this.#target(call)
       for (;;) {
         const [folio] = this.#batch(call)
@@ -864,8 +883,8 @@ class Converter {
   }
 
   /**
-   * By now the pass has looked at every folio before the target, though nothing that was seen lets it skip
-   * them.
+   * Looks at every folio before the target. The pass has done so by now, although no recorded event explains
+   * why it skipped them.
    */
   #lookUntil(call: Call, target: number | null, now: LiveEvent): void {
     for (;;) {
@@ -879,7 +898,7 @@ class Converter {
   }
 }
 
-/** The index of the first number in a sorted list that is greater. */
+/** The index of the first number in a sorted list that is greater than `value`. */
 function firstAfter(sorted: readonly number[], value: number): number {
   let low = 0
   let high = sorted.length

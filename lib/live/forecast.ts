@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What a lookup to come will find, with and without what is in flight when it comes.
+// Forecasts what a later lookup will find, with and without the effects of events that are in flight.
 
 import { FOLIO_BATCH_SIZE, MAX_INDEX } from '../arguments.js'
 import type { EventNamed, LiveEvent } from './recording.js'
@@ -44,8 +44,9 @@ export class Forecast {
   }
 
   /**
-   * Whether a lookup has to miss an event, or has to see it, to find what the recording says; null if either
-   * explains it, or neither. Of the other events in flight any may be missed, too: as few as possible are.
+   * Whether a lookup finds what the recording says only if it misses an event, or only if it sees the event;
+   * null if both explain the recording, or neither does. The lookup may also miss other events in flight. The
+   * forecast chooses the smallest set of missed events.
    * @param call - the call that looks up
    * @param position - where its pass's next lookup begins; null if the pass has not begun
    */
@@ -56,12 +57,13 @@ export class Forecast {
     call: EventNamed<'call'>,
     position: number | null,
   ): 'missed' | 'seen' | null {
-    // Of two sets of the same size, that of the later events: they were under way for a shorter time.
+    // Of two sets of the same size, prefer the set of the later events, which were under way for a shorter
+    // time.
     const sets = subsets<Marking | Tagging>([event, ...others]).sort(
       (a, b) => a.length - b.length || age(b) - age(a),
     )
     const explains = (missed: readonly (Marking | Tagging)[]) => {
-      // Who misses an event has looked before the event's task went on.
+      // A lookup that misses an event has looked before the event's task went on.
       const until = [lookup, ...missed.map((event) => this.#following.get(event) ?? lookup)]
       const first = until.reduce((a, b) => (this.#at(b) < this.#at(a) ? b : a))
       return this.#explains(new Set<LiveEvent>(missed), event, first, lookup, call, position)
@@ -73,8 +75,8 @@ export class Forecast {
   }
 
   /**
-   * Which of the folios dirtied during the walk of a tagging it has tagged, so that the lookup behind it
-   * finds what the recording says; null if no choice explains that.
+   * Chooses which of the folios dirtied during the walk of a tagging the walk has tagged, so that the lookup
+   * after the walk finds what the recording says; null if no choice explains the lookup.
    */
   tagged(
     tag: EventNamed<'tag'>,
@@ -92,8 +94,8 @@ export class Forecast {
   }
 
   /**
-   * Whether a lookup finds what the recording says if it is taken before an event, and not if it is taken in
-   * its place, behind the event and all that comes between.
+   * Whether a lookup finds what the recording says only if it is taken before an event, and not if it is
+   * taken in its recorded place, after the event and all events between.
    */
   comesBefore(
     event: LiveEvent,
@@ -140,7 +142,7 @@ export class Forecast {
   }
 }
 
-/** Does to the marks what an event does. */
+/** Applies the effect of an event to the marks. */
 function foresee(event: LiveEvent, dirty: Marked, towrite: Marked): void {
   switch (event.name) {
     case 'dirty':
@@ -177,7 +179,7 @@ function subsets<T>(items: readonly T[]): T[][] {
   )
 }
 
-/** When the first of some events was recorded. */
+/** The time at which the first of some events was recorded. */
 function age(events: readonly LiveEvent[]): number {
   return events.reduce((first, { time }) => Math.min(first, time), Number.MAX_SAFE_INTEGER)
 }

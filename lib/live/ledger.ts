@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What is known of a page cache at each moment of a recording, for the rules of the protocol to look at.
+// The state of a page cache at each moment of a recording, for the rules of the protocol.
 
 import type { CallFields, EventNamed, LiveEvent } from './recording.js'
 
-/** One pass of writeback_iter, as its calls tell. */
+/** One pass of writeback_iter, as its calls describe it. */
 export interface PassRecord {
   readonly pid: number
   readonly comm: string
   readonly wbc: string
-  /** Its first call; the first that was seen, if it began before the recording. */
+  /** The pass's first call, or its first recorded call if the pass began before the recording. */
   readonly began: EventNamed<'call'>
   readonly control: CallFields
-  /** What called writeback_iter; null until a call has returned. */
+  /** The function that called writeback_iter; null until a call has returned. */
   caller: string | null
   /** The return of the folio in hand; null while a call runs, and at the end. */
   inHand: EventNamed<'next'> | null
@@ -22,13 +22,13 @@ export interface PassRecord {
   ended: boolean
   /** Folios with the DIRTY mark when an integrity pass tagged, by the event that dirtied them. */
   readonly tagged: Map<number, LiveEvent>
-  /** Folios that it was given. */
+  /** The number of folios that the pass received. */
   returns: number
   /** The last return of each folio. */
   readonly returned: Map<number, EventNamed<'next'>>
 }
 
-/** What has become of a folio. */
+/** The state of a folio. */
 export interface FolioRecord {
   /** The event that made it dirty, until the flag is cleared. */
   dirty: LiveEvent | null
@@ -40,25 +40,26 @@ export interface FolioRecord {
   /** The last unlock; null where unlocks are not recorded. */
   lastUnlock: EventNamed<'unlock'> | null
   removed: EventNamed<'delete'> | null
-  /** The pass that was given it last. */
+  /** The pass that last received the folio. */
   pass: PassRecord | null
 }
 
-/** The books of one page cache. Rules look at it before it takes the event that they are asked about. */
+/** The ledger of one page cache. A rule reads the ledger before the ledger takes the event to check. */
 export class Ledger {
   readonly mapping: string
   readonly folios = new Map<number, FolioRecord>()
-  /** Passes in the order of their beginning. */
+  /** Passes in the order in which they began. */
   readonly passes: PassRecord[] = []
-  /** Tasks that went to sleep on a folio, until their next event. */
+  /** Tasks that sleep on a folio. An entry lasts until the task's next event. */
   readonly waiting = new Map<number, EventNamed<'wbwait'> | EventNamed<'lockwait'>>()
   /**
-   * Calls of which the return is not recorded, though their task went on to another; the line of the first.
+   * The number of calls without a recorded return whose task went on to another call, and the line of the
+   * first.
    */
   unreturned = { count: 0, line: 0 }
   /** Whether the recording has unlocks. */
   readonly recordsUnlocks: boolean
-  /** Events so far. */
+  /** The number of events so far. */
   events = 0
   /** The last event of each task. */
   readonly #lastOf = new Map<number, LiveEvent>()
@@ -102,7 +103,7 @@ export class Ledger {
   take(event: LiveEvent): void {
     this.events++
     this.#book(event)
-    if (event.name === 'end') return // in an interrupt, most of the time: the task has no part in it
+    if (event.name === 'end') return // most of the time an interrupt ends writeback, not the task
     if (event.name !== 'wbwait' && event.name !== 'lockwait') this.waiting.delete(event.pid)
     this.#lastOf.set(event.pid, event)
   }
@@ -150,7 +151,7 @@ export class Ledger {
         this.waiting.set(event.pid, event)
         break
       case 'splitret':
-        // The parts are folios of their own, of which nothing is known but what comes.
+        // The parts are new folios. Nothing is known of them before their first events.
         if (event.ret === 0) this.folios.delete(event.index)
         break
       case 'tag':
@@ -201,7 +202,8 @@ export class Ledger {
       if (pass.pid !== event.pid || pass.last !== null || !pass.control.syncAll) continue
       for (const [index, { dirty }] of this.folios) {
         if (dirty === null || index < event.start || index > event.end) continue
-        // The event is recorded before the mark is set, which is so once its task has gone on.
+        // The event is recorded before the mark is set. The mark is certainly set once the event's task has
+        // gone on.
         if (dirty.pid === event.pid || this.#lastOf.get(dirty.pid) !== dirty) pass.tagged.set(index, dirty)
       }
     }

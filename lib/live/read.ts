@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Reads what replay and check take: traces of both formats and recordings, told apart by how they begin.
+// Reads the files that replay and check take: traces of both formats, and recordings. The first lines of a
+// file tell which of them it is.
 
 import { HEADER, type Trace, type TraceLine, TraceParser } from '../trace/format.js'
 import { HEADER2, type Trace2, Trace2Reader } from '../trace/format2.js'
@@ -12,28 +13,28 @@ export type Input =
 
 const RECORDING_HEADER = /^# (?:tracer: |record: )/
 
-/** A recording may begin with comments; this many lines of them are looked at. */
+/** A recording may begin with comments. The reader looks at this many of their lines. */
 const MAX_COMMENTS = 1000
 
 /** Reads a file of any of the formats, line by line. */
 export class InputReader {
   readonly #file: string
   readonly #onTraceLine: ((line: TraceLine) => void) | null
-  /** The lines before the one that tells what the file is. */
+  /** The lines before the line that identifies the format. */
   #comments: string[] = []
   #reader: { push(line: string): void; end(): Input } | null = null
 
   /**
-   * @param file - what messages call it
-   * @param onTraceLine - takes each line of a trace of format 1 at once; the trace that `end` returns has
-   * none then
+   * @param file - the name of the file in messages
+   * @param onTraceLine - takes each line of a trace of format 1 at once; the trace that `end` returns then
+   * has no lines
    */
   constructor(file: string, onTraceLine: ((line: TraceLine) => void) | null = null) {
     this.#file = file
     this.#onTraceLine = onTraceLine
   }
 
-  /** What the file is, once the lines so far tell: null before. */
+  /** The format of the file; null until a line identifies it. */
   get kind(): Input['kind'] | null {
     return this.#reader === null ? null : this.#kind
   }
@@ -82,7 +83,7 @@ export class InputReader {
   }
 }
 
-/** What the file is by its line `number`, all before it being comments; null: the next line will tell. */
+/** The format of the file by its line `number`, after only comments; null if the next line decides. */
 function kindOf(line: string, number: number): Input['kind'] | null {
   if (number === 1 && line === HEADER) return 'trace'
   if (number === 1 && line === HEADER2) return 'trace2'

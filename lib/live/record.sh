@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# record.sh: what a live kernel's page cache does, as text, for `writeback-iter replay` and `check`. Needs root, a POSIX shell,
-# and Linux 6.9 or later with CONFIG_FPROBE_EVENTS and CONFIG_DEBUG_INFO_BTF, which most distributions' kernels have.
+# record.sh records what a live kernel's page cache does, as text, for `writeback-iter replay` and `check`. It
+# needs root, a POSIX shell, and Linux 6.9 or later with CONFIG_FPROBE_EVENTS and CONFIG_DEBUG_INFO_BTF, which
+# most distributions' kernels have.
 #
-# Every run has a tracing instance and an event group of its own, both named after its process: recordings do not disturb each
-# other and of other tracing, and a later run finds what a run that was killed has left behind.
+# Every run has its own tracing instance and its own event group, both named after its process. Therefore
+# recordings disturb neither each other nor other tracing, and a later run finds what a killed run has left.
 set -eu
 
 self=${RECORD_NAME:-${0##*/}}
@@ -115,11 +116,12 @@ name=writeback_iter_$$
 i=$t/instances/$name
 missing=''
 
-# A return is recorded where the entry found a free instance. By default there are twice as many as processors, and tasks that
-# sleep in writeback_iter hold theirs: then returns would be missing, and no counter says so.
+# The kernel records a return only if the entry of the function found a free instance. By default there are
+# twice as many instances as processors, and each task that sleeps in writeback_iter holds one. Without more
+# instances, returns would be missing, and no counter would show it.
 RETURNS=4096
 
-define() { # define EVENT KIND TEXT: one more event; the kernel says no where it does not have what the text names
+define() { # define EVENT KIND TEXT: adds an event; the kernel refuses a text that names what it does not have
   case $3 in
     *%return*) ! try "$2$RETURNS:$name/$1 $3" || return 0 ;; # later kernels have no such limit, and may refuse the number
   esac
@@ -128,7 +130,7 @@ define() { # define EVENT KIND TEXT: one more event; the kernel says no where it
 
 try() { { echo "$1" >> "$t/dynamic_events"; } 2> /dev/null; }
 
-forget() { # forget NAME: takes the instance and the events of a run away
+forget() { # forget NAME: removes the instance and the events of a run
   if [ -d "$t/instances/$1" ]; then
     echo 0 > "$t/instances/$1/tracing_on" || true
     echo 0 > "$t/instances/$1/events/enable" || true
@@ -139,7 +141,7 @@ forget() { # forget NAME: takes the instance and the events of a run away
   done
 }
 
-# What a run has left that did not come to its end.
+# Remove what earlier runs left behind that did not end normally.
 for left in "$t"/instances/writeback_iter_*; do
   [ -d "$left" ] || continue
   [ -d "/proc/${left##*_}" ] || { forget "${left##*/}"; say "removed the instance that process ${left##*_} had left"; }
@@ -211,7 +213,8 @@ while [ $stopped = no ] && [ "$elapsed" != "$seconds" ]; do
   elapsed=$(( elapsed + 1 ))
 done
 trap '' INT TERM HUP
-# Writeback in flight has two seconds to end, so that what has not ended by then does not.
+# Wait two seconds for writeback in flight to end. `check` treats writeback that is then still in flight as
+# never ended.
 echo drain > "$i/trace_marker"
 for event in "$i/events/$name"/*/enable; do
   [ "$event" = "$i/events/$name/end/enable" ] || echo 0 > "$event"

@@ -1,37 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Recordings of a live kernel's page cache: lines of tracefs, or of `trace-cmd report`, to events.
+// Parses recordings of a live kernel's page cache, as lines of tracefs or of `trace-cmd report`, into events.
 
 import { MAX_INDEX } from '../arguments.js'
 import { describe } from '../errors.js'
 import { InputError } from '../input/input_error.js'
 
-/** A 64-bit number: a bigint only where a double does not hold it. */
+/** A 64-bit number: a bigint only if a double cannot represent it. */
 export type Int64 = number | bigint
 
-/** What every event has. */
+/** The fields that every event has. */
 export interface Common {
   /** Line number in the file, from 1. */
   readonly line: number
-  /** The clock that the recording was made with: the counter, or microseconds. Events are sorted by it. */
+  /** The time by the recording's clock: the counter, or microseconds. Events are sorted by time. */
   readonly time: number
   readonly cpu: number
   readonly comm: string
   readonly pid: number
   /**
-   * The function that called the traced one, without its offset; null where only the traced function is
-   * known.
+   * The function that called the traced one, without its offset; null if only the traced function is known.
    */
   readonly caller: string | null
-  /**
-   * The page cache that the event is about: `DEVICE:INODE`, and the address of the mapping if the recording
-   * has it.
-   */
+  /** The page cache of the event: `DEVICE:INODE`, and the address of the mapping if the recording has it. */
   readonly mapping: string
 }
 
 /**
- * The folio of an event: its head index and order, and the flags that a rule or a pass looks at, as they were
- * then.
+ * The folio of an event: its head index, its order, and the flags that a rule or a pass reads, at the time of
+ * the event.
  */
 export interface FolioFields {
   readonly index: number
@@ -51,7 +47,7 @@ export type CallFields = {
   readonly wbc: string
   /** Whether the call hands a folio back; the first call of a pass does not. */
   readonly handsBack: boolean
-  /** `*error` as it was handed in: 0, a negative errno, or a number that breaks the protocol. */
+  /** `*error` as the caller handed it in: 0, a negative errno, or a number that breaks the protocol. */
   readonly error: number
   readonly syncAll: boolean
   readonly tagged: boolean
@@ -74,7 +70,7 @@ export type Details =
   | OfFolio<'start', { readonly keep: boolean }>
   | OfFolio<'split', { readonly newOrder: number }>
   | { readonly name: 'splitret'; readonly index: number; readonly ret: number }
-  /** `writeback` is null where the recording has the kernel's own tracepoint, which does not tell. */
+  /** `writeback` is null if the recording has the kernel's own tracepoint, which does not record it. */
   | {
       readonly name: 'delete'
       readonly index: number
@@ -106,34 +102,37 @@ export type Details =
 export type LiveEvent = Common & Details
 export type EventNamed<N extends Details['name']> = Extract<LiveEvent, { readonly name: N }>
 
-/** What the comments of a recording say of it, and what was seen on the way. */
+/** What the comments of a recording say, and what the reader found in it. */
 export interface RecordingHeader {
   /** `# record: KEY VALUE` lines of the recorder: kernel, clock, filter and the like. */
   readonly fields: ReadonlyMap<string, string>
-  /** Events that the ring buffer lost, as far as the recording says; null if it says nothing of it. */
+  /** Events that the ring buffer lost, by the recording's own count; null if the recording has no count. */
   readonly lost: number | null
-  /** Whether the recorder waited for writeback in flight, so that what has not ended by then does not. */
+  /** Whether the recorder waited for writeback in flight. If so, writeback without an end never ended. */
   readonly drained: boolean
 }
 
 export interface Recording {
   readonly file: string
   readonly header: RecordingHeader
-  /** The events of each mapping in the order of the clock, ties in that of the lines. */
+  /**
+   * The events of each mapping in the order of the clock. Events with the same time are in the order of the
+   * lines.
+   */
   readonly mappings: ReadonlyMap<string, readonly LiveEvent[]>
-  /** Events, those of pages beyond the largest index left out. */
+  /** The number of events, without those of pages beyond the largest index. */
   readonly events: number
   /** Events of pages at index 2^51 and beyond, which no byte offset reaches (nilfs2 keeps metadata there). */
   readonly beyond: number
 }
 
-/** What a recording leaves open, as replay and check name it. */
+/** What a recording leaves open, in the words of replay and check. */
 export const LOST = 'an event was lost'
 export const UNRETURNED = 'a return of writeback_iter was not recorded'
 
 class Malformed extends Error {}
 
-/** `COMM-PID [CPU] FLAGS TIME: EVENT: REST`; the flags are there unless irq-info is off. */
+/** `COMM-PID [CPU] FLAGS TIME: EVENT: REST`. The flags are present unless irq-info is off. */
 const LINE =
   /^ *(.+)-(\d+) +(?:\( *[-\d]+\) +)?\[(\d+)\] +(?:[^\s:]{4,6} +)?(\d+)(?:\.(\d+))?: +([a-z_]+): *(.*)$/
 const LOST_LINE = /^CPU:\d+ \[LOST (\d+) EVENTS\]$|^CPU:\d+ \[EVENTS DROPPED\]$/
@@ -195,7 +194,7 @@ class Fields {
     return text
   }
 
-  /** The low 16 bits, where all flags are that are looked at. */
+  /** The low 16 bits, which contain all the flags that the reader uses. */
   low(key: string): number {
     return Number.parseInt(this.hex(key).slice(2).slice(-4), 16)
   }
@@ -211,7 +210,7 @@ function pageIndex(fields: Fields, key: string): number {
   return Number(value)
 }
 
-/** The end of a range: as {@link pageIndex}, but ULONG_MAX says: to the end of the file. */
+/** The end of a range: as {@link pageIndex}, but ULONG_MAX means the end of the file. */
 function lastPage(fields: Fields, key: string): number {
   const value = fields.int64(key)
   return value > MAX_INDEX ? MAX_INDEX : Number(value)
@@ -323,7 +322,8 @@ function mappingOf(fields: Fields, rest: string): string {
 }
 
 /**
- * Whether the low bits of folio->mapping say that it is no address_space: the folio is of anonymous memory.
+ * Whether the low bits of folio->mapping say that it is not an address_space, so that the folio is anonymous
+ * memory.
  */
 function isAnonymous(fields: Fields): boolean {
   return fields.has('mapping') && (fields.low('mapping') & 3) !== 0
@@ -336,14 +336,14 @@ function callerOf(place: RegExpExecArray | null): string | null {
   return place[1].replace(/\+0x.*$/, '')
 }
 
-/** Reads a recording line by line; `end` gives the whole. */
+/** Reads a recording line by line; `end` returns the whole. */
 export class RecordingReader {
   readonly #file: string
   readonly #fields = new Map<string, string>()
   readonly #mappings = new Map<string, LiveEvent[]>()
   #line = 0
   #lost: number | null = null
-  /** When the recorder stopped and recorded nothing but ends of writeback from then on. */
+  /** The time at which the recorder stopped. From then on it recorded only ends of writeback. */
   #drain: number | null = null
   #events = 0
   #beyond = 0
@@ -354,8 +354,8 @@ export class RecordingReader {
 
   /**
    * Takes the next line, without its line feed.
-   * @param line - its number, if it is not the next
-   * @throws {@link InputError} for a line that is not of a recording
+   * @param line - the number of the line, if it is not the number of the last line plus 1
+   * @throws {@link InputError} for a line that does not belong to a recording
    */
   push(text: string, line = this.#line + 1): void {
     this.#line = line
@@ -444,7 +444,7 @@ export class RecordingReader {
   }
 }
 
-/** The events without the ends of writeback that was started after the recording had stopped. */
+/** The events without the ends of writeback that started after the recorder had stopped. */
 function drained(events: readonly LiveEvent[], drain: number): LiveEvent[] {
   const started = new Set<number>()
   return events.filter((event) => {
@@ -454,7 +454,7 @@ function drained(events: readonly LiveEvent[], drain: number): LiveEvent[] {
   })
 }
 
-/** Whether a file's first line that is not a comment is of a recording, and not of a trace. */
+/** Whether a file's first line that is not a comment belongs to a recording, and not to a trace. */
 export function isRecordingLine(text: string): boolean {
   return LINE.test(text) || LOST_LINE.test(text) || /^cpus=\d+$/.test(text)
 }

@@ -8,18 +8,18 @@ import { convert, TaskTable } from './converter.js'
 import { LOST, type Recording } from './recording.js'
 import { StepReplayer } from './replayer.js'
 
-/** Something that a recording leaves open, and how often. */
+/** Something that a recording leaves open, and its number of occurrences. */
 export interface Undecided {
   readonly what: string
   readonly count: number
-  /** Line number of the first. */
+  /** Line number of the first occurrence. */
   readonly line: number
 }
 
 export interface LiveReplay {
-  /** Steps executed, per backend in the order they were given. */
+  /** Steps executed, per backend, in the order in which the caller gave the backends. */
   readonly operations: readonly number[]
-  /** The first of each mapping, per backend. */
+  /** The first divergence of each mapping, per backend. */
   readonly divergences: readonly (readonly Divergence[])[]
   readonly mappings: number
   readonly passes: number
@@ -59,7 +59,9 @@ export function convertRecording(recording: Recording): ConvertedRecording {
   return { trace, undecided: [...all, ...leftOpen(trace)] }
 }
 
-/** What a trace of format 2 leaves open, by itself or as the recording did that it was made of. */
+/**
+ * What a trace of format 2 leaves open: by itself, or because the recording that it was made of left it open.
+ */
 export function leftOpen({ fields, mappings }: Trace2): Undecided[] {
   const lost = Number(fields.get('lost') ?? 0)
   const positive = mappings.flatMap(({ steps }) =>
@@ -100,7 +102,10 @@ function replayMapping({ steps }: MappingTrace, backend: Backend): MappingReplay
   }
 }
 
-/** Counts passes, the folios that they were given, and the passes of which a call ran beside another's. */
+/**
+ * Counts the passes, the folios that they received, and the passes that had a call beside another pass's
+ * call.
+ */
 function countPasses({ steps }: MappingTrace): { passes: number; folios: number; concurrent: number } {
   let passes = 0
   let folios = 0
@@ -119,7 +124,7 @@ function countPasses({ steps }: MappingTrace): { passes: number; folios: number;
   return { passes, folios, concurrent: concurrent.size }
 }
 
-/** Replays a trace of format 2 on each backend: every return of writeback_iter is compared. */
+/** Replays a trace of format 2 on each backend, and compares every return of writeback_iter. */
 export function replayTrace2(trace: Trace2, backends: readonly Backend[]): LiveReplay {
   const perBackend = backends.map((backend) =>
     trace.mappings.map((mapping) => replayMapping(mapping, backend)),

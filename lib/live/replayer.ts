@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Executes the steps of a format 2 trace on a backend, by its public surface alone.
+// Executes the steps of a format 2 trace on a backend, through its public surface alone.
 //
-// The kernel's writeback_iter() tags, looks up a batch, and looks at each folio of it at moments of their
-// own; a backend does all of that in one call. The replayer splits the call: before it, it locks the folio
-// that the pass is to look at next but not yet, so that the call throws EDEADLK there; the call is taken up
-// again at the next moment. Nothing but these calls sees these locks.
+// The kernel's writeback_iter() tags, looks up a batch, and looks at each folio of the batch at separate
+// moments. A backend does all of that in one call. The replayer splits the call. Before the call it locks the
+// next folio that the pass must not look at yet, so that the call throws EDEADLK at that folio. At the next
+// moment the replayer repeats the call, which continues. Nothing but these calls sees these locks.
 
 import { FOLIO_BATCH_SIZE, MAX_INDEX } from '../arguments.js'
 import { WritebackError } from '../errors.js'
@@ -22,26 +22,28 @@ export class ReplayPass {
   readonly wbc: WritebackControl
   readonly byTowrite: boolean
   readonly syncAll: boolean
-  /** What is added to the backend's nr_to_write: a control's limit is 2^53 - 1, the kernel's 2^63 - 1. */
+  /** Added to the backend's nr_to_write: a control's limit is 2^53 - 1, the kernel's 2^63 - 1. */
   nrOffset = 0n
   /** The folio returned last, which the next call hands back. */
   folio: Folio | null = null
   /** What the next call hands in. */
   error = 0
-  /** In place of a positive error, which a backend refuses. */
+  /**
+   * The positive error that the caller handed in, which a backend refuses; the replay hands in its negation.
+   */
   positive: number | null = null
   /** Folios that the last lookup found and the pass has not looked at, the next one first. */
   batch: Folio[] = []
-  /** How many the last lookup found. */
+  /** The number of folios that the last lookup found. */
   found = 0
   /** Where the next lookup begins. */
   position: number
   readonly end: number
-  /** Whether the range has no end: to ULONG_MAX. */
+  /** Whether the range ends at ULONG_MAX, and so has no end. */
   readonly endless: boolean
-  /** Whether the first call is still to come to its lookup. */
+  /** Whether the first call has yet to do its lookup. */
   fresh = true
-  /** What the running call returned; undefined while it has not. */
+  /** What the running call returned; undefined until it returns. */
   returned: Folio | null | undefined = undefined
   /** Whether a `next` has ended the pass. */
   done = false
@@ -82,7 +84,7 @@ function bit(value: boolean): string {
   return value ? '1' : '0'
 }
 
-/** A page cache that is driven by steps. */
+/** A page cache that steps drive. */
 export class StepReplayer {
   readonly #backend: Backend
   readonly mapping: AddressSpace
@@ -111,8 +113,9 @@ export class StepReplayer {
 
   /**
    * Executes a step.
-   * @returns its result as a line has it, empty where it has none; what the backend throws is a result, too
-   * @throws {@link MisplacedOperation}, with nothing done
+   * @returns the result as in a line of the trace, or an empty string; an error of the backend is a result,
+   * too
+   * @throws {@link MisplacedOperation}, before the step has changed anything
    */
   execute(action: Action): string {
     try {
@@ -182,7 +185,7 @@ export class StepReplayer {
     if (state.includes('dirty')) folio.markDirty()
   }
 
-  /** folio_start_writeback by the task that holds the lock, which no step shows. */
+  /** folio_start_writeback by the task that holds the lock. No step shows that lock. */
   #start(folio: Folio, keep: boolean): void {
     const took = folio.tryLock()
     try {
@@ -193,9 +196,9 @@ export class StepReplayer {
   }
 
   /**
-   * folio_clear_dirty_for_io outside a pass, and folio_cancel_dirty, which does the same to the flag: the
-   * surface has neither, but a pass over one page clears the flag and nothing else. It leaves the lock as it
-   * was.
+   * folio_clear_dirty_for_io outside a pass, and folio_cancel_dirty, which does the same to the flag. The
+   * public surface has neither. A pass over one page clears the flag and changes nothing else. This function
+   * preserves the lock.
    */
   #clearDirtyForIo(folio: Folio): boolean {
     if (!folio.dirty) return false
@@ -239,14 +242,14 @@ export class StepReplayer {
     if (pass.done) throw new MisplacedOperation('call after the end of the pass, expected a begin first')
     if (pass.nr !== BigInt(nr)) pass.setNr(nr)
     pass.returned = undefined
-    // The kernel warns and takes it for an error; a backend refuses it. Its negation takes the same way
-    // through the pass.
+    // The kernel warns and treats the number as an error. A backend refuses it. Its negation has the same
+    // effect on the pass.
     pass.positive = error > 0 ? error : pass.positive
     pass.error = error > 0 ? -error : error
   }
 
   #lookup(pass: ReplayPass): string {
-    // The first call tags, too, in the backend; the pass has done that before.
+    // In the backend, the first call also tags. The pass has tagged before.
     const hidden = pass.fresh && pass.byTowrite ? this.#untagged(pass).map((folio) => this.#hide(folio)) : []
     pass.fresh = false
     pass.batch = this.#upcoming(pass)
@@ -259,15 +262,15 @@ export class StepReplayer {
   }
 
   /**
-   * The folios in the pass's range that have DIRTY and not TOWRITE: they were dirtied after the pass had
-   * tagged.
+   * The folios in the pass's range that have DIRTY and not TOWRITE, because they were dirtied after the pass
+   * had tagged.
    */
   #untagged({ position, end }: ReplayPass): Folio[] {
     const tagged = new Set(this.mapping.folios('towrite', position, end))
     return [...this.mapping.folios('dirty', position, end)].filter((folio) => !tagged.has(folio))
   }
 
-  /** Takes a folio's DIRTY mark away. The function that it returns gives the folio back what it had. */
+  /** Clears a folio's DIRTY mark. The returned function restores what the folio had. */
   #hide(folio: Folio): () => void {
     const { locked, dirty, writeback } = folio
     if (writeback) folio.endWriteback()
@@ -293,8 +296,8 @@ export class StepReplayer {
   }
 
   /**
-   * filemap_get_folios_tag() moves its start behind the last folio if the batch is full, else behind the
-   * range.
+   * Where the next lookup begins. filemap_get_folios_tag() moves its start after the last folio if the batch
+   * is full, else after the range.
    */
   #behind({ batch, end }: ReplayPass): number {
     const last = batch.at(-1)
@@ -305,11 +308,12 @@ export class StepReplayer {
     const [folio, next] = pass.batch
     if (folio === undefined) return
     if (next === undefined && wouldSkip(pass, folio)) {
-      // The backend goes on to the next lookup at once: look when its moment has come.
+      // After this folio, the backend does the next lookup at once. Delay the look until the moment of that
+      // lookup.
       return
     }
     pass.batch.shift()
-    // A folio that was removed cannot be locked, and the backend passes it over.
+    // A removed folio cannot be locked. The backend skips it.
     const stop = pass.batch.find(({ mapping }) => mapping !== null)
     if (stop === undefined && wouldSkip(pass, folio)) return
     this.#run(pass, stop)
@@ -329,7 +333,7 @@ export class StepReplayer {
     return `${returned} nr=${pass.nr} wbindex=${this.mapping.writebackIndex}`
   }
 
-  /** Goes on with the pass's call, up to the folio before which it is to stop. */
+  /** Continues the pass's call, up to the folio before which the call must stop. */
   #run(pass: ReplayPass, stopBefore: Folio | undefined): void {
     if (pass.returned !== undefined) return
     const holds = stopBefore !== undefined && stopBefore.mapping !== null && stopBefore.tryLock()
@@ -345,7 +349,7 @@ export class StepReplayer {
   }
 }
 
-/** Whether writeback_get_folio() passes the folio over as it is now. */
+/** Whether writeback_get_folio() skips the folio in its present state. */
 export function wouldSkip(pass: ReplayPass, folio: Folio): boolean {
   return folio.mapping === null || !folio.dirty || (folio.writeback && !pass.syncAll)
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The protocol that a file system has to follow with writeback_iter and the folios that it returns: one rule
-// per entry.
+// The protocol that a file system must follow with writeback_iter and the folios that it returns. Each entry
+// is one rule.
 
 import type { FolioRecord, Ledger, PassRecord } from './ledger.js'
 import type { EventNamed, LiveEvent } from './recording.js'
 
-/** A rule that was broken, as the rule sees it. */
+/** A breach, as the rule reports it. */
 export interface Breach {
-  /** The folio's head index; null where the breach is of the pass. */
+  /** The folio's head index; null if the breach concerns the pass. */
   readonly index: number | null
   readonly pass: PassRecord | null
-  /** Where it began: the event that made the debt. */
+  /** The event that created the obligation. */
   readonly began: LiveEvent
-  /** Where it broke. */
+  /** The event at which the rule broke. */
   readonly broke: LiveEvent
   readonly what: string
 }
@@ -23,9 +23,12 @@ export interface Rule {
   readonly says: string
   /** What the kernel does if the rule is broken. */
   readonly kernel: string
-  /** Whether it holds for traces, too, which do at random what the kernel allows, and end at random. */
+  /**
+   * Whether the rule also applies to traces. A random trace does anything that the kernel allows, and ends
+   * anywhere.
+   */
   readonly traces: boolean
-  /** The breach that an event is, as the books stand before it. */
+  /** The breach that an event is, given the ledger before the event. */
   readonly at?: (event: LiveEvent, ledger: Ledger) => Breach | null
   /** The breaches that are left when the recording ends. */
   readonly atEnd?: (ledger: Ledger, end: RecordingEnd) => Iterable<Breach>
@@ -34,15 +37,16 @@ export interface Rule {
 /** How a recording ended. */
 export interface RecordingEnd {
   readonly last: LiveEvent
-  /** Whether the recorder waited for writeback in flight, so that what has not ended does not end. */
+  /** Whether the recorder waited for writeback in flight. If so, writeback without an end never ended. */
   readonly drained: boolean
 }
 
-/** AOP_WRITEPAGE_ACTIVATE: what ->writepage may return, and ->writepages may not hand back. */
+/** AOP_WRITEPAGE_ACTIVATE: ->writepage may return it, but ->writepages may not hand it back. */
 const ACTIVATE = 0x80000
 
 /**
- * Writeback that is younger than this many events may be in flight where the recorder did not wait for it.
+ * Writeback that is younger than this many events may still be in flight, if the recorder did not wait for
+ * it.
  */
 const IN_FLIGHT = 256
 
@@ -64,7 +68,7 @@ function handedBack(
   }
 }
 
-/** What may not happen to a folio under writeback has happened. */
+/** The breach in which a folio under writeback is started again or removed. */
 function underWriteback(event: EventNamed<'start' | 'delete'>, ledger: Ledger, what: string): Breach {
   const { pass, started } = ledger.folio(event.index)
   return { index: event.index, pass, began: started ?? event, broke: event, what }
@@ -76,7 +80,7 @@ function* startsLeft(ledger: Ledger): Generator<[number, FolioRecord, EventNamed
   }
 }
 
-/** A task that sleeps on the folio until the end. */
+/** A task that sleeps on the folio until the recording ends. */
 function waiterOf(ledger: Ledger, name: 'wbwait' | 'lockwait', index: number): LiveEvent | null {
   for (const wait of ledger.waiting.values()) if (wait.name === name && wait.index === index) return wait
   return null
@@ -87,7 +91,8 @@ function waits(waiter: LiveEvent | null): string {
 }
 
 /**
- * A folio that was removed while it was under writeback, as far as the books tell where the removal does not.
+ * Folios that were removed under writeback, found by the ledger where the removal event itself does not say
+ * so.
  */
 function* removedWhileWritten(ledger: Ledger): Generator<Breach> {
   for (const [index, { started, removed, pass }] of ledger.folios) {
@@ -96,7 +101,7 @@ function* removedWhileWritten(ledger: Ledger): Generator<Breach> {
   }
 }
 
-/** The next pass that a task began, with a folio of this one in hand, that it never came back to. */
+/** The next pass of a task that left this pass with a folio in hand, and never continued it. */
 function begunInstead({ passes }: Ledger, { pid, inHand }: PassRecord): LiveEvent | undefined {
   return passes.find(({ began }) => began.pid === pid && inHand !== null && began.time > inHand.time)?.began
 }
@@ -197,7 +202,7 @@ export const RULES: readonly Rule[] = [
     at(event, ledger) {
       if (event.name !== 'end') return null
       const { started, lastStart, pass } = ledger.folio(event.index)
-      // A start that the recording does not have may have been before it.
+      // The recording may lack a start before this end.
       if (started !== null || lastStart === null) return null
       return { index: event.index, pass, began: lastStart, broke: event, what: 'writeback is ended twice' }
     },
@@ -239,7 +244,7 @@ export const RULES: readonly Rule[] = [
     traces: false,
     *atEnd(ledger) {
       for (const pass of ledger.passes) {
-        // jbd2's own passes clean folios whose data is in the journal.
+        // jbd2's own passes clean folios whose data is already in the journal.
         if (!pass.ended || !pass.control.syncAll || pass.error !== 0 || pass.comm.startsWith('jbd2/'))
           continue
         for (const [index, began] of pass.returned) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A format 2 trace as a recording: the lines that tracefs would have had for it.
+// Converts a format 2 trace to a recording: the lines that tracefs would have printed.
 
 import type { Action, Origin, Step, Trace2 } from '../trace/format2.js'
 
@@ -7,7 +7,7 @@ const PG_HEAD = 64
 const hex = (value: number | bigint) => `0x${value.toString(16)}`
 const bit = (value: boolean) => (value ? 1 : 0)
 
-/** What the lines of one mapping need that their steps do not have. */
+/** The state of one mapping that its lines need and its steps do not have. */
 class MappingWriter {
   readonly #fields: string
   /** Orders of the folios in the cache. */
@@ -20,7 +20,7 @@ class MappingWriter {
     this.#fields = `ino=${ino} dev=${dev}${address === undefined ? '' : ` mapping=${address}`}`
   }
 
-  /** The events of a step: each its name, its place and its fields. */
+  /** The events of a step, each with its name, its place and its fields. */
   *events({
     action,
     result,
@@ -171,19 +171,19 @@ class MappingWriter {
   }
 }
 
-/** A line of a recording, and the line of the trace that it is of. */
+/** A line of a recording, and the line of the trace that it comes from. */
 export interface RecordingLine {
   readonly text: string
   readonly line: number
 }
 
-/** The lines of a recording, mapping by mapping; a reader sorts each mapping's by their time. */
+/** The lines of a recording, mapping by mapping. A reader sorts the lines of each mapping by time. */
 export function* recordingLines(trace: Omit<Trace2, 'file'>): Generator<RecordingLine> {
   yield { text: '# tracer: nop', line: 1 }
   for (const [key, value] of trace.fields) yield { text: `# record: ${key} ${value}`, line: 1 }
   for (const { mapping, steps } of trace.mappings) {
     const writer = new MappingWriter(mapping)
-    // A step that was taken out of turn keeps its place: it gets the time of the one before it.
+    // A step that was taken out of turn keeps its place: it gets the time of the step before it.
     let clock = 0
     for (const step of steps) {
       for (const [name, place, fields] of writer.events(step)) {
@@ -200,7 +200,7 @@ export function* recordingLines(trace: Omit<Trace2, 'file'>): Generator<Recordin
   }
 }
 
-/** {@link recordingLines}, the text alone. */
+/** The text of {@link recordingLines}. */
 export function* toRecording(trace: Omit<Trace2, 'file'>): Generator<string> {
   for (const { text } of recordingLines(trace)) yield text
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Traces as the events that a recording would have of them, for the rules to look at.
+// Converts traces to the events that a recording of them would have, for the rules.
 
 import type { Trace, TraceLine } from '../trace/format.js'
 import type { Trace2 } from '../trace/format2.js'
@@ -18,7 +18,7 @@ export function eventsOfTrace2(trace: Trace2): Recording {
   return reader.end()
 }
 
-/** All of a trace of format 1 is done by one task, with one control at a time. */
+/** In a trace of format 1, one task does everything, with one control at a time. */
 const TASK = { cpu: 0, comm: 'trace', pid: 1, caller: null, mapping: 'trace' }
 const WBC = '0x1'
 
@@ -29,7 +29,7 @@ interface State {
   dirty: boolean
 }
 
-/** Follows a trace of format 1, of which the results tell what became of each folio. */
+/** Follows a trace of format 1. The results of its lines show the state of each folio. */
 class TraceFollower {
   readonly events: LiveEvent[] = []
   readonly #folios = new Map<number, State>()
