@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One backend against the other on this machine: what each way to write the same dirty folios costs.
+// Compares the backends on this machine: the cost of each way to write the same dirty folios.
 
 import { once } from 'node:events'
 import { arch, availableParallelism, cpus, platform } from 'node:os'
@@ -44,14 +44,14 @@ export function benchCommand(): Command {
     })
 }
 
-/** Nanoseconds per folio on each backend; none before its first run is over. */
+/** Nanoseconds per folio on each backend; absent until the backend's first run ends. */
 type Figures = Partial<Record<Backend['backend'], number>>
 
 interface Outcome {
   readonly node: string
   readonly machine: string
   readonly folios: number
-  /** Runs that are over. */
+  /** The number of runs that have ended. */
   runs: number
   readonly nanoseconds: Record<string, Figures>
   readonly nativeMissing: string | null
@@ -80,7 +80,7 @@ async function bench({ folios, runs, backend }: Options): Promise<Outcome> {
   try {
     for (; outcome.runs < runs; outcome.runs++) {
       for (const [i, name] of PASSES.entries()) {
-        // One works, the other one waits.
+        // One thread works while the other waits.
         for (const { backend, worker } of sides) {
           worker.postMessage(name)
           const [times] = (await once(worker, 'message', { signal: interrupted })) as [Times]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One side of the benchmark: a thread of its own for each backend, because code that has seen the objects of
-// both is compiled for both, and slower than in a program that uses one. Told the name of a pass, it times it
-// once.
+// One side of the benchmark. Each backend runs in its own thread, because code that has seen objects of both
+// backends is compiled for both, and is slower than in a program that uses one. The parent sends the name of
+// a pass, and this side times that pass once.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadBackend } from '../backend.js'
@@ -12,18 +12,18 @@ export interface SideOptions {
   readonly folios: number
 }
 
-/** The ways to write everything that is dirty, as they are in a program of a user's. */
+/** The ways to write everything that is dirty, as a user's program would. */
 export const PASSES = ['writePages', 'writeExtents', 'writebackIter', 'for…of'] as const
 export type PassName = (typeof PASSES)[number]
 
-/** What one pass took, in nanoseconds per folio. */
+/** The duration of one pass, in nanoseconds per folio. */
 export interface Times {
-  /** To dirty the folios, before it. */
+  /** The time to dirty the folios before the pass. */
   readonly markDirty: number
   readonly pass: number
 }
 
-/** A folio that was written: the least that a file system does with it. */
+/** Writes a folio with the least work that a file system does. */
 function write(folio: Folio): void {
   folio.startWriteback()
   folio.unlock()
@@ -60,7 +60,7 @@ function createSide({ backend, folios: count }: SideOptions): (name: PassName) =
   return (name) => {
     const markDirty = time(() => {
       for (const folio of folios) folio.markDirty()
-      // The native backend may not have told its tree of the last ones yet.
+      // The native backend may not have applied the last folios to its tree yet. This query makes it do so.
       mapping.tagged('dirty')
     })
     const pass = time(passes[name])
@@ -71,7 +71,7 @@ function createSide({ backend, folios: count }: SideOptions): (name: PassName) =
 
 let timePass: ((name: PassName) => Times) | null = null
 parentPort?.on('message', (name: PassName) => {
-  // Not before, so that the parent gets the error if it fails.
+  // Create the side only here, so that the parent receives the error if the creation fails.
   timePass ??= createSide(workerData)
   parentPort?.postMessage(timePass(name))
 })

@@ -33,17 +33,17 @@ export function checkCommand(): Command {
 }
 
 interface Outcome {
-  /** Files checked; one that is malformed is not. */
+  /** The number of files checked, without malformed files. */
   files: number
   mappings: number
   passes: number
-  /** Folios that the passes were given. */
+  /** The number of folios that the passes received. */
   folios: number
   readonly findings: (Finding & { readonly file: string })[]
   /** What the recordings lack. */
   readonly undecided: (Undecided & { readonly file: string })[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
-  /** Files, and folders below those named, that could not be read. */
+  /** Files, and folders below the named ones, that could not be read. */
   readonly unreadable: Unreadable[]
   interrupted: boolean
 }

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import picocolors from 'picocolors'
 
 /**
- * Colours for stdout, if it shows any, decided as for --help: NO_COLOR says no, FORCE_COLOR yes, else a
- * terminal that has colours does and a pipe does not.
+ * Colours for stdout, by the same decision as for --help: NO_COLOR disables them and FORCE_COLOR enables
+ * them. Without either, a terminal with colours gets them and a pipe does not.
  */
 export const colours = picocolors.createColors(new Command().configureOutput().getOutHasColors?.() ?? false)

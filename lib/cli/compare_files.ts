@@ -3,18 +3,21 @@
 import fs from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 
-/** Files are compared by pieces of this many bytes (1 MiB). */
+/** Files are compared in pieces of this many bytes (1 MiB). */
 export const PIECE = 2 ** 20
 
-/** A file up to this size (4 GiB) is compared as a whole; of a larger one, the pieces that were written. */
+/**
+ * A file up to this size (4 GiB) is compared as a whole. Of a larger file, only the written pieces are
+ * compared.
+ */
 const WHOLE = 2 ** 32
 
 /**
- * The first byte at which two files differ, null if none does: of files up to 4 GiB every byte is looked at,
- * of larger ones their sizes and the touched pieces.
+ * The first byte at which two files differ; null if none does. Of files up to 4 GiB, every byte is compared.
+ * Of larger files, the sizes and the touched pieces are compared.
  *
  * @param touched - numbers of the pieces that may hold anything but zeros
- * @param tick - called several times a second; what it throws ends the comparison
+ * @param tick - called several times a second; an error that it throws ends the comparison
  */
 export async function firstDifference(
   a: string,

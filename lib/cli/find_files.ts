@@ -3,18 +3,18 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What cannot be read, and why. */
+/** A path that cannot be read, and the reason. */
 export interface Unreadable {
   readonly file: string
   readonly problem: string
 }
 
 /**
- * The files that a path of the command line means: itself, or every regular file below the folder whose name
- * matches, sorted. Symbolic links are followed to files, not to folders.
+ * The files that a path of the command line names: the path itself, or every regular file below the folder
+ * whose name matches, sorted. Symbolic links to files are followed, and those to folders are not.
  *
- * @param unreadable - takes the folders below that cannot be read; the search goes on beside them
- * @throws what stat(2) and readdir(3) report of `path` itself
+ * @param unreadable - receives the folders below that cannot be read; the search continues without them
+ * @throws what stat(2) and readdir(3) report for `path` itself
  */
 export function findFiles(path: string, pattern: RegExp, unreadable: Unreadable[]): string[] {
   if (!statSync(path).isDirectory()) return [path]

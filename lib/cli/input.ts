@@ -7,7 +7,7 @@ import type { TraceLine } from '../trace/format.js'
 import { CommandError } from './command_error.js'
 import { findFiles, type Unreadable } from './find_files.js'
 
-/** What an argument that takes them says of itself. */
+/** The description of an argument that takes traces and recordings. */
 export const INPUT_ARGUMENT =
   'traces or recordings, also gzipped; of a folder, every *.trace and every recording *.txt below it, and their *.gz'
 
@@ -15,8 +15,9 @@ const TRACE = /\.trace(?:\.gz)?$/
 const TRACE_OR_TEXT = /\.(?:trace|txt)(?:\.gz)?$/
 
 /**
- * The files that the paths of a command line mean: themselves, or those in the folders, sorted.
- * @param unreadable - takes what below the folders cannot be read
+ * The files that the paths of a command line name: the paths themselves, or the inputs in the folders,
+ * sorted.
+ * @param unreadable - receives what cannot be read below the folders
  */
 export async function findInputs(paths: readonly string[], unreadable: Unreadable[]): Promise<string[]> {
   const inputs: string[] = []
@@ -31,7 +32,7 @@ export async function findInputs(paths: readonly string[], unreadable: Unreadabl
   return inputs
 }
 
-/** Ends the reading of a file as soon as it is known what it is. */
+/** Ends the reading of a file as soon as its format is known. */
 class Known extends Error {}
 
 async function isRecording(file: string): Promise<boolean> {
@@ -42,15 +43,15 @@ async function isRecording(file: string): Promise<boolean> {
       if (reader.kind !== null) throw new Known()
     })
   } catch {
-    // Whatever it is that cannot be read: a text that no command line names is passed over.
+    // The file cannot be read, or it is a text of another format. The search skips such a file.
   }
   return reader.kind === 'recording'
 }
 
 /**
  * Reads a trace or a recording.
- * @param onTraceLine - takes the lines of a trace of format 1 as they are read, see {@link InputReader}
- * @throws {@link InputError} if it is neither, and what {@link readLines} throws
+ * @param onTraceLine - receives the lines of a trace of format 1 as they are read, see {@link InputReader}
+ * @throws {@link InputError} if the file is neither, and what {@link readLines} throws
  */
 export async function readInputFile(
   file: string,

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** The exit code of a command that was interrupted: 128 and the number of SIGINT, as shells have it. */
+/** The exit code of an interrupted command: 128 plus the number of SIGINT, as in shells. */
 export const EXIT_INTERRUPTED = 130
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Aborted by SIGINT (Ctrl-C), SIGTERM or SIGHUP, none of which ends the process from now on: the work looks
- * at it several times a second, cleans up and tells how far it came. A second one changes nothing, because
- * npm passes on what the terminal has sent to the whole process group already.
+ * A signal that SIGINT (Ctrl-C), SIGTERM or SIGHUP aborts. From now on none of these ends the process. The
+ * command checks the signal several times a second, cleans up, and reports how far it came. A second signal
+ * changes nothing, because npm forwards the signal that the terminal has already sent to the whole process
+ * group.
  */
 export function interruption(): AbortSignal {
   const controller = new AbortController()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// fio's I/O log, versions 2 and 3 (fio(1), TRACE FILE FORMAT), as --write_iolog writes it: a header, then one
-// action a line. Version 3 has a timestamp before each; waits and timestamps are passed over.
+// Parses fio's I/O log, versions 2 and 3 (fio(1), TRACE FILE FORMAT), as --write_iolog writes it: a header,
+// then one action per line. In version 3, a timestamp precedes each action. The parser ignores waits and
+// timestamps.
 
 import { InputError } from '../input/input_error.js'
 import { readLines } from '../input/lines.js'
@@ -11,7 +12,7 @@ const MAX_TRANSFER = 2 ** 31 - 4096
 
 const HEADER = /^fio version (\d+) iolog$/
 
-/** fio's names of I/O actions. Every kind of sync is an fsync of the whole file here. */
+/** fio's names of I/O actions. Here every kind of sync is an fsync of the whole file. */
 const IO_ACTIONS: ReadonlyMap<string, Operation['kind'] | 'wait'> = new Map([
   ['read', 'read'],
   ['write', 'write'],
@@ -22,17 +23,17 @@ const IO_ACTIONS: ReadonlyMap<string, Operation['kind'] | 'wait'> = new Map([
   ['wait', 'wait'],
 ])
 
-/** fio puts one space between fields, and quotes nothing: a file name has its spaces as they are. */
+/** fio puts one space between fields and quotes nothing, so a file name may contain spaces. */
 const TIMESTAMP = /^(\S*) (.*)$/
 const FILE_LINE = /^(.*) (add|open|close)$/
 const IO_LINE = /^(.*) (\S+) (\S+) (\S+)$/
 
-/** Two actions in one line: another line begins in the middle of this one. */
+/** Matches a line with two actions, in which another line begins in the middle. */
 const TORN =
   / (?:(?:add|open|close)|(?:read|write|trim|sync|datasync|sync_file_range|wait) \d+ \d*).* (?:add|open|close|(?:read|write|trim|sync|datasync|sync_file_range|wait) \d+ \d+)$/
 
 /**
- * Reads a log, whatever its size.
+ * Reads a log of any size.
  * @param signal - ends the reading
  * @throws {@link InputError}, and what {@link readLines} throws
  */
@@ -51,7 +52,7 @@ export class IologParser {
   readonly #warnings: string[] = []
   #version = 0
 
-  /** @param name - what messages call the log */
+  /** @param name - the name of the log in messages */
   constructor(name: string) {
     this.#name = name
   }
@@ -69,12 +70,12 @@ export class IologParser {
     // fio ends every line of a log.
     if (!ended)
       this.#warnings.push(`:${number}: no line feed ends the last line: the log may be cut off in it`)
-    // fio appends to a log that is there already: a header may come again.
+    // fio appends to a log that already exists, so a header may come again.
     if (number === 1 || HEADER.test(text)) this.#version = parseVersion(text, fail)
     else if (text.trim() !== '') this.#action(text, fail)
   }
 
-  /** @throws {@link InputError} if there was not even a header */
+  /** @throws {@link InputError} if the log has no header */
   end(): Workload {
     const fail = (problem: string) => new InputError(this.#name, 1, problem)
     if (this.#version === 0) parseVersion('', fail)

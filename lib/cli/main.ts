@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: GPL-2.0-only
-// Exit codes: 0 fine; 1 found something (a divergence, a difference); 2 used wrongly, malformed input, or it
-// failed; 130 interrupted.
+// Exit codes: 0 success; 1 a finding (a divergence, a difference); 2 wrong use, malformed input, or a
+// failure; 130 interrupted.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -52,7 +52,10 @@ function createProgram(): Command {
   return program
 }
 
-/** The exit code of what a command threw. What is not the user's doing shows its stack. */
+/**
+ * Prints what a command threw, and returns the exit code. The output has the stack if the user did not cause
+ * the error.
+ */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed it
   if (error instanceof InputError) {
@@ -64,7 +67,7 @@ function report(error: unknown): number {
   return 2
 }
 
-/** Output that cannot be written. A reader that has seen enough (head) is no failure of ours. */
+/** Handles output that cannot be written. A reader that closes the pipe early (head) is not a failure. */
 function onOutputError(error: NodeJS.ErrnoException): void {
   process.exit(error.code === 'EPIPE' ? undefined : report(error))
 }

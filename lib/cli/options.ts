@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Options that commands share, and how their values are read.
+// Options that commands share, and the parsers of their values.
 
 import { InvalidArgumentError, Option } from 'commander'
 import { loadBackend, selectBackend } from '../backend.js'
@@ -9,17 +9,17 @@ import { CommandError } from './command_error.js'
 
 export type BackendOption = Backend['backend'] | 'both'
 
-/** --json, which every command has: one object on stdout, and nothing else there. */
+/** --json, which every command has. It prints one object on stdout, and nothing else. */
 export function jsonOption(): Option {
   return new Option('--json', 'print the outcome as JSON')
 }
 
-/** --backend, the same for every command that runs on one or the other. */
+/** --backend, the same for every command that runs on either backend. */
 export function backendOption(fallback: string): Option {
   return new Option('--backend <name>', `default: ${fallback}`).choices(['native', 'js', 'both'])
 }
 
-/** Reads a decimal integer; anything else is wrong use. */
+/** Parses a decimal integer; anything else is wrong use. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
@@ -32,21 +32,25 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
 /** Backends to run on. */
 export interface Backends {
   readonly backends: Backend[]
-  /** Why the native one is not among them, though no option left it out; null if it is, or was left out. */
+  /**
+   * Why the native backend is missing, although no option excluded it; null if it is present or was excluded.
+   */
   readonly nativeMissing: string | null
 }
 
-/** Those that `--backend` names: a {@link CommandError} if one does not load. */
+/** The backends that `--backend` names. Throws a {@link CommandError} if one does not load. */
 export function namedBackends(name: BackendOption): Backend[] {
   return explained(() => (name === 'both' ? [loadBackend('native'), loadBackend('js')] : [loadBackend(name)]))
 }
 
-/** The one that the package's default entry picks. */
+/** The backend that the package's default entry picks. */
 export function pickedBackend(): Backend {
   return explained(selectBackend)
 }
 
-/** What `--backend` names, or the environment; or else both, as far as the native one loads. */
+/**
+ * The backends that `--backend` or the environment names; otherwise both, or only js if native does not load.
+ */
 export function allBackends(name: BackendOption | undefined): Backends {
   if (name !== undefined) return { backends: namedBackends(name), nativeMissing: null }
   if (process.env.WRITEBACK_ITER_BACKEND) return { backends: [pickedBackend()], nativeMissing: null }
@@ -58,7 +62,8 @@ export function allBackends(name: BackendOption | undefined): Backends {
 }
 
 /**
- * The file engines that `--backend` names, or the environment; or else both, as far as the native one loads.
+ * The file engines that `--backend` or the environment names; otherwise both, or only js if native does not
+ * load.
  */
 export function allEngines(name: BackendOption | undefined): {
   readonly engines: Backend['backend'][]

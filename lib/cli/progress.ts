@@ -2,18 +2,18 @@
 
 import { SingleBar } from 'cli-progress'
 
-/** Shorter work shows no bar, in milliseconds. */
+/** Work that takes less than this, in milliseconds, shows no bar. */
 const PATIENCE = 2000
 
-/** Columns that a bar takes; a shorter one says nothing. */
+/** The least width of a bar, in columns; a shorter bar is not useful. */
 const MIN_BAR = 10
 const MAX_BAR = 40
-/** Columns for what stands beside bar and counts: ` | 99h59m left 123,456,789 operations/s `. */
+/** Columns for the text beside the bar and the counts: ` | 99h59m left 123,456,789 operations/s `. */
 const REST = 40
 
 /**
- * A progress bar on stderr, if that is a terminal, once the work has taken two seconds. It leaves the
- * terminal's settings alone, so that the process may be killed at any time.
+ * A progress bar on stderr, if stderr is a terminal. It appears after two seconds of work. It does not change
+ * the terminal's settings, so the process may be killed at any time.
  */
 export class Progress {
   readonly #what: string
@@ -22,8 +22,8 @@ export class Progress {
   #bar: SingleBar | null = null
 
   /**
-   * @param what - what is counted, as in "12/42 traces"
-   * @param total - how many there are to do
+   * @param what - the name of what is counted, as in "12/42 traces"
+   * @param total - the number to do
    */
   constructor(what: string, total: number) {
     this.#what = what
@@ -31,9 +31,9 @@ export class Progress {
   }
 
   /**
-   * Tells how many are done. Redraws at most a few times a second; cheap enough for every thousandth of the
-   * work.
-   * @param note - shown behind, a speed for instance
+   * Sets the number that are done. Redraws at most a few times a second, so a caller may call it once per
+   * thousandth of the work.
+   * @param note - text after the counts, for instance a speed
    */
   update(done: number, note = ''): void {
     if (this.#bar === null) {
@@ -51,8 +51,8 @@ export class Progress {
   }
 
   /**
-   * What fits into one line of a terminal that has this many columns: a line that wraps is never taken away
-   * again.
+   * The layout that fits into one line of a terminal with this many columns. The bar cannot erase a line that
+   * wraps.
    */
   #layout(columns: number): { format: string; barsize?: number } {
     const counts = `{percentage}% | {value}/{total} ${this.#what}`
@@ -64,7 +64,7 @@ export class Progress {
     return { format: `{bar} ${counts} | {eta_formatted} left {note}`, barsize }
   }
 
-  /** Takes the bar away. Before anything else is printed, and at the end. */
+  /** Removes the bar. Call this before other output, and at the end. */
   stop(): void {
     this.#bar?.stop()
     this.#bar = null

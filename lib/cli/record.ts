@@ -58,7 +58,7 @@ function argumentsOf(options: Options): string[] {
   ]
 }
 
-/** Runs the script. Ctrl-C reaches it as well: it stops recording, writes the file and ends. */
+/** Runs the script. Ctrl-C also reaches the script, which then stops recording, writes the file and ends. */
 async function record(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux') {
     throw new CommandError(

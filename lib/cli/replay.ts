@@ -52,30 +52,31 @@ interface Finding extends Divergence {
   readonly backend: 'native' | 'js'
 }
 
-/** What was in a recording, or in a trace of format 2, and what it leaves open. */
+/** The contents of a recording or of a trace of format 2, and what it leaves open. */
 interface RecordingOutcome extends Omit<LiveReplay, 'operations' | 'divergences'> {
   readonly file: string
   readonly undecided: readonly Undecided[]
 }
 
 interface Outcome {
-  /** Traces replayed; one that is malformed is not. */
+  /** The number of traces replayed, without malformed traces. */
   traces: number
   /** Operations executed on each backend. */
   readonly operations: { native?: number; js?: number }
-  /** The first of each trace, and of each mapping of a recording, on each backend. */
+  /** The first divergence of each trace, and of each mapping of a recording, on each backend. */
   readonly divergences: Finding[]
-  /** What the recordings have in them. */
+  /** The contents of the recordings. */
   readonly recordings: RecordingOutcome[]
   readonly malformed: { readonly file: string; readonly line: number; readonly problem: string }[]
-  /** Files, and folders below those named, that could not be read. */
+  /** Files, and folders below the named ones, that could not be read. */
   readonly unreadable: Unreadable[]
-  /** Whether some files are left because a signal came. */
+  /** Whether a signal ended the replay before all files were done. */
   interrupted: boolean
 }
 
 /**
- * Goes on after a divergence, a malformed and an unreadable trace, so that one call tells about every file.
+ * Replays all files. Continues after a divergence, a malformed trace and an unreadable trace, so one run
+ * reports on every file.
  */
 async function replayAll(
   files: readonly string[],
@@ -114,8 +115,8 @@ async function replayAll(
 }
 
 /**
- * Replays a file: a trace of format 1 as it is read, whatever its size. It counts only if all of it is of its
- * format.
+ * Replays a file. A trace of format 1 is replayed while it is read, so its size does not matter. The file
+ * counts only if all of its lines are valid.
  */
 async function replayOne(
   file: string,
@@ -165,7 +166,7 @@ function printRecording({ file, mappings, passes, folios, concurrent, undecided 
     console.log(`${name}:${line}: undecided: ${what} (${count} times)`)
 }
 
-/** Divergences and counts to stdout, malformed and unreadable traces to stderr. */
+/** Prints divergences and counts on stdout, malformed and unreadable traces on stderr. */
 function print(outcome: Outcome, files: number): void {
   const { traces, operations, divergences, recordings, malformed, unreadable, interrupted } = outcome
   const counts = Object.entries(operations)
@@ -195,7 +196,7 @@ function counted(things: readonly unknown[], what: string): string[] {
   return things.length > 0 ? [`, ${things.length} ${what}`] : []
 }
 
-/** This many characters of a longer result are shown, from a little before the first difference. */
+/** The number of characters of a longer result that are shown, from a little before the first difference. */
 const EXCERPT = 200
 
 function excerpts(a: string, b: string): [string, string] {

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A workload, done: its operations one after the other, and how long they took.
+// Runs a workload: executes its operations one after the other, and times them.
 
 import { setImmediate } from 'node:timers/promises'
 import { PIECE } from './compare_files.js'
 import type { Workload, WorkloadFile, WriteData } from './workload.js'
 
-/** Milliseconds of synchronous work before signals and timers have their turn. */
+/** Milliseconds of synchronous work, after which signals and timers are handled. */
 const SLICE = 50
 
 export interface Timing {
   readonly seconds: number
   /**
-   * Of them, writing pages back before an fsync. Plain writes leave that to the system, which does it within
-   * fsync.
+   * The part spent writing pages back before an fsync. With plain writes, the system does this within fsync.
    */
   readonly writebackSeconds: number
-  /** Of them, in fsync. */
+  /** The part spent in fsync. */
   readonly fsyncSeconds: number
 }
 
-/** Numbers of the pieces (PIECE bytes each) that the workload writes to, of each file. */
+/** The numbers of the pieces (PIECE bytes each) of each file that the workload writes to. */
 export function touchedPieces({ files, operations }: Workload): Set<number>[] {
   const touched = files.map(() => new Set<number>())
   for (const { kind, file, offset, length } of operations) {
@@ -33,9 +32,10 @@ function touch(pieces: Set<number>, offset: number, length: number): void {
 }
 
 /**
- * Runs the workload over its files, all of them synced at the end. What is dirty at an fsync is written back
- * first, so that the two are timed apart.
- * @param tick - called several times a second with the number of operations done; ends the work if it throws
+ * Runs the workload on its files, and syncs all of them at the end. Before each fsync, dirty pages are
+ * written back, so that the write-back and the fsync are timed separately.
+ * @param tick - called several times a second with the number of operations done; an error that it throws
+ * ends the work
  */
 export async function replay(
   workload: Workload,
@@ -94,9 +94,9 @@ export async function replay(
 }
 
 /**
- * What fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size): the tail of the file is
- * cut off and left a hole, and what was written elsewhere becomes zeros. What was never written is a hole
- * already.
+ * Does what fio's trim does to a regular file (FALLOC_FL_PUNCH_HOLE, keeping the size). The tail of the file
+ * is cut off and becomes a hole. Data elsewhere is overwritten with zeros. A range that was never written is
+ * already a hole.
  */
 function trim(file: WorkloadFile, offset: number, length: number, touched: ReadonlySet<number>): void {
   const { size } = file
@@ -113,7 +113,7 @@ function trim(file: WorkloadFile, offset: number, length: number, touched: Reado
   }
 }
 
-/** The touched pieces in a range of bytes; walks whichever is shorter, the range or the set. */
+/** The touched pieces in a range of bytes. Walks the range or the set, of which it takes the shorter. */
 function piecesBetween(start: number, end: number, touched: ReadonlySet<number>): number[] {
   const first = Math.floor(start / PIECE)
   const last = Math.floor((end - 1) / PIECE)

@@ -88,28 +88,29 @@ function exitCode({ interrupted, backends }: Outcome): number {
   return backends.some(({ difference }) => difference !== null) ? 1 : 0
 }
 
-/** Where a file differs from what plain writes made of it. */
+/** Where a file differs from the file of plain writes. */
 interface Difference {
   readonly file: string
   /** The first byte that differs, or the end of the shorter file. */
   readonly offset: number
 }
 
-/** What bounded a side: the calls that copy, the writes to the device, or fsync(2). */
+/** What limited the speed of a side: the calls that copy, the writes to the device, or fsync(2). */
 type Bound = 'copy' | 'device' | 'fsync'
 
 interface Timing {
   readonly seconds: number
-  /** Of them, in reads and writes: what they copy, and what they wait for where writers are held back. */
+  /** The part spent in reads and writes: copying, and waiting where the engine holds writers back. */
   readonly copySeconds: number
   /**
-   * Of them, writing dirty pages before an fsync; 0 for plain writes, which the system writes within fsync.
+   * The part spent writing dirty pages before an fsync; 0 for plain writes, which the system writes within
+   * fsync.
    */
   readonly deviceSeconds: number
-  /** Of them, in fsync. */
+  /** The part spent in fsync. */
   readonly fsyncSeconds: number
   readonly boundedBy: Bound
-  /** The most memory that the process had, in bytes. The system's own cache is not in it. */
+  /** The process's peak memory, in bytes, without the system's own cache. */
   readonly peakMemory: number
 }
 
@@ -130,16 +131,16 @@ interface Outcome {
     readonly trims: number
     readonly fsyncs: number
   }
-  /** Dirty pages above which the flusher was to start; null: the engines' own limits. */
+  /** The number of dirty pages above which the flusher starts; null for the engines' own limits. */
   readonly background: number | null
-  /** The plain writes; null as long as they have not run once. */
+  /** The plain writes; null until they have run once. */
   plain: Timing | null
   readonly backends: BackendOutcome[]
-  /** Why the native backend is not among them, though nobody left it out. */
+  /** Why the native backend is missing, although the user did not exclude it. */
   readonly nativeMissing: string | null
-  /** With `--view`. */
+  /** The page, with `--view`. */
   page?: string
-  /** Where a signal ended it: on which side, after how many operations of the workload. */
+  /** Where a signal ended the run: the side, and the number of operations of the workload that were done. */
   interrupted: { readonly side: Side; readonly operations: number } | null
 }
 
@@ -162,7 +163,7 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
     interrupted: null,
   }
 
-  // The plain files are on the same file system as the others, so that the times compare.
+  // The plain files are on the same file system as the others, so that the times are comparable.
   return await inTemporaryFolder(target === undefined ? tmpdir() : dirname(target), async (folder) => {
     const paths = (name: string) => workload.files.map((_, i) => join(folder, `${name}-${i}`))
     const plainPaths = paths('plain')
@@ -230,7 +231,7 @@ async function run(options: Options, interrupted: AbortSignal): Promise<Outcome>
 }
 
 /**
- * Runs a side in a process of its own.
+ * Runs a side in its own process.
  * @param tick - called several times a second with the number of operations done
  * @param interrupted - ends the process
  */
@@ -240,7 +241,7 @@ async function runSide(
   interrupted: AbortSignal,
 ): Promise<SideOutcome> {
   interrupted.throwIfAborted()
-  // In a process group of its own: what a terminal sends at Ctrl-C is for the parent.
+  // The child has its own process group, because the Ctrl-C of a terminal is for the parent only.
   const child = fork(join(__dirname, 'run_side.js'), {
     detached: true,
     serialization: 'advanced',
@@ -258,7 +259,7 @@ async function runSide(
   }
 }
 
-/** What a side sends when it is done. Settles when its process has ended. */
+/** The message of a side that has ended. The promise settles when the side's process has ended. */
 function outcomeOf(child: ChildProcess, task: SideTask, tick: (done: number) => void): Promise<SideOutcome> {
   let result: SideOutcome | Error | null = null
   return new Promise((resolve, reject) => {
@@ -282,7 +283,7 @@ function outcomeOf(child: ChildProcess, task: SideTask, tick: (done: number) => 
   })
 }
 
-/** The run with the median time; of two, the slower one. */
+/** The run with the median time; of two runs, the slower one. */
 function median(runs: readonly SideOutcome[]): SideOutcome {
   const sorted = [...runs].sort((a, b) => a.seconds - b.seconds)
   return sorted[Math.floor(sorted.length / 2)]
@@ -315,9 +316,7 @@ function backendOutcome(
   return { backend, ...timing(run), ...stats, pagesPerDeviceWrite, difference }
 }
 
-/**
- * Runs the workload once more, without timing it. Returns a page that shows what becomes of the page caches.
- */
+/** Runs the workload once more, without timing. Returns a page that shows how the page caches change. */
 async function view(
   workload: Workload,
   folder: string,
@@ -355,7 +354,10 @@ async function compareAll(
   return null
 }
 
-/** Removes the folder again however the work ends, also where the process exits before that. */
+/**
+ * Creates a folder for the work, and removes it however the work ends, including when the process exits
+ * early.
+ */
 async function inTemporaryFolder<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = fs.mkdtempSync(join(parent, '.writeback-iter-'))
   const remove = () => fs.rmSync(folder, { recursive: true, force: true })

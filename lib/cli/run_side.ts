@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One side of `run` in a process of its own: its memory is cold, and its own. The parent sends the task; the
-// answers are how far the side is, then how it ended. It ends with the parent.
+// One side of `run`, in its own process, so that its memory is cold and not shared with the other side. The
+// parent sends the task. This process reports its progress, then its outcome. It ends if the parent ends.
 
 import fs from 'node:fs'
 import { WritebackError } from '../errors.js'
@@ -15,25 +15,25 @@ export type Side = 'plain' | Backend['backend']
 export interface SideTask {
   readonly side: Side
   readonly files: Workload['files']
-  /** Of `Operations`. */
+  /** The words of `Operations`. */
   readonly words: Float64Array
-  /** Where the files are to be. */
+  /** The paths of the files of the workload. */
   readonly paths: readonly string[]
-  /** See {@link limitDirty}; null: the engine's own limits. */
+  /** See {@link limitDirty}; null for the engine's own limits. */
   readonly dirtyBackground: number | null
 }
 
 export interface SideOutcome extends Timing {
-  /** Of the engine; null for plain writes. */
+  /** The engine's statistics; null for plain writes. */
   readonly stats: CachedFileStats | null
-  /** The most memory that the process had, in bytes (maximum resident set size). */
+  /** The process's peak memory, in bytes (maximum resident set size). */
   readonly peakMemory: number
 }
 
 export type SideMessage =
   | { readonly kind: 'operations'; readonly operations: number }
   | { readonly kind: 'outcome'; readonly outcome: SideOutcome }
-  /** `explained`: the user can tell why from the message. */
+  /** `explained`: whether the message alone tells the user the reason. */
   | { readonly kind: 'error'; readonly message: string; readonly explained: boolean }
 
 const PAGE_SIZE = 4096
@@ -41,7 +41,7 @@ const LEAST_MEMORY = 4 * 2 ** 20
 /** The dirty limit, above which writers are held back, as a multiple of the background limit. */
 const DIRTY_RATIO = 3
 
-/** Sets the limits of the engines, and what memory they need for them. */
+/** Sets the limits of the engines, and the memory that the limits need. */
 function limitDirty(dirtyBackground: number): void {
   const dirty = dirtyBackground * DIRTY_RATIO
   configure({ memory: Math.max(LEAST_MEMORY, dirty * 2), dirtyBackground, dirty })
@@ -61,7 +61,7 @@ async function run({ side, files, words, paths, dirtyBackground }: SideTask): Pr
   return { ...timing, stats, peakMemory: peakMemory() }
 }
 
-/** The process's own on Linux, where maxRSS begins with what its parent has. */
+/** The peak memory of this process. On Linux, maxRSS would begin with the parent's value. */
 function peakMemory(): number {
   if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024
   const status = fs.readFileSync('/proc/self/status', 'latin1')
@@ -87,7 +87,8 @@ function explain(error: unknown): SideMessage {
   return { kind: 'error', message: text, explained }
 }
 
-// What is dirty is not wanted any more: not written back at the exit.
+// Without a parent, nothing needs the dirty pages. Kill the process, so that it does not write them back at
+// exit.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.once('message', async (task: SideTask) => {
   send(await run(task).then((outcome): SideMessage => ({ kind: 'outcome', outcome }), explain))

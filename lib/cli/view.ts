@@ -77,7 +77,7 @@ function pictureSize(text: string): readonly [number, number] {
   return [Number(size[1]), Number(size[2])]
 }
 
-/** Writes a file, but never over the one that is shown. */
+/** Writes a file, but never over the input file. */
 export function writeBeside(input: string | null, file: string, text: string, say = true): void {
   const shown = input === null ? null : statSync(input)
   const there = statSync(file, { throwIfNoEntry: false })
@@ -90,7 +90,7 @@ export function writeBeside(input: string | null, file: string, text: string, sa
 
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'chrome']
 
-/** A picture of the page by headless Chromium, in a profile of its own. */
+/** Takes a picture of the page with headless Chromium, in a temporary profile. */
 function picture(page: string, png: string, [width, height]: readonly [number, number]): void {
   const profile = mkdtempSync(join(tmpdir(), 'writeback-iter-view-'))
   const flags = [

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A write workload, the data of its writes, and the plain file that it is checked against.
+// A write workload, the data of its writes, and the plain file that the result is checked against.
 
 import fs from 'node:fs'
 import type { CachedFile } from '../file/index.js'
@@ -15,20 +15,20 @@ export interface Operation {
 }
 
 /**
- * A list of operations, four numbers each. As objects, a million of them would take the garbage collector
- * longer to walk, over and over, than the writes that are measured.
+ * A list of operations, as four numbers each. If they were a million objects, the garbage collector would
+ * repeatedly walk them, and take longer than the writes that are measured.
  */
 export class Operations implements Iterable<Operation> {
   #words: Float64Array
   #length: number
 
-  /** @param words - of another list */
+  /** @param words - the `words` of another list */
   constructor(words?: Float64Array) {
     this.#words = words ?? new Float64Array(4 * 1024)
     this.#length = (words?.length ?? 0) / 4
   }
 
-  /** The operations as numbers, from which the constructor makes the list again. */
+  /** The operations as numbers. The constructor makes the list again from them. */
   get words(): Float64Array {
     return this.#words.subarray(0, 4 * this.#length)
   }
@@ -60,20 +60,20 @@ export class Operations implements Iterable<Operation> {
 
 export interface Workload {
   readonly name: string
-  /** The files and their sizes at the start, all zeros. */
+  /** The files and their initial sizes; all bytes are zero. */
   readonly files: readonly { readonly name: string; readonly size: number }[]
   readonly operations: Operations
-  /** What is suspect about where it came from, each `:LINE: ` and what. */
+  /** Warnings about the source of the workload, each of the form `:LINE: MESSAGE`. */
   readonly warnings: readonly string[]
 }
 
-/** What a workload needs of a file: a {@link CachedFile} or a {@link PlainFile}. */
+/** The methods of a file that a workload uses: a {@link CachedFile} or a {@link PlainFile}. */
 export type WorkloadFile = Pick<
   CachedFile,
   'writeSync' | 'readSync' | 'writebackSync' | 'fsyncSync' | 'truncateSync' | 'size' | 'closeSync'
 >
 
-/** Numbers from 0 to 2^32 - 1, the same ones for the same seed (mulberry32). */
+/** Numbers from 0 to 2^32 - 1. The same seed gives the same numbers (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed
   return () => {
@@ -128,8 +128,8 @@ const POOL_SIZE = 4 * 2 ** 20
 const POOL_TAIL = 2 ** 20
 
 /**
- * The bytes of each write: a stretch of one pool of random bytes that starts elsewhere for each of four
- * million writes, so that a write that was lost, came twice or out of order shows.
+ * The bytes of each write: a part of one pool of random bytes. The part starts at a different place for each
+ * of four million writes. A write that was lost, repeated or reordered is therefore visible.
  */
 export class WriteData {
   readonly #pool: Uint8Array
@@ -154,7 +154,7 @@ export class WriteData {
   }
 }
 
-/** The same file operations, each a system call at once. */
+/** The same file operations, each done at once by a system call. */
 export class PlainFile implements WorkloadFile {
   readonly #fd: number
   #size = 0
@@ -184,7 +184,7 @@ export class PlainFile implements WorkloadFile {
     return done
   }
 
-  /** The system has it all. */
+  /** Does nothing: the system already has all the data. */
   writebackSync(): number {
     return 0
   }
