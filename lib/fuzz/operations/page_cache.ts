@@ -75,7 +75,7 @@ export const pageCacheForms: readonly Form[] = [
       const pages = 2 ** order
       const last = index + count * pages - 1
       if (count === 0 || last > translator.maxIndex()) return
-      // fillRange() adds all of the folios, or none: one folio in the range prevents them all.
+      // addFolios() adds all of the folios, or none: one folio in the range prevents them all.
       for (const _ of translator.mapping().folios(undefined, index, last)) return
       for (let next = index; next <= last; next += pages) translator.add(next, order)
     },
