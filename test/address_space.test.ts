@@ -629,8 +629,8 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
     expect(new AddressSpace({ pageShift }).pageShift).toBe(pageShift ?? 12)
   })
 
-  // A byte offset has 63 bits: a page behind the last could not be named by a range, and no sync would write
-  // it.
+  // A byte offset has 63 bits. A range could not name a page behind the last one, and no sync would write
+  // that page.
   describe.each([
     [9, 51],
     [12, 51],

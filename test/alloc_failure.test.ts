@@ -38,15 +38,15 @@ function node(...args: string[]): string {
 }
 
 interface Report {
-  /** How often each kind of call failed for memory. */
+  /** By kind of call: how many calls failed with ENOMEM. */
   failures: Record<string, number>
-  /** How often calls of a CachedFile did. */
+  /** How many calls of a CachedFile failed with ENOMEM. */
   fileFailures: number
   /** The addresses in the addon that calls of an allocator returned to. */
   sites: number[]
 }
 
-/** The functions of native/file and of its binding, those that the compiler made of one included. */
+/** The functions of native/file and of its binding, including those that the compiler split off from one. */
 function fileFunctions(): Set<string> {
   const objects = ['libfile.a', 'CMakeFiles/writeback_iter.dir/native/addon/file_calls.c.o']
   const names = objects.flatMap((object) => {
@@ -59,7 +59,7 @@ function fileFunctions(): Set<string> {
 const report = (backend: string): Report =>
   JSON.parse(node(join(__dirname, 'alloc_failure', 'child.mjs'), backend, shim, addon))
 
-// The shim knows the C library of Linux.
+// The shim works with the C library of Linux only.
 describe.skipIf(process.platform !== 'linux')('with each allocation failing once', () => {
   beforeAll(() => {
     folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-alloc-'))
@@ -103,9 +103,9 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
     }
     expect(failures).toEqual({ ...Object.fromEntries(needNone.map((call) => [call, 0])), ...mayFail })
 
-    // Every place in the addon that calls an allocator was one of them. Where the core asks its host, the
-    // host's call is the last thing it does: these return into the core. The file engine has tests of its
-    // own, below and in test/file/faults.c.
+    // Each place in the addon that calls an allocator had a failure. A host function calls an allocator for
+    // the core as its last action, so its allocations return into the core. The file engine has its own
+    // tests, below and in test/file/faults.c.
     const code = run('objdump', ['-d', '--no-show-raw-insn', addon]).split('\n')
     const ofEngine = fileFunctions()
     const calls: number[] = []
@@ -119,7 +119,7 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
     expect(calls.length).toBeGreaterThan(0)
     expect(sites).toEqual(expect.arrayContaining(calls))
     expect(sites.length).toBeGreaterThan(calls.length)
-    // And there is no other way to get memory, and no exception to end the process by.
+    // The addon has no other way to get memory, and no exception that could end the process.
     const imports = run('nm', ['-D', '--undefined-only', '--without-symbol-versions', addon])
     const ways = imports.match(
       /(?!fallocate)\b\S*(alloc|memalign|strdup|mmap|_Zn[wa]|__cxa_(throw|allocate))\S*/g,
@@ -147,7 +147,7 @@ describe.skipIf(process.platform !== 'linux')('with each allocation failing once
     expect(fileFailures).toBeGreaterThan(2)
     const calls = ['new AddressSpace', 'writebackIter', 'next', 'writePages', 'writePages in a pass']
     const more = ['writeExtents', 'writeExtents in a pass', 'writeCachePages']
-    // The arrays of the tree are all that it allocates.
+    // The TypeScript backend allocates only the arrays of the tree.
     const mayFail = {
       addFolio: expect.toSatisfy((count: number) => count >= 3 * 3),
       'addFolio, of many': 3,

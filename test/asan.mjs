@@ -3,8 +3,8 @@
 // UndefinedBehaviorSanitizer, and with the core's assertions. Arguments are vitest's, e.g. test/life.test.ts.
 //
 // It runs in a copy of the sources under build/asan, so that the addon in use stays as it is. Node.js itself
-// is not instrumented: the sanitizer is preloaded, and reports go to files. Of the leaks just those are
-// looked at whose memory the addon asked for, since Node.js does not free everything at exit.
+// is not instrumented: the sanitizer is preloaded, and reports go to files. Only leaks of the addon's
+// allocations count, since Node.js does not free everything at exit.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -33,7 +33,7 @@ function run(command, args, env = {}) {
   return signal === null && status === 0
 }
 
-/** The sanitizer's library of the compiler that the addon is built with. */
+/** The sanitizer's library, from the compiler that builds the addon. */
 function sanitizerLibrary() {
   const { stdout, error } = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' })
   const library = stdout?.trim()
@@ -41,7 +41,7 @@ function sanitizerLibrary() {
   return library
 }
 
-/** The sources as they are now; what was built of them before stays, as far as it is up to date. */
+/** A copy of the present sources; files built earlier stay while they are up to date. */
 function copySources() {
   mkdirSync(copy, { recursive: true })
   for (const name of [...SOURCES, 'dist']) {
@@ -87,9 +87,9 @@ if (!run(join(bin, 'tsc'), ['-p', 'lib']) || !run(join(bin, 'cmake-js'), build, 
 }
 
 const log = join(reports, 'report')
-// Each process checks for leaks at its end. The C tests have sanitizers of their own, and what makes
-// allocations fail takes the sanitizer's place. The pages and the benchmark, which are not the addon's, are
-// not copied.
+// Each process checks for leaks at its end. The C tests have sanitizers of their own, and the shim that makes
+// allocations fail would replace the sanitizer's functions. The copy has neither the pages nor the benchmark,
+// which do not concern the addon.
 const without = ['core', 'alloc_failure', 'docs', 'bench', 'gauge'].map((name) => `test/${name}.test.ts`)
 const excluded = without.flatMap((file) => ['--exclude', file])
 const passed = run(

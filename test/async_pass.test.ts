@@ -32,10 +32,10 @@ class Deferred {
   })
 }
 
-/** Every promise that can go on has gone on. */
+/** Resolves when every promise that can go on has gone on. */
 const quiet = () => setImmediate()
 
-/** What a promise rejects with. */
+/** The reason with which a promise rejects. */
 async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise
@@ -324,7 +324,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
         at(1).resolve(-ENOSPC)
         expect(await promise).toBe(-ENOSPC)
         expect(marks(mapping)).toEqual({ dirty: [1, 2, ...range(4, 9)], writeback: [], towrite: [] })
-        // A cyclic pass goes on behind what was started last.
+        // A cyclic pass goes on behind the folio that it started last.
         expect(mapping.writebackIndex).toBe(4)
       })
 
@@ -543,7 +543,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
         const { promise, at, started } = begin(form, mapping, syncAll(), { concurrency: 2 })
         await quiet()
         for (const folio of folios.slice(2, 9)) mapping.removeFolio(folio)
-        addDirty(mapping, 5) // not what the pass looked up, nor dirty when it began
+        addDirty(mapping, 5) // the pass did not look this one up, and it was not dirty when the pass began
         at(0).resolve()
         at(1).resolve(-EIO)
         await quiet()
@@ -591,7 +591,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
             message: 'EBADF: the mapping is closed',
           })
           expect(folios[0].mapping).toBe(mapping)
-          // As it was when the mapping was closed.
+          // The folio is as it was when the mapping was closed.
           expect(flags(folios[1])).toBe(byCallback ? 'locked' : 'writeback')
         }
       })
@@ -724,7 +724,8 @@ describe.each(backends)('passes that await, $backend', (backend) => {
         expect(folios.map(flags)).toEqual(['dirty', 'locked dirty'])
       })
 
-      // However many turns apart the two are: the pass takes the folio and writes it, or does not take it.
+      // The pass takes the folio and writes it, or does not take it, however many turns lie between the two
+      // events.
       test('an errno and the unlock that a none pass waits for, at once', async () => {
         for (let turns = 0; turns < 10; turns++) {
           const { mapping, folios } = dirtyAt(0, 1, 2)
@@ -866,8 +867,8 @@ describe.each(backends)('passes that await, $backend', (backend) => {
     })
   })
 
-  // Completions in random order, of random outcomes, with an abort and dirtying in between: against what the
-  // documentation says of every folio.
+  // Writes complete in random order with random outcomes, while folios are dirtied and the pass may be
+  // aborted. The test compares the state of every folio with the documentation.
   test('any order of completions, and any outcome', async () => {
     type Outcome = 'written' | 'errno' | 'rejects' | 'throws' | 'at once'
     const outcomes = fc.array(
@@ -930,7 +931,7 @@ describe.each(backends)('passes that await, $backend', (backend) => {
                 underWay--
                 for (const i of own) if (result !== 'written') dirty.add(i)
                 if (result === 'errno') failed.push({ first: own[0], errno: -1 - own[0] })
-                // The signal is heard at once, the rejection in a later microtask.
+                // The pass sees the signal at once, and the rejection in a later microtask.
                 event()
                 if (result === 'errno') return -1 - own[0]
                 if (result === 'written') return 0

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// That the benchmark measures what it says. What it measures, nobody can test.
+// The benchmark measures what it claims to measure. No test can check the times themselves.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -153,8 +153,8 @@ test('the program dirties the given part of its folios, and finds each of them i
   expect(() => runProgram({ ...js, AddressSpace: Forgetful } as Backend, shape)).toThrow('instead of')
 })
 
-// The opponent is only worth beating if it does the work: the same random operations on it and on the
-// TypeScript backend.
+// The comparison with the plain implementation is fair only if that does the same work: the test does the
+// same random operations on it and on the TypeScript backend.
 describe('the plain implementation', () => {
   const PAGES = 120
   const page = fc.nat(PAGES - 1)

@@ -16,7 +16,9 @@ const root = join(__dirname, '..')
 
 let folder: string
 let path: string
-/** Closed, if it can be, after each test, so that one that fails does not disturb the next. */
+/**
+ * The handles of a test, closed after it where possible, so that a failed test does not disturb the next one.
+ */
 let opened: CachedFile[] = []
 let faults: FaultyIO[] = []
 
@@ -327,7 +329,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
     })
   })
 
-  // test/file/faults.c has those of the native engine.
+  // test/file/faults.c has the fault tests of the native engine.
   describe.runIf(onFs)('faults', () => {
     // Six runs of neighbours with holes between.
     const SIZE = 60 * PAGE + 77
@@ -376,7 +378,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       io.injectAt('fsync', 0, 'EIO')
       expect(codeOf(() => file.fsyncSync())).toBe('EIO')
       expect(file.dirtyPages).toBe(dirty)
-      // The device lost it.
+      // The test overwrites the file, as if the device had lost the data.
       fs.writeFileSync(path, bytes(SIZE), { flag: 'r+' })
       file.fsyncSync()
       expect(file.stats.pagesWritten - before).toBeGreaterThanOrEqual(dirty)
@@ -421,7 +423,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       expect(() => file.writebackSync()).toThrow(new TypeError('a bug'))
       expect(file.dirtyPages).toBe(dirty)
       io.heal()
-      expect(codeOf(() => file.fsyncSync())).toBe('EIO') // as which the error sequence has it
+      expect(codeOf(() => file.fsyncSync())).toBe('EIO') // the error sequence records it as EIO
       expectBytes(onDisk(), expected)
     })
   })
@@ -504,7 +506,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       expect(codeOf(() => file.closeSync())).toBe('EFBIG')
       expectBytes(readAll(file), bytes(10))
       limitFileSize('unlimited')
-      file.fsyncSync() // it was reported
+      file.fsyncSync() // the error was reported
       file.closeSync()
       expectBytes(onDisk(), bytes(10))
     })
@@ -555,7 +557,7 @@ describe.each(engines)('CachedFile, $engine', ({ engine }) => {
       limitFileSize(0)
       expect(codeOf(() => file.writebackSync())).toBe('EFBIG')
       limitFileSize('unlimited')
-      expect(codeOf(() => file.closeSync())).toBe('EFBIG') // written now, and told
+      expect(codeOf(() => file.closeSync())).toBe('EFBIG') // written now, and the error is reported
       file.closeSync()
       const again = open({ engine })
       again.fsyncSync()
@@ -745,7 +747,7 @@ describe('errseq_t', () => {
     expect(second.errno).toBe(-5)
     expect(second.cursor).not.toBe(first.cursor)
     errors.set(-5)
-    errors.set(-28) // nobody saw -5
+    errors.set(-28) // no cursor saw -5
     expect(errors.checkAndAdvance(second.cursor).errno).toBe(-28)
   })
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The checker: each rule is found where it is broken, and nothing is found where none is.
+// The checker finds each rule where it is broken, and finds nothing where none is broken.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -95,7 +95,7 @@ describe('real recordings, edited', () => {
   })
 
   test('a start that is missing: fsync has not written the folio', () => {
-    // The last fsync of the recording, whose folio nobody takes after it.
+    // The last fsync of the recording: no later pass takes its folio.
     const at = lines.findLastIndex((line) => / start: /.test(line))
     const [, index] = / index=(\d+) /.exec(lines[at]) ?? []
     const end = lines.findLastIndex((line) => new RegExp(` end: .* index=${index} `).test(line))

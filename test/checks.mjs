@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// npm run check -- NAME [ARGUMENTS]: runs one of the checks that take longer than the suite, or tools of
-// their own. Without a name it lists them. The exit code is the check's, or 2 where no check has the name.
-// README.md says what each one proves.
+// npm run check -- NAME [ARGUMENTS]: runs one of the checks that take longer than the suite, or that need
+// tools of their own. Without a name it lists them. The exit code is the check's, or 2 if no check has the
+// name. README.md says what each check proves.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const vitest = (...args) => ['npx', 'vitest', 'run', '--config', 'test/vitest.config.mts', ...args]
 
-/** By name: what the check does, the arguments that it takes, and its command, which they follow. */
+/** By name: what the check does, its arguments, and its command, to which they are appended. */
 export const checks = {
   asan: {
     does: 'the suite, on an addon with AddressSanitizer and UBSan',

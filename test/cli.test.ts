@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What all commands have in common: Ctrl-C, colours, JSON, exit codes.
+// What all commands share: Ctrl-C, colours, JSON, exit codes.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -25,7 +25,10 @@ afterEach(() => {
   fs.rmSync(folder, { recursive: true })
 })
 
-/** Without what has a say in colours; Node.js takes a terminal in CI for one without them. */
+/**
+ * The environment without the variables that decide about colours; in CI, Node.js takes a terminal for one
+ * without colours.
+ */
 function environment(changes: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { CI, NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...env } = process.env
   return { ...env, TERM: 'xterm-256color', TMPDIR: temporary, ...changes }
@@ -213,7 +216,7 @@ describe('interrupted', () => {
   })
 
   test('run after the plain writes: their figures are there', async () => {
-    // A file that was written back by the first side is there as long as the others are at work.
+    // The file that the first side wrote back exists as long as the other sides run.
     const writing = () =>
       fs.readdirSync(temporary).some((name) => fs.existsSync(join(temporary, name, 'cached-0')))
     const args = ['run', '--iolog', longLog(), '--json', '--background', '0']

@@ -17,7 +17,7 @@ function run(command: string, args: string[]): string {
   return stdout
 }
 
-// Without a compiler there is neither an addon nor this; backends.ts says so, and fails in CI.
+// Without a compiler there is neither an addon nor a C test; backends.ts says so, and fails in CI.
 test.skipIf(nativeMissing !== null)('the C tests pass', () => {
   run('cmake', ['-S', '.', '-B', build])
   run('cmake', ['--build', build, '--parallel', '2'])

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What an fsync returned for survives the process: a child works on a file through CachedFile and is killed
-// with SIGKILL at a random point, then the file is compared with what its reports promise. The next child
-// goes on with that file.
+// Data for which an fsync returned survives the process. A child works on a file through CachedFile and is
+// killed with SIGKILL at a random point. The test then compares the file with the child's reports. The next
+// child continues with that file.
 
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -35,7 +35,7 @@ type Next = () => number
 
 let folder: string
 let dataPath: string
-/** What writes take their bytes from. No byte is 0, so that zeros are holes and what a truncate added. */
+/** The source of the bytes of all writes. No byte is 0, so zeros are holes or the result of a truncate. */
 let data: Uint8Array
 
 beforeAll(() => {
@@ -79,18 +79,20 @@ function makeOperations(next: Next, size: number): Operation[] {
 }
 
 /**
- * What may be on the file: of each byte the value that the last returned fsync of it promised, or what an
- * operation begun since made of it. Bytes behind the file's end are zeros. A truncate is on the file when it
- * returns, so it promises what is behind the new end, and the size.
+ * The allowed contents of the file. Each byte has the value of the last fsync that returned, or the value of
+ * an operation that began after it. Bytes behind the end of the file are zeros. A truncate is on the file
+ * when it returns, so it fixes the size, and the contents behind the new end.
  */
 class Promises {
   readonly #found: Uint8Array
   readonly #foundSize: number
   /** The file as the child saw it. */
   readonly #current = new Uint8Array(MAX_SIZE)
-  /** Bytes found that are what was promised, or newer. */
+  /** The bytes found that have the promised value, or a newer one. */
   readonly #good = new Uint8Array(MAX_SIZE)
-  /** Pages with bytes touched since they were promised: promising the others again would change nothing. */
+  /**
+   * The pages whose bytes changed since they were promised: promising other pages again would change nothing.
+   */
   readonly #loose = new Uint8Array(MAX_SIZE / PAGE).fill(1)
   #size: number
   #sizes: Set<number>
@@ -113,7 +115,7 @@ class Promises {
         this.#touched(position, position + length)
         const before = this.#size
         this.#size = Math.max(before, position + length)
-        // Write-back of just some pages makes the file end with one of them.
+        // After write-back of only some pages, the file ends with one of them.
         for (let end = Math.ceil(before / PAGE) * PAGE; end < this.#size; end += PAGE) this.#sizes.add(end)
         this.#sizes.add(this.#size)
         break
@@ -139,7 +141,7 @@ class Promises {
     }
   }
 
-  /** What is wrong with the file, null if nothing is. */
+  /** The fault of the file, null if it has none. */
   broken(): string | null {
     if (!this.#sizes.has(this.#foundSize)) {
       return `size ${this.#foundSize}, may be ${[...this.#sizes].slice(0, 20).join()}; last seen ${this.#size}`
@@ -150,7 +152,7 @@ class Promises {
     return `${count} bytes from ${first} (page ${Math.floor(first / PAGE)}) on: ${this.#found[first]} is there`
   }
 
-  /** From now on these bytes are no older than they are. */
+  /** From now on, these bytes must have their present value or a newer one. */
   #promise(start: number, end: number): void {
     for (let at = start; at < end; ) {
       const page = Math.floor(at / PAGE)
@@ -188,8 +190,8 @@ function crash(
   engine: string,
   operations: Operation[],
 ): Promise<{ killed: boolean; reports: number }> {
-  // By the clock, most kills land where the child spends its time, in the device's fsync; by reports they
-  // land everywhere; by device writes, in the middle of passes.
+  // By the clock, most kills happen in the device's fsync, where the child spends most of its time. By
+  // reports, they happen anywhere; by device writes, in the middle of passes.
   const never = Number.POSITIVE_INFINITY
   // The child counts device writes of node:fs.
   const by = (['clock', 'reports', 'writes'] as const)[next() % (engine === 'js' ? 3 : 2)]
@@ -227,7 +229,7 @@ test(
   async () => {
     let kills = 0
     let round = 0
-    /** Kills by the operation that they landed in. */
+    /** The number of kills, by the operation that the child was in. */
     const landed = { write: 0, truncate: 0, writeback: 0, fsync: 0, between: 0 }
     async function lane(path: string): Promise<void> {
       fs.writeFileSync(path, data.subarray(0, 10 * PAGE + 5))

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The process that crash.test.ts kills: crash_child.mjs FILE BACKEND DATA WRITES, the operations as JSON on
-// stdin. After WRITES device writes, in the middle of a pass, it kills itself where the next one would be.
+// stdin. The child makes WRITES device writes, and then kills itself in place of the next one, in the middle
+// of a pass.
 //
-// Reports each operation by two bytes on stdout, '(' when it begins and ')' when it has returned. They are
-// written synchronously: what was reported is in the pipe, however the process ends. The file is not closed,
-// so what is dirty at the end of the operations is lost.
+// Reports each operation by two bytes on stdout: '(' when it begins and ')' when it has returned. It writes
+// them synchronously, so all reports are in the pipe, however the process ends. It does not close the file,
+// so pages that are dirty at the end of the operations are lost.
 
 import fs from 'node:fs'
 import { CachedFile } from '../dist/file/index.js'

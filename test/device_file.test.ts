@@ -13,7 +13,9 @@ class Memory implements BlockDevice {
   /** Calls under way now, and the most there were. */
   writing = 0
   most = 0
-  /** What the next writes do: an errno name, an error, or how many bytes they take. */
+  /**
+   * The outcomes of the next writes: an errno name, an error, or the number of bytes that the write takes.
+   */
   faults: (string | Error | number)[] = []
   failFlush = false
   readonly delay: number
@@ -72,7 +74,7 @@ class Memory implements BlockDevice {
   }
 }
 
-/** The same without truncate(). */
+/** The same device without truncate(). */
 function fixed(memory: Memory): BlockDevice {
   return {
     read: (into, position) => memory.read(into, position),
@@ -159,7 +161,7 @@ test('a slow device: writes go side by side, and writers are held back', async (
   }
   await file.close()
   expect(most * PAGE).toBeLessThanOrEqual(3 * MIB)
-  // An eighth of the memory is a write; a quarter of it may be under way.
+  // One write takes an eighth of the memory, and a quarter of the memory may be under way.
   expect(device.most).toBe(2)
   expect(device.calls.write).toBeLessThan(200)
   expectBytes(device.content, data)
@@ -181,7 +183,7 @@ describe('a failing device', () => {
     expect(file.dirtyPages).toBe(0)
     await expect(other.close()).rejects.toMatchObject({ code: 'EIO' })
     await other.close()
-    // The handle that made the call threw what the device threw, and the error sequence has it as EIO.
+    // The handle that made the call threw the device's error, and the error sequence records EIO.
     await expect(file.close()).rejects.toMatchObject({ code: 'EIO' })
     await file.close()
     expectBytes(device.content, bytes(5 * PAGE))

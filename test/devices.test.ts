@@ -16,7 +16,7 @@ const root = join(__dirname, '..')
 const missing = missingServers()
 if (missing.length > 0 && process.env.CI) throw new Error(`apt-get install ${missing.join(' ')}`)
 
-/** What both samples are. */
+/** The interface of both samples. */
 interface Pages {
   requests: number
   readonly dirty: number[]
@@ -112,7 +112,7 @@ async function elapsed(call: () => Promise<void>): Promise<number> {
   return performance.now() - start
 }
 
-/** What a device has to show, whatever it is. */
+/** The tests that every device has to pass. */
 function itWorks(
   name: string,
   server: () => PostgresServer | HttpServer,
@@ -137,7 +137,7 @@ function itWorks(
       await expectStored(new Class(where), contents)
       expect(requests).toBe(NR_PAGES / 64)
 
-      // Beside it: a request per page, each awaited. A quarter of them tells.
+      // For comparison: one request per page, each awaited. A quarter of the pages is enough.
       const some = [...contents].slice(0, NR_PAGES / 4)
       const each = await elapsed(async () => {
         for (const [index, page] of some) {
@@ -173,11 +173,12 @@ function itWorks(
       await expect(sync).rejects.toThrow()
       const { requests } = pages
       expect(requests).toBeLessThan(half.length)
-      // What was written is clean, what was not is dirty.
+      // The written pages are clean, and the others are dirty.
       expect(pages.dirty.length).toBeGreaterThanOrEqual(half.length - requests)
       expect(pages.dirty.length).toBeLessThan(half.length)
 
-      // Still down: it fails again, and still nothing is lost. What is written meanwhile goes with the rest.
+      // The server is still down, so the sync fails again, and no data is lost. Pages written meanwhile go
+      // with the rest.
       await expect(pages.sync()).rejects.toThrow()
       for (const index of [0, 1, 2, NR_PAGES + 7]) {
         const page = bytes(index, NR_WRITES + 1)
@@ -226,7 +227,7 @@ describe.skipIf(missing.includes('postgresql'))('PostgreSQL', () => {
     'TablePages',
     () => server,
     async (test) => {
-      // A schema for each, which its connections look into.
+      // Each test has a schema, which its connections use by their search_path.
       const pool = new pg.Pool({ ...server.connection, max: 8, options: `-c search_path=${test}` })
       pools.push(pool)
       await pool.query(`CREATE SCHEMA ${test}`)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The README and the pages of docs/ are true: every sample in them is run. What a fenced block is, its
-// language tells:
+// The README and the pages of docs/ are correct: every sample in them is run. The language of a fenced block
+// says what it is:
 //
 // - ts, js: a program, or more of the one before if it imports nothing. Type-checked (ts) and run against the
 //   built package on both backends; a text block right behind it is what it prints. If it writes, it is run
@@ -61,13 +61,13 @@ beforeAll(() => {
 })
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 
-/** Of the file that a program is written to. */
+/** The extension of the file that a program is written to. */
 function extension({ language, text }: Program): string {
   if (language === 'ts') return 'mts'
   return /^import /m.test(text) ? 'mjs' : 'cjs'
 }
 
-/** A command of the package, without what the caller's environment says about it. */
+/** Runs a command of the package without the variables of the caller's environment that affect it. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}, cwd = folder) {
   const { FORCE_COLOR, CLICOLOR_FORCE, WRITEBACK_ITER_BACKEND, ...rest } = process.env
   return spawnSync(process.execPath, args, { cwd, encoding: 'utf8', env: { ...rest, ...env } })
@@ -129,7 +129,7 @@ describe('programs', () => {
       return { ...result, writes: writes as number, wrong: wrong as string[] }
     }
 
-    /** The pages with programs that write. */
+    /** The pages that have programs that write. */
     const written = new Set<string>()
 
     test.each(all.map((program) => [`${program.page}:${program.line}`, program] as const))(
@@ -146,7 +146,7 @@ describe('programs', () => {
           const { stderr, status, wrong } = runFailing(program, n, kind)
           expect({ kind, status, stderr, wrong }).toEqual({
             kind,
-            // It goes on, or ends by an error that says what happened.
+            // The program continues, or ends with an error that says what happened.
             status: expect.toBeOneOf([0, 1]),
             stderr:
               status === 0
@@ -167,7 +167,7 @@ describe('programs', () => {
   })
 })
 
-/** The same but for figures, and for the machine that they were measured on. */
+/** Compares texts without their figures and without the machine on which those were measured. */
 function shape(text: string): string {
   return text
     .replace(/^Node\.js v.*$/m, 'Node.js')
@@ -249,7 +249,7 @@ function expectOptions([command, ...args]: string[]): void {
   for (const option of args.filter((arg) => arg.startsWith('--'))) expect(stdout).toContain(` ${option}`)
 }
 
-/** So the published pages link to files that the package does not have. */
+/** The published pages use this address for links to files that the package does not have. */
 const REPOSITORY = 'https://github.com/writeback-iter/writeback-iter/blob/main/'
 
 /** Every document: also those that are no page of the package. */
@@ -347,7 +347,7 @@ test('every exported name is documented, and every link in the documentation lea
   for (const page of inDocs.filter((page) => page !== 'README.md')) expect(index).toContain(`](${page})`)
 })
 
-// They move with every change to the file.
+// Line numbers change with every change to the file.
 test('no page names a line of a source file', () => {
   for (const page of [...pages, 'CONTRIBUTING.md', 'native/README.md', 'SECURITY.md']) {
     expect(fs.readFileSync(join(root, page), 'utf8'), page).not.toMatch(/\.(?:c|h|cc|ts|mjs):\d/)
@@ -370,7 +370,7 @@ describe('scripts and checks', () => {
     for (const name of Object.keys(checks)) expect(proofs).toMatch(new RegExp(`npm run check -- ${name}\\b`))
   })
 
-  /** What measures proves nothing, and has a page of its own. */
+  /** The benchmarks: a benchmark proves nothing, and has a page of its own. */
   const benchmarks = () => fs.readFileSync(join(root, 'bench/README.md'), 'utf8')
 
   test('every script and check that a file names is there', () => {

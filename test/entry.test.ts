@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The entry points of the built package, as a user's program gets them: by name, from a folder of its own.
+// The entry points of the built package, loaded by name from the folder of a user's program.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -25,13 +25,13 @@ const BACKEND_NAMES = [
 let folder: string
 /** A program's folder, with the package as it stands here. */
 let user: string
-/** One whose package has no addon. */
+/** A program's folder whose package has no addon. */
 let unbuilt: string
-/** One whose package has an addon that is not a shared library. */
+/** A program's folder whose package has an addon that is not a shared library. */
 let broken: string
-/** One whose package has an addon, but not node-gyp-build. */
+/** A program's folder whose package has an addon, but not node-gyp-build. */
 let unlinked: string
-/** One whose package has an addon that ends the process when it is loaded. */
+/** A program's folder whose package has an addon that ends the process when it is loaded. */
 let crashing: string
 
 /** A program's folder, with a copy of the package in it. */
@@ -83,14 +83,14 @@ function program(type: 'commonjs' | 'module', text: string, forced?: string, cwd
   return spawnSync(process.execPath, [`--input-type=${type}`, '--eval', text], { cwd, encoding: 'utf8', env })
 }
 
-/** What the program prints; it prints no error. */
+/** The program's stdout; its stderr must be empty. */
 function output(...args: Parameters<typeof program>): string {
   const { stdout, stderr } = program(...args)
   expect(stderr).toBe('')
   return stdout
 }
 
-/** The program fails with this text among its errors. */
+/** Expects the program to fail with this text among its errors. */
 function expectFailure(text: string | RegExp, ...args: Parameters<typeof program>): void {
   const { status, stderr } = program(...args)
   expect(stderr).toMatch(text)

@@ -12,7 +12,7 @@ import type {
 import { backends } from './backends.js'
 import { addDirty, expectError, fields, flags, putUnderWriteback, snapshot, thrown } from './helpers.js'
 
-/** The type of a value that the types forbid: it passes for every parameter. */
+/** The type of a value that the types forbid: it can be passed as any parameter. */
 type Wrong = never
 
 const NO_INDEX = [
@@ -31,7 +31,7 @@ const NO_INDEX = [
   Symbol('s'),
 ]
 const NO_OBJECT = [undefined, null, 0, 7, '', 'text', true, 1n, () => {}]
-/** Runs no code that could be observed: each trap throws. */
+/** An object that runs no observable code: each trap throws. */
 const HOSTILE = new Proxy(
   {},
   new Proxy(
@@ -48,7 +48,7 @@ describe.each(backends)('errors, $backend', (backend) => {
   const { AddressSpace, WritebackControl, writebackIter, writeCachePages } = backend
   const other = backends.find((each) => each !== backend)
 
-  /** Folios in every state, a pass in its middle, and a control that was used. */
+  /** Folios in every state, a pass in mid-pass, and a control that was used. */
   function scene() {
     const mapping = new AddressSpace()
     const [folio, locked, flying, large, inHand] = addDirty(mapping, 1, 2, 3, [8, 3], 32)
@@ -82,7 +82,7 @@ describe.each(backends)('errors, $backend', (backend) => {
     error: { ...error },
   })
 
-  /** The call is refused with this, and everything is as it was; the pass in its middle goes on. */
+  /** Expects the call to be refused with this error and to change nothing; the pass in mid-pass goes on. */
   function refused(call: (scene: Scene) => unknown, code: ErrorCode, message: string): void {
     const s = scene()
     const before = visible(s)
@@ -113,7 +113,7 @@ describe.each(backends)('errors, $backend', (backend) => {
     ['rangeCyclic', [0, 1, '', 'true', null, {}], 'true or false'],
   ]
 
-  /** Each parameter: what it is called, what is wrong for it, what is right, and how to pass it. */
+  /** Each parameter: its name, the wrong values, the right ones, and how to pass it. */
   const parameters: [string, unknown[], string, string, (scene: Scene, value: Wrong) => unknown][] = [
     ['addFolio(index)', [undefined, ...NO_INDEX], 'index', index, ({ mapping }, v) => mapping.addFolio(v)],
     [

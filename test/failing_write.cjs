@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Loaded before a sample of the documentation: makes its n-th write go wrong, and tells at the end whether a
-// page was lost.
+// Loaded before a sample of the documentation: makes its n-th write go wrong, and reports at the end whether
+// a page was lost.
 //
 // FAILING_WRITE is n, from 1; 0 for none. FAILING_WRITE_KIND is EIO, or 'short' for a write that takes half
 // of its bytes. FAILING_WRITE_REPORT is the file that gets { writes, wrong }: how many writes there were, and
 // what is wrong at the end.
 //
-// Writes are node:fs's, and the callbacks of writePages and writeExtents where they make none themselves.
+// Writes are the calls of node:fs, and the callbacks of writePages and writeExtents that make no such calls.
 
 const fs = require('node:fs')
 const { AddressSpace: NativeOrJs } = require('writeback-iter')
@@ -74,7 +74,7 @@ for (const { prototype } of new Set([NativeOrJs, js.AddressSpace])) {
     mappings.add(this)
     return addFolio.apply(this, args)
   }
-  /** The callback, as a write of its folio or extent if it makes none itself. */
+  /** Makes the callback count as a write of its folio or extent if it makes none itself. */
   const asWrite = (callback) => (what) => {
     const before = writes
     const result = callback(what)
@@ -90,7 +90,7 @@ for (const { prototype } of new Set([NativeOrJs, js.AddressSpace])) {
   }
 }
 
-/** Of a closed mapping none. */
+/** A closed mapping has none. */
 function foliosOf(mapping) {
   try {
     return [...mapping.folios()]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A fault at every position of a pass: of an fsync of 40 extents, each device write goes wrong once.
+// A fault at every position of a pass: in an fsync of 40 extents, each device write goes wrong once.
 
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ import { type Fault, FaultyIO } from './faulty_io.js'
 import { PAGE } from './helpers.js'
 
 const EXTENTS = 40
-/** From one extent to the next, its last page and a hole included. */
+/** Bytes from the start of one extent to the start of the next, including its last page and a hole. */
 const STRIDE = 4 * PAGE
 /** An extent has one to three pages; the last one ends within its page. */
 const extentLength = (n: number) => (1 + (n % 3)) * PAGE - (n === EXTENTS - 1 ? 1000 : 0)
@@ -46,7 +46,7 @@ afterAll(() => fs.rmSync(folder, { recursive: true, force: true }))
 const extent = (n: number) => expected.subarray(n * STRIDE, n * STRIDE + extentLength(n))
 const pages = (n: number) => Math.ceil(extentLength(n) / PAGE)
 
-/** What the call throws of the system's errors, null if nothing. */
+/** The system error that the call throws, null if it throws none. */
 function code(call: () => void): string | null {
   try {
     call()
@@ -108,7 +108,7 @@ describe('on the TypeScript engine', () => {
     expectSame(onFile(), expected)
   })
 
-  /** Each handle reports the error once, and the fsync that does writes what was dirty. */
+  /** Each handle reports the error once, and the fsync that reports it writes the dirty pages. */
   function expectRecovery(fault: Fault, tellsA: () => void): void {
     expectSame(read(b), expected)
     io.heal()
@@ -158,7 +158,7 @@ describe('on the TypeScript engine', () => {
       io.injectAt('fsync', 0, fault)
       expect(code(() => a.fsyncSync())).toBe(fault)
       expect(a.dirtyPages).toBe(dirty)
-      fs.writeFileSync(path, initial) // what the device lost
+      fs.writeFileSync(path, initial) // the data that the device lost
       expectRecovery(fault, () => expect(code(() => a.fsyncSync())).toBe(null))
     })
   })

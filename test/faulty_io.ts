@@ -11,8 +11,8 @@ export type Fault = keyof typeof constants.errno | number
 type Done = (error: Error | null, count?: number) => void
 
 /**
- * Real files, on which the n-th call of a kind goes wrong as asked for: the calls of `node:fs` that the
- * TypeScript engine makes, in both forms, from when it is made until `restore`.
+ * Real files on which the n-th call of a kind goes wrong as asked for. The object replaces the calls of
+ * `node:fs` that the TypeScript engine makes, in both forms, from its creation until `restore`.
  */
 export class FaultyIO {
   /** Calls made of each kind, those that failed included. */
@@ -37,7 +37,7 @@ export class FaultyIO {
       if (call === 'writev') this.buffers.push(buffers.length)
       return cut(buffers, this.#limit(call))
     }
-    /** Reports what a call throws as its asynchronous form does. */
+    /** Reports an exception of the call as its asynchronous form does. */
     const later = (done: Done, call: () => void) => {
       try {
         call()
@@ -109,7 +109,7 @@ export class FaultyIO {
     this.#inject = fault
   }
 
-  /** Just the n-th call of a kind goes wrong. */
+  /** Makes only the n-th call of a kind go wrong. */
   injectAt(call: Call, n: number, fault: Fault): void {
     this.inject((other, i) => (other === call && i === n ? fault : null))
   }

@@ -12,12 +12,12 @@ const binding = join(__dirname, '..', 'binding.js')
 const directory = fs.mkdtempSync(join(tmpdir(), 'file-calls-'))
 afterAll(() => fs.rmSync(directory, { recursive: true }))
 
-/** What every program begins with: 8 MiB of memory, and `open` for a new file. */
+/** The start of every program: 8 MiB of memory, and `open` for a new file. */
 const PRELUDE = `
   const assert = require('node:assert'), fs = require('node:fs'), worker = require('node:worker_threads')
   const calls = require(${JSON.stringify(binding)})().createFileEngine()
   const MIB = 2 ** 20, END = Number.MAX_SAFE_INTEGER
-  // A worker, which comes second, changes nothing.
+  // A worker calls it after the main thread, so its call has no effect.
   calls.configure(0, 0, 8 * MIB, MIB, 4 * MIB, 30000, 5000, 4)
   const path = worker.workerData ?? process.argv[1]
   const open = (flags = 'w+') => {
@@ -30,7 +30,7 @@ const PRELUDE = `
 
 let nr = 0
 
-/** Runs a program in a process of its own; the file that it is given has these bytes afterwards. */
+/** Runs a program in a process of its own; its file must have these bytes afterwards. */
 function run(program: string): Buffer {
   const path = join(directory, `${nr++}`)
   const { status, signal, stderr } = spawnSync(

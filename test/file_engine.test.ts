@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What an engine does without being asked, and between handles: flusher, limits, memory, locks, the end of
-// handles and processes.
+// The engine's own work, and what handles share: flusher, limits, memory, locks, the end of handles and
+// processes.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -133,7 +133,7 @@ describe.each(enginesAndForms)('memory and limits, $engine, $form', ({ engine, o
     await by.write(part(8 * MIB), 0)
     await by.fsync()
     await by.close()
-    // Kept by a reference, the handle keeps nothing.
+    // A reference to the handle keeps no memory of the file.
     expect(() => file.cachedPages).toThrow('EBADF')
     configure({ memory: 4 * MIB, dirty: 2 * MIB, dirtyBackground: MIB })
   })
@@ -145,7 +145,7 @@ describe.each(enginesAndForms)('memory and limits, $engine, $form', ({ engine, o
     let total = 0
     for (let n = -1; n !== 0; total += n) n = await by.writeback(70)
     expect([total, file.dirtyPages]).toEqual([300, 0])
-    // From the middle on, with pages dirty before it.
+    // writeback() begins in the middle, with dirty pages before that.
     await by.write(part(300 * PAGE), 0)
     expect(await by.writeback(200)).toBeGreaterThanOrEqual(200)
     await by.write(bytes(PAGE), 0)
@@ -162,7 +162,7 @@ describe.each(enginesAndForms)('memory and limits, $engine, $form', ({ engine, o
     await expect(by.writeback()).rejects.toMatchObject({ code: 'EFBIG' })
     limitFileSize('unlimited')
     await expect(by.close()).rejects.toMatchObject({ code: 'EFBIG', syscall: 'close' })
-    expectBytes(onDisk(), bytes(10)) // the page was written all the same
+    expectBytes(onDisk(), bytes(10)) // the page was written although the close threw
     await by.close()
   })
 })
@@ -174,7 +174,7 @@ test.each(engines)('memory of what is closed or cut off goes back to the system,
     const MIB = 2 ** 20
     const resident = () => Number(fs.readFileSync('/proc/self/statm', 'utf8').split(' ')[1]) * 4096 / MIB
     configure({ memory: 256 * MIB, dirty: 256 * MIB, dirtyBackground: 256 * MIB, writebackInterval: 20 })
-    // The native engine keeps free memory for as long as it takes to see that nothing uses it.
+    // The native engine keeps free memory until it sees that no thread uses it.
     const settled = async () => {
       for (let i = 0; i < 200 && resident() - before > 20; i++) await new Promise((resolve) => setTimeout(resolve, 20))
       return resident()
@@ -301,7 +301,7 @@ describe.each(engines)('the lock, $engine', ({ engine }) => {
     const reader = open(engine, { flags: 'r' })
     expect(elsewhere(engine, 'r')).toBe('open')
     expect(elsewhere(engine)).toBe('EBUSY true')
-    // And a writer in this process makes it exclusive.
+    // A writer in this process makes the lock exclusive.
     const writer = await CachedFile.open(path, { engine })
     opened.push(writer)
     expect(elsewhere(engine, 'r')).toBe('EBUSY true')

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the tests of CachedFile share.
+// Functions that the tests of CachedFile share.
 
 import { execFileSync } from 'node:child_process'
 import { expect } from 'vitest'
@@ -16,7 +16,7 @@ export const DEFAULT_LIMITS = {
   writers: 4,
 }
 
-/** Bytes that tell where they belong, other ones for each seed. */
+/** Bytes that depend on their position and on the seed. */
 export function bytes(length: number, seed = 1): Uint8Array {
   const next = random(seed)
   return Uint8Array.from({ length }, () => next() & 0xff)
@@ -25,8 +25,8 @@ export function bytes(length: number, seed = 1): Uint8Array {
 let limited = false
 
 /**
- * From now on, a write beyond this offset of any file fails with EFBIG in this process: a device that
- * refuses, for both engines.
+ * From now on, a write beyond this offset of any file fails with EFBIG in this process. Both engines see it
+ * as a device that refuses a write.
  */
 export function limitFileSize(length: number | 'unlimited'): void {
   if (length === 'unlimited' && !limited) return

@@ -15,7 +15,7 @@ const SIZE = 3 * MIB
 const position = fc.oneof(
   fc.nat(SIZE),
   fc.nat(SIZE / PAGE).map((page) => page * PAGE),
-  fc.nat(8 * PAGE), // where they meet
+  fc.nat(8 * PAGE), // places where operations overlap
 )
 const length = fc.oneof(
   fc.nat(200),
@@ -80,7 +80,8 @@ describe.each(engines)('$engine', ({ engine }) => {
     const onDisk = () => new Uint8Array(fs.readFileSync(cachedPath))
     const expected = () => new Uint8Array(fs.readFileSync(plainPath))
     /**
-     * A blocking call of the TypeScript engine does not wait for what its flusher writes behind a new end.
+     * A blocking call of the TypeScript engine does not wait for a write of the flusher behind a new end of
+     * the file.
      */
     const lateWrites = async (blocking: boolean) => {
       if (engine === 'js' && blocking) await expect.poll(() => onDisk().length).toBe(plain.size)
@@ -92,7 +93,7 @@ describe.each(engines)('$engine', ({ engine }) => {
     }
     try {
       for (const step of operations) {
-        // A blocking call cannot wait for those that are under way.
+        // A blocking call cannot wait for asynchronous calls under way.
         const blocking = step.form !== forms[0].of
         if (awaited || blocking || step.op === 'reopen') await settle()
         const by = step.form(file)
@@ -101,7 +102,7 @@ describe.each(engines)('$engine', ({ engine }) => {
             const at = step.seed % MIB
             const data = pool.slice(at, at + step.length)
             const written = by.write(data, step.position)
-            // The buffer is the caller's again at once.
+            // The caller may change the buffer at once.
             data.fill(0xee)
             plain.writeSync(pool.subarray(at, at + step.length), step.position)
             under.push(written.then((count) => expect(count).toBe(step.length)))
@@ -111,7 +112,7 @@ describe.each(engines)('$engine', ({ engine }) => {
             const [a, b] = [new Uint8Array(step.length), new Uint8Array(step.length)]
             const count = plain.readSync(b, step.position)
             const read = by.read(a, step.position)
-            // Without waiting, a later write may come before it.
+            // If the program does not wait, a later write may come before this one.
             const reading = read.then((got) => {
               if (!awaited && !blocking) return
               expect(got).toBe(count)
@@ -144,7 +145,7 @@ describe.each(engines)('$engine', ({ engine }) => {
             under.push(by.fsync({ start, end }))
             if (!awaited) break
             await settle()
-            // Behind the last page written the file may end, where the cached one has a hole.
+            // The file may end behind the last page written, where the cached file has a hole.
             const should = expected().subarray(start, end + 1)
             const actual = new Uint8Array(should.length)
             actual.set(onDisk().subarray(start, start + should.length))

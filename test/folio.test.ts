@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A folio's flags and its marks, which are deliberately not always in step.
+// A folio's flags and its marks, which deliberately may differ.
 
 import { describe, expect, test } from 'vitest'
 import { backends } from './backends.js'
@@ -263,7 +263,7 @@ describe.each(backends)('folio, $backend', ({ AddressSpace, WritebackControl, wr
   })
 
   describe('marks of many folios', () => {
-    /** More changes than any list of changes has room for, before anybody looks at a mark. */
+    /** More changes than any list of changes holds, before a mark is read. */
     const MANY = range(0, 999)
 
     test('all are there when somebody looks', () => {

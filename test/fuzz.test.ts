@@ -189,7 +189,7 @@ describe.skipIf(nativeMissing !== null)('native against js', () => {
   })
 })
 
-/** An operation on the model and the real thing. */
+/** An operation on the model (js) and on the native backend. */
 class Command implements fc.AsyncCommand<World, World> {
   readonly #op: Operation
 
@@ -216,7 +216,7 @@ class Command implements fc.AsyncCommand<World, World> {
   }
 }
 
-/** What an argument of this name may be. */
+/** The values of an argument, by its name. */
 const ARGUMENTS: Record<string, fc.Arbitrary<number>> = {
   mapping: fc.oneof({ weight: 7, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(MAPPINGS - 1) }),
   control: fc.nat(CONTROLS - 1),
@@ -249,7 +249,7 @@ const ARGUMENTS: Record<string, fc.Arbitrary<number>> = {
   result: fc.nat(RESULTS.length - 1),
   concurrency: fc.constantFrom(1, 2, 16, 0),
 }
-/** Of those that have no entry: flags, and pages that may be left out. */
+/** The arguments that have no entry above: flags, and pages that may be left out. */
 const OTHERS: Record<string, fc.Arbitrary<number>> = {
   start: fc.oneof(fc.constant(-1), fc.nat(40)),
   end: fc.oneof(fc.constant(-1), fc.nat(40)),
@@ -280,7 +280,7 @@ describe('a broken backend is found', () => {
     const broken: Backend = {
       ...js,
       writebackIter(mapping, wbc, folio, error, options) {
-        // Of wrong uses, the backend itself makes its errors.
+        // The backend itself sets the errors for wrong uses.
         const last = error?.value
         const next = js.writebackIter(mapping, wbc, folio, error, options)
         if (next === null && error.value !== 0 && last !== 0) error.value = last
@@ -383,7 +383,7 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
     expect(status).toBe(2)
   })
 
-  /** Runs the command, does something to the process that its programs run in, and waits for its end. */
+  /** Runs the command, acts on the process that runs its programs, and waits for the command's end. */
   async function disturb(signal: NodeJS.Signals) {
     const command = spawn(process.execPath, [cli, 'fuzz', '--seed', '9', '--time', '60', '--json'], {
       cwd: folder,
@@ -397,7 +397,8 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
     return { status: await ended, outcome: JSON.parse(stdout) }
   }
 
-  // With AddressSanitizer in it, a process takes longer to end than what the command takes for a hang.
+  // With AddressSanitizer, a process takes longer to end than the time after which the command reports a
+  // hang.
   test.skipIf('ASAN_OPTIONS' in process.env).each([
     ['crash', 'SIGSEGV'],
     ['hang', 'SIGSTOP'],
@@ -409,7 +410,7 @@ describe.skipIf(nativeMissing !== null)('the command', () => {
       finding: { kind, run: outcome.runs },
       files: [expect.any(String)],
     })
-    // This program was not to blame: nothing of it can be taken away.
+    // This program did not cause the end of the process, so reducing it removes no operation.
     const text = readFileSync(join(folder, outcome.files[0]), 'utf8')
     expect(parseProgram(text)).toEqual(programOf(9, outcome.runs, 500))
   })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// How the gauge judges; .ci/run measures by it.
+// The judgement of the gauge, by which .ci/run measures.
 
 import { expect, test } from 'vitest'
 import { compare, TOLERANCE } from '../bench/gauge_compare.mjs'

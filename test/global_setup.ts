@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Says once per run, not once a file, what is left out.
+// Says once per run, not once per file, which tests are left out.
 
 import { nativeMissing } from './backends.js'
 import { missingServers } from './servers.js'

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the tests of the public surface share.
+// Functions that the tests of the public surface share.
 
 import { expect } from 'vitest'
 import { type ErrorCode, WritebackError } from '../lib/errors.js'
@@ -37,7 +37,7 @@ export function indices(folios: Iterable<Folio>): number[] {
   return Array.from(folios, (folio) => folio.index)
 }
 
-/** By mark: the first pages of the folios that have it. */
+/** By mark: the first pages of the folios that have the mark. */
 export function marks(mapping: AddressSpace): Record<Mark, number[]> {
   return {
     dirty: indices(mapping.folios('dirty')),
@@ -51,20 +51,20 @@ export function flags(folio: Folio): string {
   return (['locked', 'dirty', 'writeback'] as const).filter((flag) => folio[flag]).join(' ')
 }
 
-/** The least a file system does with a folio that it got from a pass. */
+/** The minimum that a file system does with a folio that a pass returned. */
 export function write(folio: Folio): void {
   folio.startWriteback()
   folio.unlock()
   folio.endWriteback()
 }
 
-/** As a file system does whose write ends later. */
+/** Starts a write that ends later. */
 export function startAndUnlock(folio: Folio): void {
   folio.startWriteback()
   folio.unlock()
 }
 
-/** Puts a dirty folio under writeback that somebody else started; it stays dirty. */
+/** Puts a dirty folio under writeback as another task would; it stays dirty. */
 export function putUnderWriteback(folio: Folio): void {
   folio.tryLock()
   folio.startWriteback()
@@ -95,13 +95,13 @@ export function pass(
   return { written, error: error.value }
 }
 
-/** All that can be seen of a control. */
+/** The visible state of a control. */
 export function fields(wbc: WritebackControl): Record<string, unknown> {
   const { nrToWrite, pagesSkipped, rangeStart, rangeEnd, syncMode, taggedWritepages, rangeCyclic } = wbc
   return { nrToWrite, pagesSkipped, rangeStart, rangeEnd, syncMode, taggedWritepages, rangeCyclic }
 }
 
-/** All that can be seen of a mapping: every folio with its flags, the marks, the counters. */
+/** The visible state of a mapping: every folio with its flags, the marks, the counters. */
 export function snapshot(mapping: AddressSpace): Record<string, unknown> {
   return {
     folios: Array.from(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Arbitrary values at every exported function and method: only typed errors, and what failed has changed
+// Arbitrary values at every exported function and method: all errors are typed, and a failed call has changed
 // nothing.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -33,7 +33,7 @@ const throwWhenCalled = () => {
   throw new Hostile('when it was called')
 }
 
-/** Errors of a call that was good enough for a pass to begin, which may have written something. */
+/** The errors of a call whose arguments let a pass begin, which may have written folios. */
 const PASS_BEGAN = /^EDEADLK|^when it was called|the callback's result/
 
 /** What the call returns, or the message of what it throws. */
@@ -45,13 +45,13 @@ function orError(call: () => unknown): unknown {
   }
 }
 
-/** A mapping in the middle of things, and what else there is to pass. */
+/** A mapping with folios in use, and the other objects that a call can be given. */
 class Scene {
   readonly backend: Backend
   readonly mapping: AddressSpace
   readonly folios: Folio[]
   readonly removed: Folio
-  /** In the middle of a pass, with `last` returned last. */
+  /** The control of an unfinished pass, which returned `last` last. */
   readonly wbc: WritebackControl
   readonly last: Folio
   readonly fresh: WritebackControl
@@ -103,7 +103,7 @@ class Scene {
     this.foreign.addFolio(0)
   }
 
-  /** All that a failed call must not have changed. */
+  /** The state that a failed call must not change. */
   state(): unknown {
     const { mapping, other, folios, removed, wbc, fresh, error, iterator } = this
     return {
@@ -137,7 +137,7 @@ class Scene {
     for (const mapping of [this.mapping, this.other, this.foreign]) mapping.close()
   }
 
-  /** Does something to the state where nobody expects it. */
+  /** Changes the state at an unexpected moment. */
   readonly act = (): void => {
     const { backend, mapping, wbc } = this
     switch (this.#random.below(7)) {
@@ -172,7 +172,7 @@ function detached(): Uint8Array {
   return bytes
 }
 
-/** A proxy that does this at every access of every kind. */
+/** A proxy that calls this function at every access of every kind. */
 function trapped(target: object, act: () => void): object {
   const trap =
     <T>(result: T) =>
@@ -195,8 +195,8 @@ function trapped(target: object, act: () => void): object {
 }
 
 /**
- * Objects whose getters throw TypeErrors of their own: they have the prototype of another, but not what it
- * needs.
+ * Objects whose getters throw TypeErrors of their own: they have the prototype of a class, but not its
+ * private state.
  */
 const hollow = new WeakSet<object>()
 
@@ -211,7 +211,7 @@ function revoked(): object {
   return makeHollow(proxy)
 }
 
-/** Values that do nothing when they are looked at, or throw. */
+/** Values whose properties do nothing, or throw. */
 const PASSIVE: ((scene: Scene) => unknown)[] = [
   ...[undefined, null, true, false, '', 'x', '5', 'dirty', 'all', '\0', 'x'.repeat(1000), '\ud800'],
   ...[0, -0, 1, -1, 0.5, 5, 17, 31, 2 ** 31, 2 ** 32, 2 ** 51 - 1, 2 ** 51, 2 ** 53, -(2 ** 53), 2 ** 63],
@@ -301,7 +301,7 @@ PASSIVE.push(
   ({ extent }) => extent,
 )
 
-/** Values that do something to the scene when they are looked at or called. */
+/** Values that change the scene when a property is read or when they are called. */
 const ACTIVE: readonly ((scene: Scene) => unknown)[] = [
   ({ act }) => trapped({}, act),
   ({ act }) => trapped({ value: 0, onWait: act, maxPages: 5, pageShift: 12 }, act),
@@ -349,7 +349,7 @@ type Method = (this: unknown, ...args: unknown[]) => unknown
 interface Target {
   readonly name: string
   readonly call: Method
-  /** What the call is meant for: `this`, then the arguments. */
+  /** The arguments that the call expects: `this`, then the others. */
   readonly good: readonly ((scene: Scene) => unknown)[]
   /** Whether it is a method, so that a wrong `this` is a TypeError. */
   readonly method: boolean
@@ -479,7 +479,7 @@ function targetsOf(backend: Backend): Target[] {
   return targets
 }
 
-/** The error is one that a user can be expected to get. */
+/** Checks that a user can be expected to get this error. */
 function check(error: unknown, target: Target, allowTypeError: boolean): void {
   if (error instanceof Hostile) return
   if (error instanceof WritebackError) {
@@ -578,11 +578,11 @@ describe.each(backends)('$backend', (backend) => {
     const expected = attempts(js, others[i], ATTEMPTS)
     for (const outcome of attempts(backend, targets[i], ATTEMPTS)) {
       results.add(outcome.result)
-      // Both backends answer alike, and come to the same state.
+      // Both backends give the same results, and reach the same state.
       if (backend !== js) expect(outcome).toEqual(expected.next().value)
     }
-    // Some calls are as they should be, and others are not.
-    // A pass that awaits tells by its promise, which test/async_pass.test.ts looks at.
+    // Some calls are correct, and others are not. A pass that awaits reports by its promise, which
+    // test/async_pass.test.ts checks.
     if (targets[i].good.length > 1 && !name.endsWith('Async')) expect(results.size).toBeGreaterThan(5)
   })
 
@@ -653,9 +653,9 @@ describe.each(engines)('CachedFile on $engine', ({ engine }) => {
   function checkFile(error: unknown, allowTypeError: boolean): void {
     if (error instanceof WritebackError || error instanceof Hostile) return
     if (error instanceof TypeError && allowTypeError) return
-    // The streams are node:fs's.
+    // The errors of the streams of node:fs.
     if (error instanceof Error && (error as NodeJS.ErrnoException).code?.startsWith('ERR_')) return
-    // The system has an opinion, on an offset of petabytes for one.
+    // An error of the system, such as for an offset of petabytes.
     if (error instanceof Error && typeof (error as NodeJS.ErrnoException).errno === 'number') return
     throw new Error('no error for a user', { cause: error })
   }
@@ -674,7 +674,7 @@ describe.each(engines)('CachedFile on $engine', ({ engine }) => {
     expect(readFileSync(path, 'utf8')).toBe('x')
   })
 
-  /** Ends a stream of whatever options; its errors are its own. */
+  /** Ends a stream that may have any options; errors of the stream are ignored. */
   function closeStream(stream: Readable | Writable): Promise<void> {
     return new Promise((resolve) => {
       stream.on('error', () => {})
@@ -723,7 +723,7 @@ describe.each(engines)('CachedFile on $engine', ({ engine }) => {
       CachedFile.prototype,
       name,
     ) as PropertyDescriptor
-    // Both forms take the same.
+    // Both forms take the same arguments.
     const good = typeof name === 'symbol' ? [] : goods[name.replace(/Sync$/, '')]
     expect(good, 'an entry in goods').toBeDefined()
     expect(set).toBeUndefined()
@@ -744,7 +744,7 @@ describe.each(engines)('CachedFile on $engine', ({ engine }) => {
         await result
       } catch (error) {
         checkFile(error, wrongThis || args.some((arg) => hollow.has(Object(arg))))
-        // A device that refused is another matter.
+        // A call that failed in the system may have changed the file.
         if (!(error as NodeJS.ErrnoException).syscall) expect(contents(file), String(error)).toEqual(before)
       }
       await file.close()

@@ -22,7 +22,8 @@ import {
   write,
 } from './helpers.js'
 
-// Whatever backend either is of: what the one has taken ahead settles before the other begins.
+// The iterator may be of the other backend: folios that the pass took ahead settle before the iterator
+// begins.
 describe.each(backends)('a control that a pass is on, $backend', ({ AddressSpace, WritebackControl }) => {
   test.each(backends)('an iterator of $backend begins on it', (other) => {
     const outer = new AddressSpace()
@@ -525,7 +526,7 @@ describe.each(backends)('iterator, $backend', ({ AddressSpace, WritebackControl,
   })
 
   describe('for await', () => {
-    /** Writes what comes, and tells which. */
+    /** Writes each folio of the loop, and returns which ones it wrote. */
     async function writeAll(iterator: WritebackIterator, seen: number[] = []): Promise<number[]> {
       for await (const folio of iterator) {
         seen.push(folio.index)

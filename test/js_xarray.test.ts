@@ -21,7 +21,7 @@ import {
 
 const MARKS: MarkNumber[] = [DIRTY, WRITEBACK, TOWRITE, PRESENT]
 
-/** What the tree should hold: an entry with its slot and marks. */
+/** An entry that the tree should hold, with its slot and marks. */
 interface Model {
   readonly index: number
   readonly order: number

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The life and death of the backends: garbage collection, threads, exits, contexts. Each in a child process,
-// whose signal would be seen.
+// The lifetime of the backends: garbage collection, threads, exits, contexts. Each test is in a child
+// process, so that a signal that ends it is noticed.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

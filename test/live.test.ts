@@ -43,7 +43,7 @@ function traceOf(lines: Iterable<string>): Trace2 {
   return reader.end()
 }
 
-/** What the files have in them, counted by grep. */
+/** Counts the matches of a pattern in a text, as grep does. */
 const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0
 
 describe('recordings of Linux 6.12', () => {
@@ -52,7 +52,7 @@ describe('recordings of Linux 6.12', () => {
     const { trace, undecided } = convertRecording(recording)
     const { divergences, passes, folios } = replayTrace2(trace, backends)
     expect(divergences).toEqual(backends.map(() => []))
-    // The storm's directory, which was in use before.
+    // The directory of the storm, which was in the cache before.
     const before = name === 'xfs-storm.txt.gz' ? ['a folio was in the cache before the recording'] : []
     expect(undecided.map(({ what }) => what)).toEqual(before)
     expect(passes).toBe(count(text(name), / call: .* folio=0x0 /g))
@@ -65,7 +65,7 @@ describe('recordings of Linux 6.12', () => {
     const read = traceOf(lines)
     expect([...formatTrace2(read)]).toEqual(lines)
     const again = convertRecording(recordingOf(toRecording(read)))
-    // An event that was taken out of turn has the time of its place then.
+    // An event that was moved has the time of its new place.
     const recorded = (lines: string[]) =>
       lines.filter((line) => line.includes(' @')).map((line) => line.replace(/ @\d+ /, ' @ '))
     expect(recorded([...formatTrace2(again.trace)])).toEqual(recorded(lines))
@@ -75,7 +75,7 @@ describe('recordings of Linux 6.12', () => {
 
 describe('an altered recording diverges', () => {
   const original = linesOf(text('vfat-small.txt.gz'))
-  /** The third `next` of the recording that has this in it. */
+  /** The third `next` of the recording that contains this text. */
   function altered(pattern: RegExp, change: (line: string) => string): { line: number; lines: string[] } {
     const matches = [...original.keys()].filter(
       (i) => / next: /.test(original[i]) && pattern.test(original[i]),
@@ -164,7 +164,7 @@ describe('forms of a recording', () => {
     expect(convertRecording(recordingOf(linesOf(lossy))).undecided).toEqual([
       { what: 'an event was lost', count: 17, line: 1 },
     ])
-    // A trace that was made of it says so, too.
+    // A trace made from the recording says so, too.
     const { trace } = convertRecording(recordingOf(linesOf(lossy)))
     expect(leftOpen(traceOf(formatTrace2(trace)))).toEqual([
       { what: 'an event was lost', count: 17, line: 1 },
@@ -207,7 +207,7 @@ describe('forms of a recording', () => {
   })
 })
 
-// What the shared recordings do not have, by hand.
+// Written by hand: cases that the shared recordings do not have.
 describe('what a recording may hold', () => {
   let time = 0
   const event = (task: string, name: string, fields: string, place = '(f+0x4/0x8)') =>
@@ -261,8 +261,8 @@ describe('what a recording may hold', () => {
       next('a-10', '0xa', 0, LONG_MAX.toString()),
       event('a-10', 'start', `${folio(0, 0x1)} keep=0`),
       call('a-10', '0xa', 1, false),
-      // b has the lock of folio 0 by now, finds it clean, and goes on to folio 1; a finds that one clean, in
-      // turn.
+      // b has the lock of folio 0 by now, finds the folio clean, and goes on to folio 1. a then finds folio 1
+      // clean.
       event('b-11', 'clear', `${folio(1)} ret=1`),
       next('b-11', '0xb', 1, LONG_MAX.toString()),
       event('b-11', 'start', `${folio(1)} keep=0`),
@@ -278,7 +278,7 @@ describe('what a recording may hold', () => {
       ...[0, 1, 2].map((i) => event('<idle>-0', 'end', folio(i, 0))),
     ]
     expect(replayLines(lines)).toEqual({ divergences: [], undecided: [], concurrent: 2 })
-    // With the roles of folio 1 and 2 changed in one return only, nothing explains the rest.
+    // If one return alone exchanges folios 1 and 2, no order of the events explains the rest.
     const wrong = lines.map((line) =>
       /b-11.* next:.* index=1 /.test(line) ? line.replace(' index=1 ', ' index=2 ') : line,
     )
@@ -375,7 +375,7 @@ describe('what a recording may hold', () => {
       call('a-10', '0xa', 1),
       event('a-10', 'tag', 'start=0 end=2251799813685247'),
       event('a-10', 'tagged', ''),
-      // a finds both here, and is kept from its processor while b writes folio 0.
+      // a finds both folios here, and loses its processor while b writes folio 0.
       call('b-11', '0xb', 0, true, 1),
       lookup('b-11', 2, 0),
       event('b-11', 'clear', `${folio(0)} ret=1`),
@@ -412,7 +412,7 @@ describe('what a recording may hold', () => {
     ]
     const undecided = ['writeback_index was set by another while a call ran']
     expect(replayLines(lines)).toEqual({ divergences: [], undecided, concurrent: 0 })
-    // No later call has seen it: it is compared.
+    // No later call has seen the value, so the value is compared.
     const wrong = lines.map((line, i) => (i === 5 ? line.replace('wbindex=98', 'wbindex=97') : line))
     expect(replayLines(wrong).divergences).toHaveLength(backends.length)
   })
@@ -468,7 +468,7 @@ describe('what a recording may hold', () => {
       lookup('a-10', 3, 2),
       event('rm-12', 'cancel', folio(1, 0x11)),
       event('rm-12', 'delete', folio(1)),
-      // Another pass writes the two that are left, before this one comes to them.
+      // Another pass writes the other two folios before this one comes to them.
       call('b-11', '0xb', 0, true, 9),
       lookup('b-11', 2, 0),
       event('b-11', 'clear', `${folio(0)} ret=1`),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The objects that the API hands out, as objects: nobody makes one that the library trusts, nobody clones
-// one, and console.log() says something of each.
+// The objects that the API returns, as objects: a program cannot make one that the library trusts, and cannot
+// clone one. console.log() prints the state of each.
 
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -57,14 +57,14 @@ function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
 }
 
-/** What belongs to JavaScript and to Node.js, not to us. */
+/** Objects of JavaScript and Node.js, not of the package. */
 function isBuiltin(value: object): boolean {
   return (
     typeof value === 'function' && /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(value))
   )
 }
 
-/** What the getter answers for the object, which need not be one of its class. */
+/** The getter's answer for the object, which need not be one of its class. */
 function answerOf(object: object, key: string): unknown {
   try {
     return Reflect.get(object, key)
@@ -73,7 +73,7 @@ function answerOf(object: object, key: string): unknown {
   }
 }
 
-/** The objects that can be reached from these, by properties, getters and prototypes. */
+/** The objects that can be reached from these by properties, getters and prototypes. */
 function reachable(roots: Record<string, object>): Map<object, string> {
   const seen = new Map<object, string>()
   const queue = Object.entries(roots).map(([name, object]) => [object, name] as [object, string])
@@ -95,7 +95,7 @@ function reachable(roots: Record<string, object>): Map<object, string> {
       const { value, get, set } = Object.getOwnPropertyDescriptor(object, key) as PropertyDescriptor
       for (const each of [value, get, set]) add(each, String(key))
     }
-    // What the getters of its classes answer for it.
+    // The answers of the class's getters for the object.
     for (let up = Object.getPrototypeOf(object); up !== null; up = Object.getPrototypeOf(up)) {
       for (const [key, { get }] of Object.entries(Object.getOwnPropertyDescriptors(up))) {
         if (get !== undefined && !isBuiltin(get)) add(answerOf(object, key), key)
@@ -116,7 +116,7 @@ function isConstructor(value: object): value is new (...args: unknown[]) => obje
   }
 }
 
-/** Arguments that somebody makes up who wants to be trusted. */
+/** Made-up arguments by which a program might get a trusted object. */
 function forgeries(objects: Record<string, object>): unknown[][] {
   const words = new Int32Array(64).fill(7)
   const doubles = new Float64Array(64).fill(1e300)
@@ -148,7 +148,7 @@ function forgeries(objects: Record<string, object>): unknown[][] {
   return [[], ...values.flatMap((a) => [[a], [a, forged], [a, 0, 0], [a, forged, 0, 1], [a, a, a, a]])]
 }
 
-/** Calls every constructor among the objects; what is not public refuses. */
+/** Calls every constructor among the objects; every constructor that is not public must refuse. */
 function forge(
   objects: Record<string, object>,
   isPublic: (made: new (...args: unknown[]) => object) => boolean,
@@ -195,7 +195,7 @@ describe.each(backends)('objects, $backend', (backend) => {
       const publicly = new Set<object>([AddressSpace, WritebackControl, WritebackError])
       tried = forge(objects, (each) => publicly.has(each))
     })
-    // The walk gets to the classes that are not exported, too.
+    // The walk also reaches the classes that are not exported.
     for (const kind of ['folio', 'iterator', 'extent']) {
       expect(tried).toContainEqual(expect.stringMatching(new RegExp(`^${kind}\\..*constructor$`)))
     }
@@ -224,7 +224,7 @@ describe.each(backends)('objects, $backend', (backend) => {
       ]) {
         expect(thrown(use)).toMatchObject({ name: 'DataCloneError' })
       }
-      // By accident nobody else takes notice.
+      // JSON.stringify() gives an empty object, too.
       expect(JSON.stringify(object)).toBe('{}')
     }
     port1.close()

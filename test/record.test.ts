@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The recorder against a folder that looks like tracefs: arguments, what is written where, and that all of it
-// is taken away. `npm run check -- live` runs it on a real kernel.
+// The recorder against a folder that looks like tracefs: its arguments, the files that it writes, and the
+// removal of all of them. `npm run check -- live` runs the recorder on a real kernel.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'

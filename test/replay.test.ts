@@ -358,7 +358,7 @@ describe('command line', () => {
   })
 
   test('a folder that cannot be read does not keep the others from being replayed', () => {
-    // Longer than PATH_MAX: not even root gets there by an absolute path.
+    // The path is longer than PATH_MAX, so even root cannot use it as an absolute path.
     const name = 'n'.repeat(250)
     const [up, down] = [9, 8].map((depth) => Array(depth).fill(name).join('/'))
     const deep = `mkdir -p ${up} && cd ${up} && mkdir -p ${down}`
@@ -530,12 +530,12 @@ describe('command line', () => {
     }
     let shown = ''
     let copies = 4
-    // Twice as long as it needs: the machine may be busy now, and idle when the next one is timed.
+    // Twice the time that is needed: the machine may be busy now, and idle when the next replay is timed.
     for (let seconds = timed(copies); seconds < 4; seconds = timed(copies)) {
       copies = Math.ceil((copies * 5) / seconds)
     }
     expect(shown).toMatch(/=+-* \d+% \| \d+\/\d+ traces/)
-    // No line of it wraps where the terminal is narrow.
+    // No line of the bar wraps if the terminal is narrow.
     for (const [columns, pattern] of [
       [60, `[^=]\\d+% \\| \\d+/\\d+ traces${ESCAPE}`],
       [20, `[^=]\\d+%${ESCAPE}`],

@@ -48,7 +48,7 @@ function cli(
   })
 }
 
-/** The workload of a log that is in memory. */
+/** The workload of a log in memory. */
 function parseIolog(name: string, text: string): Workload {
   const parser = new IologParser(name)
   const lines = text.split('\n')
@@ -103,7 +103,7 @@ describe('the built-in workload', () => {
       expect(result.deviceWrites).toBeLessThan(outcome.workload.writes)
       expect(result.pagesPerDeviceWrite).toBe(result.pagesWritten / result.deviceWrites)
       expect(result.deviceSeconds).toBeGreaterThan(0)
-      // The pages that it wrote are in its memory, which the plain writes have no use for.
+      // The pages that this side wrote are in its memory; the plain writes use no such memory.
       expect(result.peakMemory).toBeGreaterThan(outcome.plain.peakMemory + 100 * 2 ** 20)
     }
   })
@@ -375,7 +375,7 @@ describe('options', () => {
         {
           backend: 'js',
           ...timing,
-          // One before the fsync, and its own.
+          // One pass before the fsync, and the pass of the fsync.
           passes: 2,
           foliosWritten: 1,
           pagesWritten: 1,
@@ -491,7 +491,7 @@ describe('when it goes wrong', () => {
     const cut = sabotage(
       'const fsync = fs.fsyncSync; fs.fsyncSync = (fd) => { fs.ftruncateSync(fd, Math.min(9, fs.fstatSync(fd).size)); fsync(fd) }',
     )
-    // Both sides are cut; the write after that grows just one of them again.
+    // Both sides are truncated; the next write grows only one of them again.
     const { status, stdout } = cli(
       ['--iolog', log(['f write 0 4096', 'f sync 0 0', 'f write 4095 1', 'f sync 0 0']), '--backend', 'js'],
       cut,

@@ -8,7 +8,7 @@ const root = join(__dirname, '..')
 
 export interface Block {
   readonly language: string
-  /** What stands behind the language. */
+  /** The text behind the language. */
   readonly name: string
   readonly text: string
   /** Line number of its first line. */

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
-/** Without a sanitizer that is preloaded into the tests: initdb would never end. */
+/** The environment without a sanitizer that is preloaded into the tests: with it, initdb never ends. */
 const { LD_PRELOAD, ...ENVIRONMENT } = process.env
 
 /** The first of these files that is there. */
@@ -51,7 +51,7 @@ abstract class Server {
   }
 
   protected abstract launch(): ChildProcess
-  /** Whether it answers. */
+  /** Whether the server answers. */
   protected abstract isUp(): Promise<boolean>
 
   async start(): Promise<void> {
@@ -66,13 +66,13 @@ abstract class Server {
         if (await this.isUp()) return
         await setTimeout(20)
       }
-      // What it left behind when it was killed may be in its way for a moment.
+      // Files left by the killed server may delay the start.
       if (Date.now() > end) throw new Error(`it does not start: ${output}`)
       await setTimeout(50)
     }
   }
 
-  /** As if the machine lost its power. */
+  /** Kills the server, as if the machine lost power. */
   async kill(): Promise<void> {
     const process = this.#process
     this.#process = null

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A call may throw RangeError anywhere, where the stack ends. Each method is called at every depth near the
-// end, with frames of several sizes: it does all that it is to do, or throws and nothing has changed.
+// A call may throw RangeError anywhere, at the end of the stack. The test calls each method at every depth
+// near the end, with frames of several sizes. The method either does its whole work, or throws and has
+// changed nothing.
 
 import { describe, expect, test } from 'vitest'
 
@@ -19,7 +20,7 @@ const DIVES: Dive[] = [0, 1, 2, 3, 5, 7, 11].map((variables) => {
   return new Function('dive', 'at', body) as Dive
 })
 
-/** Calls in a row that come through: then there is room enough. */
+/** When this many calls in a row succeed, the stack has room enough. */
 const ENOUGH = 3
 const MOST_FRAMES = 600
 
@@ -30,9 +31,9 @@ interface Scene {
 }
 
 interface Case {
-  /** What is made ready where there is room. Returns the call to try. */
+  /** Prepares the objects while the stack has room, and returns the call to try. */
   readonly prepare: (scene: Scene, backend: Backend) => () => unknown
-  /** What a pass that is cut may have changed: it ended, its folios are dirty again. */
+  /** A pass that is cut short may have ended, with its folios dirty again. */
   readonly isPass?: true
 }
 
@@ -203,7 +204,7 @@ function deeper(): number {
   return 1 + deeper()
 }
 
-/** All that is to be seen, without a change. */
+/** The visible state, which reading it does not change. */
 function stateOf({ mapping, folios, wbc }: Scene): unknown {
   const closed = (() => {
     try {
@@ -221,7 +222,7 @@ function stateOf({ mapping, folios, wbc }: Scene): unknown {
   }
 }
 
-/** Which folios a sync writes; each that is dirty has to be among them. */
+/** Which folios a sync writes: every dirty folio must be among them. */
 function checkSync({ mapping }: Scene, { WritebackControl }: Backend): void {
   const folios = [...mapping.folios()]
   for (const folio of folios) {
@@ -237,14 +238,15 @@ function checkSync({ mapping }: Scene, { WritebackControl }: Backend): void {
 
 function tryAtEveryDepth(backend: Backend, { prepare, isPass }: Case): number {
   let cut = 0
-  // Compiled, and with a call that goes well at hand.
+  // After these calls, the code is compiled, and a successful call has been made.
   for (let i = 0; i < 3; i++) prepare(scene(backend), backend)()
   for (const dive of DIVES) {
     let good = 0
     for (let frames = 0; frames < MOST_FRAMES && good < ENOUGH; frames++) {
       const s = scene(backend)
       const call = prepare(s, backend)
-      // Of a twin: to look at a folio makes its object, which is part of what may be cut.
+      // The state is that of a twin: reading a folio makes its object, which is part of the work that may be
+      // cut short.
       const twin = scene(backend)
       prepare(twin, backend)
       const before = stateOf(twin)
@@ -284,7 +286,8 @@ describe.each(backends)('the end of the stack, $backend', (backend) => {
     expect(tryAtEveryDepth(backend, cases[name])).toBeGreaterThan(0)
   })
 
-  // The callback meets the end; what the pass then does for the folio in hand must not.
+  // The callback reaches the end of the stack; the pass must not reach it in its own work on the folio in
+  // hand.
   test.each(['writePages', 'writeExtents', 'writeCachePages'] as const)('a callback of %s', (name) => {
     tryAtEveryDepth(backend, {
       isPass: true,

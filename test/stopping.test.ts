@@ -11,7 +11,7 @@ import { addDirty, EIO, flags, pass, range, startAndUnlock, thrown, write } from
 
 type Body = (folio: Folio, wbc: WritebackControl) => number | void
 
-/** The folio that the body does something else with than to write it. */
+/** The folio that the body does not simply write. */
 const STOP = 2
 const LAST = 99
 
@@ -33,7 +33,7 @@ function table(heading: string): Map<string, Map<string, string>> {
 }
 
 describe.each(backends)('stopping early, $backend', (backend) => {
-  /** What leaves a loop by break. */
+  /** Thrown by a body to leave the pass. */
   const BREAK = new Error('break')
 
   /** Each form of a pass, with a body that writes the folio itself and returns its error. */
@@ -149,7 +149,7 @@ describe.each(backends)('stopping early, $backend', (backend) => {
       const isBreak = by === '`break`'
       const { mapping, folios, wbc, outcome } = run(form, mode, (folio) => {
         after[when](folio)
-        // The kernel's loop has no iterator that would notice a break: it is left as by a throw.
+        // The kernel's loop has no iterator that would notice a break: the test leaves it by a throw.
         if (isBreak && form !== 'writebackIter') return 1
         throw BREAK
       })
@@ -161,7 +161,7 @@ describe.each(backends)('stopping early, $backend', (backend) => {
       expect(new Set(folios.slice(STOP + 1).map(flags))).toEqual(new Set(['dirty']))
       expect(folios.slice(0, STOP).map(flags)).toEqual(['', ''])
 
-      // The next pass writes the rest, once the body has done what the page asks of it.
+      // The next pass writes the rest, after the body has done what the page requires.
       const folio = folios[STOP]
       if (!folio.dirty && (folio.locked || folio.writeback)) folio.markDirty()
       if (folio.locked) folio.unlock()

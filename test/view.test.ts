@@ -53,7 +53,7 @@ function trace(name: string, ...lines: string[]): string {
 /** A folio in the cache: its head index, its order, its flags and marks. */
 type FolioState = readonly [number, number, number]
 
-/** What a mapping is made of, by its public surface. */
+/** The states of a mapping's folios, by its public surface. */
 function statesOf(mapping: AddressSpace): FolioState[] {
   const marked = (['dirty', 'writeback', 'towrite'] as const).map(
     (mark) => new Set(Array.from(mapping.folios(mark), ({ index }) => index)),
@@ -66,7 +66,7 @@ function statesOf(mapping: AddressSpace): FolioState[] {
   })
 }
 
-/** What the page shows behind each of these numbers of steps. */
+/** The page's contents after each of these numbers of steps. */
 function statesInPage(page: Page, mapping: number, steps: readonly number[]): Promise<FolioState[][]> {
   return page.evaluate(`(() => {
     view.show(${mapping}, 0)
@@ -99,7 +99,7 @@ test('--perfetto writes slices that begin and end, and counters', () => {
     args: Record<string, number>
   }
   const of = (ph: string): Event[] => traceEvents.filter((event: Event) => event.ph === ph)
-  expect(of('X')).toHaveLength(32) // as replay counts the passes
+  expect(of('X')).toHaveLength(32) // the number of passes that replay counts
   expect(of('X').every(({ dur }) => dur >= 0)).toBe(true)
   const key = ({ pid, id, name }: Event) => `${pid} ${id} ${name}`
   expect(of('b').length).toBeGreaterThan(1000)
@@ -181,7 +181,7 @@ describe.skipIf(missing)('in Chromium', () => {
     await until('window.view !== undefined')
   }
 
-  /** Waits for something in the page; its policy refuses what waits by eval(). */
+  /** Waits for a condition in the page; the page's policy refuses waits by eval(). */
   function until(condition: string): Promise<void> {
     return page.evaluate(`new Promise((resolve) => {
       const look = () => (${condition} ? resolve() : setTimeout(look, 1))
@@ -434,7 +434,7 @@ describe.skipIf(missing)('in Chromium', () => {
     expect(await alert()).toContain('Finding 1 of 40')
     await page.keyboard.press('ArrowLeft')
     expect(await page.getByRole('alert').count()).toBe(0)
-    // The last 39 broke in one step.
+    // The last 39 findings are of one step.
     for (const number of [1, 2, 3]) {
       await page.keyboard.press('f')
       expect(await alert()).toContain(`Finding ${number} of 40: writeback-ends: folio ${number - 1}:`)
@@ -511,7 +511,7 @@ describe.skipIf(missing)('in Chromium', () => {
         pages: [...view.timeline.index],
       })`)
       const pages = [...Array(16).keys(), 32, 33, 34, 35]
-      // One more than the figures have: the pass of close.
+      // One more than in the figures: the pass of close.
       expect(shown).toEqual({ passes: passes + 1, started: pagesWritten, diverged: false, pages })
       await page.keyboard.press('End')
       expect(await text('counts')).toBe('0 pages in the cache, 0 dirty, 0 under writeback')

@@ -5,11 +5,11 @@ export default defineConfig({
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global_setup.ts'],
-    // For what hangs alone: a machine that compiles and runs four other stages beside takes ten times as long
-    // as a quiet one.
+    // Only for tests that hang: a machine that compiles and runs four other stages at the same time takes ten
+    // times as long as a quiet one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    // With --coverage: what the TypeScript backend has, tests reach.
+    // With --coverage: the tests must reach every line and branch of the TypeScript backend.
     coverage: {
       provider: 'v8',
       include: ['lib/js/**/*.ts'],

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // `npm run lint`: finds, in documents, comments and messages, phrases that this project does not use, each
-// with what to write instead, also across the line breaks of a paragraph or a comment; lines of comments that
-// are longer than the formatter's width or that clang-format joined to their star; and a vocabulary out of
-// order.
+// with its replacement, also across the line breaks of a paragraph or a comment. It also finds comment lines
+// that are longer than the formatter's width or that clang-format joined to their star, and a vocabulary that
+// is not sorted.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ const PHRASES = [
 ]
 
 const SELF = 'test/words.mjs'
-/** Of Biome, which does not wrap comments. */
+/** The width of Biome, which does not wrap comments. */
 const WIDTH = 110
 const TEXT = /\.(?:md|ts|mts|mjs|cjs|c|h|cc|sh|yml)$|^\.ci\/run$/
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -58,7 +58,8 @@ for (const name of files) {
       report(name, i + 1, 'a continued line without indentation', 'a tab behind the star')
     }
   }
-  // One line, without the marks that lines of a comment begin with, and where in it each line begins.
+  // The text as one line, without the marks at the start of comment lines, and the place in it where each
+  // line begins.
   let flat = ''
   const begins = []
   for (const line of lines) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the workflows must have, that nobody notices until it is too late.
+// Properties of the workflows whose absence would be noticed only when it is too late.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

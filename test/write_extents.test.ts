@@ -571,7 +571,10 @@ describe.each(backends)('writeExtents, $backend', ({ AddressSpace, WritebackCont
   })
 
   describe('a callback that changes others', () => {
-    /** The runs of a pass over 0 to 99, ten pages each, if this happens in that of folio 10. */
+    /**
+     * The runs of a pass over 0 to 99, ten pages each, if `happens` is called in the callback for the run of
+     * folio 10.
+     */
     function during(happens: (mapping: Mapping, folios: Folio[]) => void, syncMode: 'none' | 'all' = 'none') {
       const { mapping, folios } = dirtyAt(...range(0, 99))
       const seen: Run[] = []

@@ -135,7 +135,7 @@ describe.each(backends)('writePages, $backend', (backend) => {
         if (folio.index === 1) folio.unlock()
       })
       expect(folios.map(flags)).toEqual(['', '', ''])
-      // Neither written nor dirty: that was the callback's choice. Its marks tell.
+      // The callback left the folio neither written nor dirty. The marks show this.
       expect(marks(mapping)).toEqual({ dirty: [1], writeback: [], towrite: [1] })
     })
 
@@ -472,7 +472,7 @@ describe.each(backends)('writePages, $backend', (backend) => {
   })
 
   describe('a callback that changes others', () => {
-    /** Which folios a pass over 0 to 99 writes, if this happens in the callback for folio 3. */
+    /** Which folios a pass over 0 to 99 writes, if `happens` is called in the callback for folio 3. */
     function during(
       happens: (mapping: Mapping, folios: Folio[], wbc: Control) => void,
       syncMode: 'none' | 'all' = 'none',

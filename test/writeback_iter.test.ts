@@ -514,7 +514,7 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
       expect(pass(backend, mapping, new WritebackControl()).written).toEqual(places.map(([index]) => index))
     })
 
-    /** What a pass over folios 0 to 99 writes, if this happens while it has folio 0 in hand. */
+    /** The folios that a pass over 0 to 99 writes, if this happens while the pass has folio 0 in hand. */
     function afterLookup(happens: (mapping: InstanceType<typeof AddressSpace>, folios: Folio[]) => void) {
       const { mapping, folios } = dirtyAt(...range(0, 99))
       const { written } = pass(backend, mapping, new WritebackControl(), (folio) => {
@@ -664,7 +664,7 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
           mapping.tagPagesForWriteback(10, 10)
         }
       })
-      // The lookup was over by then; the next pass finds it, tagged or not.
+      // The lookup was over by then; the next pass finds the folio, tagged or not.
       expect(marks(mapping)).toEqual({ dirty: [10], writeback: [], towrite: [10] })
       expect(pass(backend, mapping, syncAll()).written).toEqual([10])
     })
@@ -773,7 +773,7 @@ describe.each(backends)('writebackIter, $backend', (backend) => {
   })
 
   describe.each(['none', 'all'] as const)('blocked on a lock, sync %s', (syncMode) => {
-    /** Folios 0, 1, 2; somebody holds the lock of the one. */
+    /** Folios 0, 1, 2; another task has the lock of one of them. */
     function lockedAt(index: number) {
       const { mapping, folios } = dirtyAt(0, 1, 2)
       folios[index].tryLock()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The process in which alloc_failure.test.ts lets allocations fail: child.mjs BACKEND SHIM ADDON, with the
-// shim (shim.c) preloaded. A program of calls runs twice: once with all the memory in the world, and once
-// with every allocation of every call failing first. Both must see the same results and states.
+// shim (shim.c) preloaded. A program of calls runs twice: once without failures, and once with every
+// allocation of every call failing first. Both runs must have the same results and states.
 //
 // Prints as JSON: which calls allocate and how often, and the places in the addon that allocations were made
 // from.
@@ -40,12 +40,12 @@ const NR_SITES = 4
 const SITES = 5
 const OF_ADDON = 1
 
-/** How many folios a chunk of the native backend's has: native/core/folio.h. */
+/** The number of folios in a chunk of the native backend: native/core/folio.h. */
 const CHUNK_FOLIOS = 1012
 const OF_BUFFERS = 2
 
 const LAST = 2 ** 51 - 1
-/** The number of no allocation. */
+/** A number that no allocation reaches. */
 const NEVER = 2 ** 30
 
 /** Calls the function with its allocation of this number failing. */
@@ -64,7 +64,7 @@ function withFailure(number, call) {
   return { result, error, failed: words[FAILED] !== 0 }
 }
 
-/** All that can be seen of mappings and controls. */
+/** The visible state of mappings and controls. */
 function stateOf(things) {
   return things.map((thing) => {
     if (thing instanceof WritebackControl) {
@@ -86,7 +86,7 @@ function stateOf(things) {
   })
 }
 
-/** What is compared of a result. */
+/** The part of a result that is compared. */
 function plain(result) {
   if (result?.value instanceof Folio) return { ...result, value: plain(result.value) }
   if (result instanceof Folio) return `folio ${result.index}/${result.order}`
@@ -101,13 +101,13 @@ function dirtyAll(mapping) {
 /** How often each kind of call failed for memory. */
 const failures = new Map()
 
-/** Runs the program. What it returns of every step: the result, and the state behind it. */
+/** Runs the program. Returns the result of every step, and the state after it. */
 function run(failing) {
   const steps = []
-  /** What is looked at before and after. */
+  /** The objects whose state is compared before and after each call. */
   const things = []
 
-  /** A call of the program. It has no effect on anything but what it is for, so it may be made again. */
+  /** Makes a call of the program. The call changes no other state, so it may be repeated. */
   function step(what, call) {
     let done
     for (;;) {
@@ -160,7 +160,7 @@ function run(failing) {
     step('addFolio', () => first.addFolio(index, order))
   }
 
-  // What needs no memory. More folios are dirtied than the list of deferred marks holds.
+  // Calls that need no memory. The program dirties more folios than the list of deferred marks holds.
   const many = step('new AddressSpace', () => new AddressSpace())
   const folios = Array.from({ length: 260 }, (_, i) => {
     const add = () => many.addFolio(i * 64)
@@ -178,7 +178,8 @@ function run(failing) {
   step('removeFolio', () => many.removeFolio(folios[6]))
   step('addFolio', () => many.addFolio(6 * 64))
 
-  // Memory for more chunks of folios, and the list of chunks. What lies between is too much to be looked at.
+  // Memory for more chunks of folios, and the list of chunks. The other additions take too long to be checked
+  // one by one.
   const large = new AddressSpace()
   for (let index = 0; index <= 8 * CHUNK_FOLIOS; index++) {
     const add = () => large.addFolio(index)
@@ -214,7 +215,7 @@ function run(failing) {
     if (i === 5) step('return', () => iterator.return())
   }
 
-  // One callback per folio. The next one sees what the last one did.
+  // One callback per folio. Each callback sees the changes of the one before.
   const written = mapping(40)
   const byFolio = control({ syncMode: 'all' })
   step('writePages', () =>
@@ -283,7 +284,7 @@ function writeAll(mapping, wbc) {
   }
 }
 
-/** A new pass that there is no memory for leaves the one that is unfinished on its control: it goes on. */
+/** A new pass without memory leaves the unfinished pass on its control, which goes on. */
 function checkUnfinished(begin, hadPass) {
   const mapping = dirtyMapping(40)
   const wbc = new WritebackControl()
@@ -338,7 +339,10 @@ function checkCreate() {
   assert.equal(number, 2)
 }
 
-/** A file on the TypeScript engine: a call that failed for memory has lost nothing. How many did. */
+/**
+ * A file on the TypeScript engine: a call that failed with ENOMEM has lost no data. Returns how many calls
+ * failed.
+ */
 function checkFile() {
   const folder = fs.mkdtempSync(join(tmpdir(), 'writeback-iter-alloc-'))
   const path = join(folder, 'file')

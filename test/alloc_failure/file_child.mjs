@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The process in which alloc_failure.test.ts lets allocations of the file engine's calls fail: file_child.mjs
-// SHIM FOLDER, with the shim preloaded. Prints as JSON how often each call failed for memory. Those of the
-// engine's threads: test/file/faults.c.
+// SHIM FOLDER, with the shim preloaded. Prints as JSON how often each call failed with ENOMEM.
+// test/file/faults.c tests the allocations of the engine's threads.
 
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
@@ -18,7 +18,7 @@ const MIB = 2 ** 20
 
 const failures = {}
 
-/** Makes the call with its first allocation failing, then the second, until none does. */
+/** Makes the call with its first allocation failing, then with its second, until none fails. */
 function each(what, call, failed = (result) => result === ENOMEM) {
   failures[what] ??= 0
   for (let number = 0; ; number++) {
@@ -44,7 +44,7 @@ assert.equal(await each('write, held back', () => calls.write(file, Buffer.alloc
 assert.equal(await each('fsync', () => calls.fsync(file, 0, MIB, true)), 0)
 fs.writeFileSync(`${path}2`, 'to read')
 const fd2 = fs.openSync(`${path}2`, 'r')
-// Again: what the first one allocated for all, it kept.
+// The second open() does not repeat the allocations that the first one made for all files.
 const other = each('open', () => calls.open(fd2, path, false, 1, 1))
 assert.equal(await each('read', () => calls.read(other, Buffer.alloc(9), 0)), 7)
 assert.equal(await each('close', () => calls.close(file, 0, 0, false)), 0)

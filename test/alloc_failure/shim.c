@@ -33,7 +33,7 @@ static struct {
 	/* Only allocations of this many bytes count; 0: all. */
 	int32_t size;
 	int32_t failed;
-	/* Where in the addon calls of an allocator return to, each once. */
+	/* The return addresses in the addon of its calls of an allocator, each once. */
 	int32_t nr_sites;
 	int32_t sites[MAX_SITES];
 } state;
@@ -65,7 +65,7 @@ static const char *const allocators[] = {
 };
 static struct range allocator_ranges[2];
 
-/* Whether they are where they are expected. */
+/* Finds the functions above; false if one is not where the shim expects it. */
 static bool find_allocators(void)
 {
 	for (size_t i = 0; i < 2; i++) {
@@ -81,7 +81,7 @@ static bool find_allocators(void)
 	return true;
 }
 
-/* Whether this is the memory of an ArrayBuffer. */
+/* Whether V8 asks for the memory of an ArrayBuffer. */
 static bool for_buffer(void)
 {
 	void *frames[MAX_FRAMES];
@@ -141,7 +141,7 @@ static bool fails(const void *caller, size_t size)
 
 	if (state.kinds == 0 || inside || gettid() != getpid())
 		return false;
-	/* What is called here may allocate. */
+	/* The functions called from here on may allocate. */
 	inside = true;
 	kind = kind_of(caller);
 	if ((kind & state.kinds) != 0 && (state.size == 0 || size == (size_t)state.size)) {
@@ -150,7 +150,7 @@ static bool fails(const void *caller, size_t size)
 			buffer_fails = kind == OF_BUFFERS;
 			result = true;
 		} else if (state.countdown < 0 && buffer_fails && kind == OF_BUFFERS) {
-			/* V8 asks again. */
+			/* V8 tries the same allocation again. */
 			result = true;
 		}
 		if (state.countdown >= 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// SQLite with its files behind CachedFile (docs/sqlite.md): what it writes is compared with what Debian's
-// sqlite3 makes of the same SQL on plain files, and what a kill leaves of it is checked by that.
+// SQLite with its files behind CachedFile (docs/sqlite.md). The files are compared with those that Debian's
+// sqlite3 makes from the same SQL on plain files. After a kill, Debian's sqlite3 checks the files.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -39,8 +39,8 @@ function sqlite3(path: string, sql: string): string {
 }
 
 /**
- * A program of SQL that inserts, updates, deletes, rolls back, vacuums, and leaves the same rows wherever it
- * runs.
+ * A program of SQL that inserts, updates, deletes, rolls back and vacuums. It leaves the same rows on any
+ * file system.
  */
 function program(mode: string, pageSize: number): string {
   const next = random(pageSize + mode.length)
@@ -62,7 +62,7 @@ function program(mode: string, pageSize: number): string {
           return `insert or replace into t values(${id}, 'n${below(50)}', x'${data}');`
       }
     })
-    // Without a journal a rollback leaves whatever it leaves.
+    // Without a journal, the result of a rollback is undefined.
     const end = mode !== 'off' && below(5) === 0 ? 'rollback;' : 'commit;'
     lines.push('begin;', ...statements, end)
     if (below(15) === 0) lines.push('vacuum;')

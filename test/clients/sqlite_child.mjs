@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// SQLite on files behind CachedFile, in a process of its own. Arguments: what to do, the engine, and what it
-// is done to.
+// SQLite on files behind CachedFile, in a process of its own. Arguments: the command, the engine, and the
+// command's own arguments.
 //
 //   sql ENGINE FILE...       runs the SQL of each FILE on a database FILE.db
 //   transactions ENGINE DB JOURNAL_MODE PAGE_SIZE
@@ -13,7 +13,7 @@ import * as SQLite from '@journeyapps/wa-sqlite'
 import SQLiteESMFactory from '@journeyapps/wa-sqlite/dist/wa-sqlite.mjs'
 import { CachedVFS } from './cached_vfs.mjs'
 
-/** Rows of a transaction: one that was cut in two shows. */
+/** Rows per transaction: enough to show a transaction of which only a part was applied. */
 const ROWS = 7
 
 const wasm = fs.readFileSync(

@@ -10,7 +10,7 @@
 
 static struct address_space mapping;
 
-/* What the host was asked for last, how often, and what it answers. */
+/* The host's last request, the number of requests, and the host's answer. */
 static const struct folio *asked_folio;
 static unsigned int asked_flag;
 static int nr_waits, nr_wakes, wait_refusal, nr_waits_in_vain;
@@ -78,7 +78,7 @@ static void test_init(void)
 	end();
 }
 
-/* Numbers that TypeScript or a reader of the documents knows, too. */
+/* These numbers are also in TypeScript or in the documents. */
 static void test_numbers(void)
 {
 	static_assert(XA_MAX_ORDER == 18 && XA_MAX_INDEX == 0x7ffffffffffff, "the largest folio");
@@ -188,7 +188,7 @@ static void test_stuck_references(bool shared)
 	end();
 }
 
-/* A batch of neighbours, one of which has as many references as can be counted. */
+/* A batch of neighbours, one of which has the greatest number of references that can be counted. */
 static void test_stuck_neighbour(bool shared)
 {
 	struct folio_batch fbatch;
@@ -232,10 +232,10 @@ static void test_runs(bool shared)
 	for (pgoff_t i = 0; i < 2 * FOLIO_CHUNK_FOLIOS; i++)
 		host_add_folio(&mapping, i, 0);
 	CHECK(run_at(0) == 64 && run_at(10) == 54 && run_at(63) == 1 && run_at(64) == 64);
-	/* Where a chunk ends. */
+	/* A run ends at the end of a chunk. */
 	CHECK(run_at(FOLIO_CHUNK_FOLIOS - 2) == 2 && run_at(FOLIO_CHUNK_FOLIOS - 1) == 1);
 	CHECK(run_at(FOLIO_CHUNK_FOLIOS) == 64 - FOLIO_CHUNK_FOLIOS % 64);
-	/* The slots that were freed last come in the other order. */
+	/* The pool hands out the freed slots in reverse order, so their folios are no run. */
 	for (pgoff_t i = 20; i < 23; i++) {
 		folio = filemap_get_folio(&mapping, i);
 		CHECK(filemap_remove_folio(&mapping, folio) == 0);
@@ -266,7 +266,7 @@ static void test_runs(bool shared)
 	end();
 }
 
-/* Folios side by side: as if they were added one by one. */
+/* Adding folios side by side is the same as adding them one by one. */
 static void test_add_folios(bool shared)
 {
 	static const struct {
@@ -303,7 +303,7 @@ static void test_add_folios(bool shared)
 			CHECK(folio->refcount == 2 && marks_of(&mapping, folio) == 0);
 			folio_put(&mapping, folio);
 		}
-		/* All or nothing. */
+		/* The call adds all folios or none. */
 		CHECK(filemap_add_folios(&mapping, next - (UINT64_C(1) << adds[i].order), 1,
 					 adds[i].order) == -EEXIST);
 		if (index >= UINT64_C(4) << adds[i].order)
@@ -317,7 +317,7 @@ static void test_add_folios(bool shared)
 	}
 }
 
-/* What is dirty already keeps the marks that it has. */
+/* A folio that is dirty already keeps its marks. */
 static void test_dirty_range(bool shared)
 {
 	struct folio *clean, *cleaned;
@@ -339,7 +339,7 @@ static void test_dirty_range(bool shared)
 	CHECK(filemap_dirty_range(&mapping, 60, 207) == 131);
 	CHECK(state_of(clean) == PG_dirty && marks_of(&mapping, clean) == DIRTY);
 	CHECK(state_of(cleaned) == (PG_dirty | PG_locked | PG_writeback));
-	/* Its flag is set, so its mark is not looked at. */
+	/* The folio's dirty flag is set, so the call does not check its mark. */
 	xa_lock(&mapping.i_pages);
 	{
 		struct xa_state xas = folio_xas(&mapping, clean);
@@ -356,7 +356,7 @@ static void test_dirty_range(bool shared)
 	end();
 }
 
-/* A host that gives the memory of the nodes: it is asked for more, and nothing has changed. */
+/* The host fails to give memory for the nodes: the call fails, and nothing has changed. */
 static void test_given_nodes(bool shared)
 {
 	struct xa_node *nodes[2];
@@ -383,7 +383,7 @@ static void test_given_nodes(bool shared)
 	host_check_tree(&mapping);
 	CHECK(filemap_add_folios(&mapping, 64 * 13, 100, 0) == 0 && mapping.nrpages == 113);
 	CHECK(mapping_tagged(&mapping, PAGECACHE_TAG_DIRTY));
-	/* Not all of them find room: those that did are gone again. */
+	/* Not all folios find room: the call removes those that it added. */
 	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
 	CHECK(address_space_add_chunk(&mapping, host_alloc_chunk()) == 0);
 	CHECK(filemap_add_folios(&mapping, 4096, 2000, 0) == -ENOSPC && mapping.nrpages == 113);
@@ -393,7 +393,7 @@ static void test_given_nodes(bool shared)
 	free(nodes[1]);
 }
 
-/* Indices of more than 32 bits, of which the lower halves alone would tell something else. */
+/* Indices of more than 32 bits, whose lower halves alone would name other pages. */
 static void test_high_indices(bool shared)
 {
 	static const pgoff_t indices[] = {
@@ -420,7 +420,7 @@ static void test_high_indices(bool shared)
 		folio_put(&mapping, folios[i]);
 		CHECK(marks_of(&mapping, folios[i]) == DIRTY);
 	}
-	/* A slot whose index was a high one gets a low one, and its index outlasts the removal. */
+	/* A slot whose index was high gets a low index; the index stays after the removal. */
 	folio_get(folios[3]);
 	CHECK(filemap_remove_folio(&mapping, folios[3]) == 0);
 	CHECK(folio_index(folios[3]) == indices[3]);
@@ -462,10 +462,10 @@ static void test_remove(bool shared)
 	CHECK(mapping.pool.nr_free == nr_free);
 	CHECK(filemap_remove_folio(&mapping, folio) == -ENOENT);
 	CHECK(state_of(folio) == 0 && folio->refcount == 1 && mapping.nrpages == 2);
-	/* Its index and order stay. */
+	/* The index and order of a removed folio stay. */
 	CHECK(folio_index(folio) == 8 && folio_order(folio) == 3);
 
-	/* It gets the flags, but nothing of them reaches the tree. */
+	/* The functions change the flags of a removed folio, but not the tree. */
 	CHECK(folio_mark_dirty(&mapping, folio) && !folio_mark_dirty(&mapping, folio));
 	CHECK(state_of(folio) == PG_dirty);
 	CHECK(!folio_trylock_for_io(folio) && state_of(folio) == PG_dirty);
@@ -483,7 +483,7 @@ static void test_remove(bool shared)
 	end();
 }
 
-/* Reclaim takes a clean folio, which it has locked, and no other. */
+/* Reclaim removes only a clean folio, which it has locked. */
 static void test_remove_mapping(bool shared)
 {
 	struct folio *folio;
@@ -509,7 +509,7 @@ static void test_remove_mapping(bool shared)
 	end();
 }
 
-/* A folio of another page cache is none of ours. */
+/* A folio of another page cache is not in this one. */
 static void test_other_mapping(bool shared)
 {
 	struct address_space other;
@@ -585,7 +585,7 @@ static void test_writeback(bool shared)
 	CHECK(state_of(folio) == (PG_locked | PG_dirty) &&
 	      marks_of(&mapping, folio) == (DIRTY | TOWRITE));
 
-	/* Dirtied again since its flag was cleared: the mark stays. */
+	/* The folio was dirtied again after its flag was cleared: the mark stays. */
 	folio_start_writeback(&mapping, folio, false);
 	CHECK(marks_of(&mapping, folio) == (DIRTY | WRITEBACK));
 	folio_unlock(&mapping, folio);
@@ -604,7 +604,7 @@ static void test_waits(bool shared)
 	begin(shared);
 	folio = host_add_folio(&mapping, 0, 0);
 	CHECK(folio_lock(&mapping, folio) == 0 && nr_waits == 0);
-	/* The waiter looks again. */
+	/* The waiter checks the flag again. */
 	nr_waits_in_vain = 2;
 	CHECK(folio_lock(&mapping, folio) == 0 && nr_waits == 3);
 	CHECK(asked_folio == folio && asked_flag == PG_locked && folio_test_locked(folio));
@@ -619,7 +619,7 @@ static void test_waits(bool shared)
 	CHECK(folio_wait_writeback(&mapping, folio) == 0 && nr_waits == 8);
 	CHECK(state_of(folio) == PG_locked);
 
-	/* Where nobody can ever sleep. */
+	/* A host whose threads never sleep. */
 	host_ops.wait = NULL;
 	host_ops.wake = NULL;
 	CHECK(folio_lock(&mapping, folio) == -EDEADLK);
@@ -630,7 +630,7 @@ static void test_waits(bool shared)
 	end();
 }
 
-/* Batches are full but for the last; where a lookup goes on. */
+/* Every batch but the last is full; @start is where the next lookup begins. */
 static void test_get_folios_tag(bool shared)
 {
 	struct folio *folios[40];
@@ -658,7 +658,9 @@ static void test_get_folios_tag(bool shared)
 	CHECK(fbatch.folios[0] == folios[32] && fbatch.folios[7] == folios[39] && start == 157);
 	folio_batch_release(&mapping, &fbatch);
 
-	/* One that begins before the start but covers it counts; one at the end does, behind not.
+	/*
+	 * A lookup finds a folio that begins before the start and covers it, and one that begins at
+	 * the end, but none behind the end.
 	 */
 	start = 5;
 	CHECK(filemap_get_folios_tag(&mapping, &start, 8, PAGECACHE_TAG_DIRTY, &fbatch) == 2);

@@ -25,7 +25,7 @@ static struct folio *add(pgoff_t index, unsigned int order)
 	return folio;
 }
 
-/* A folio that has every mark: flags as a sync leaves them that was dirtied behind its back. */
+/* Adds a folio with every mark. Its flags are those of a folio that was dirtied during a sync. */
 static struct folio *add_marked(pgoff_t index, unsigned int order)
 {
 	struct folio *folio = add(index, order);
@@ -49,7 +49,7 @@ static void add_chunks(int nr)
 		add_chunk();
 }
 
-/* What is there before the call. */
+/* The pages that are in the cache before the call. */
 
 static void nothing(void)
 {
@@ -121,11 +121,13 @@ static void in_a_pass(void)
 static struct scenario {
 	const char *name;
 	void (*before)(void);
-	/* What is added: a chunk where the order is negative. */
+	/* The folio to add; a negative order adds a chunk instead. */
 	pgoff_t index;
 	int order;
-	/* How many allocations that takes beside larger tables: it follows from the shape of the
-	 * tree. */
+	/*
+	 * How many allocations the addition takes, without larger tables: the shape of the tree
+	 * decides it.
+	 */
 	int nr_allocs;
 } scenarios[] = {
 	{"the list of chunks", nothing, 0, -1, 1},
@@ -149,10 +151,10 @@ static struct scenario {
 	{"in a pass", in_a_pass, UINT64_C(1) << 20, 0, 5},
 };
 
-/* The tree's tables of nodes, which stay once they are there. */
+/* The tree's tables of nodes, which stay once they are allocated. */
 #define NR_TABLES 2
 
-/* All that can be seen of the mapping and the pass, and the tree itself. */
+/* The visible state of the mapping and the pass, and the tree itself. */
 static char *state;
 static size_t state_size;
 
@@ -181,7 +183,7 @@ static void say_node(FILE *to, const struct xa_node *node)
 	}
 }
 
-/* The text is the caller's to free. */
+/* The caller frees the text. */
 static char *get_state(void)
 {
 	FILE *to = open_memstream(&state, &state_size);
@@ -227,7 +229,7 @@ static void end(void)
 	int error = 0;
 	int written = 0;
 
-	/* The pass writes what it would have written. */
+	/* The pass writes the same folios as without the failure. */
 	while (in_hand != NULL) {
 		folio_start_writeback(&mapping, in_hand, false);
 		folio_unlock(&mapping, in_hand);
@@ -289,7 +291,7 @@ static void run(const struct scenario *scenario, bool shared)
 	free(succeeded);
 }
 
-/* Where a folio is refused, nothing is asked for. */
+/* If the call refuses the folio, it allocates nothing. */
 static void refused(void)
 {
 	struct folio *folio;
@@ -308,7 +310,7 @@ static void refused(void)
 	end();
 }
 
-/* Once the folios are there, nothing needs memory: writeback never fails for the want of it. */
+/* Writeback of present folios needs no memory, so it never fails for lack of memory. */
 static void no_memory_at_all(enum writeback_sync_modes sync_mode)
 {
 	static struct writeback_extent extent;

@@ -90,7 +90,10 @@ static void test_slots(void)
 		CHECK(get() == NULL && pool.nr_free == 0);
 	}
 	first = &chunks[0]->folios[FOLIO_CHUNK_FIRST];
-	/* The second of two in eight bytes, which AddressSanitizer sees alone. */
+	/*
+	 * The seventh is the second of two slots in eight bytes. AddressSanitizer detects its use
+	 * only.
+	 */
 	seventh = &chunks[0]->folios[FOLIO_CHUNK_FIRST + 7];
 	last = &chunks[1]->folios[FOLIO_CHUNK_SIZE - 1];
 	folio_pool_put(&pool, last);
@@ -123,7 +126,9 @@ static void test_growth(void)
 		CHECK(host_allocated == 1 && pool.nr_free == (i + 1) * FOLIO_CHUNK_FOLIOS);
 		for (uint32_t j = 0; j <= i; j++)
 			CHECK(pool.chunks[j] == chunks[j]);
-		/* There is room for the next one already: once a length is exhausted, not before.
+		/*
+		 * The list has room for the next chunk already: it grows when its length is used
+		 * up, not before.
 		 */
 		if (i + 1 < max_chunks) {
 			struct folio_chunk **before = pool.chunks;
@@ -134,7 +139,7 @@ static void test_growth(void)
 	destroy();
 }
 
-/* A list without memory for it, and one that is as long as slot numbers allow. */
+/* The list has no memory to grow, or is as long as slot numbers allow. */
 static void test_failure(void)
 {
 	struct folio_pool before;
@@ -152,7 +157,7 @@ static void test_failure(void)
 	CHECK(reserve() == 0 && pool.max_chunks == 8);
 	destroy();
 
-	/* Twice as many chunks would have slots whose entries take more than 32 bits. */
+	/* Twice as many chunks would have slots whose entries need more than 32 bits. */
 	pool.nr_chunks = pool.max_chunks = (1U << 19) + 1;
 	CHECK(reserve() == -ENOMEM && pool.chunks == NULL);
 	pool.nr_chunks = pool.max_chunks = 1U << 19;
@@ -161,7 +166,7 @@ static void test_failure(void)
 	destroy();
 }
 
-/* As many neighbours as are wanted, as far as a chunk goes; freed ones come one by one. */
+/* The pool hands out neighbours up to the end of a chunk, and freed slots one by one. */
 static void test_runs(void)
 {
 	struct folio *first;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What can be seen of a folio, in one number each.
- */
+/* The visible state of a folio, as one number for its marks and one for its flags. */
 #ifndef WRITEBACK_ITER_TEST_FOLIO_STATE_H
 #define WRITEBACK_ITER_TEST_FOLIO_STATE_H
 

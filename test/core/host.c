@@ -48,7 +48,7 @@ void host_mapping_init(struct address_space *mapping)
 	address_space_init(mapping, PAGE_SHIFT, false, &host_ops);
 }
 
-/* Gives the chunks back too, which are the host's. */
+/* Also frees the chunks, which belong to the host. */
 void host_mapping_destroy(struct address_space *mapping)
 {
 	uint32_t nr_chunks = mapping->pool.nr_chunks;
@@ -72,7 +72,7 @@ struct folio_chunk *host_alloc_chunk(void)
 	return memset(chunk, 0, sizeof(*chunk));
 }
 
-/* The new folio; NULL where its pages are covered already. */
+/* Adds a folio; NULL if its pages are covered already. */
 struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsigned int order)
 {
 	struct folio *folio;
@@ -86,7 +86,7 @@ struct folio *host_add_folio(struct address_space *mapping, pgoff_t index, unsig
 	return err == 0 ? folio : NULL;
 }
 
-/* A new folio, dirty; its pages are not covered yet. */
+/* Adds a dirty folio; its pages must not be covered yet. */
 struct folio *host_add_dirty(struct address_space *mapping, pgoff_t index, unsigned int order)
 {
 	struct folio *folio = host_add_folio(mapping, index, order);
@@ -109,7 +109,7 @@ struct folio *host_extent_folio(const struct writeback_extent *extent, uint32_t 
 typedef void (*check_entry_t)(const struct xarray *xa, const struct xa_node *node,
 			      unsigned int offset);
 
-/* Returns how many nodes there are from this one on. */
+/* Returns the number of nodes from this one on. */
 static uint32_t check_node(const struct xarray *xa, const struct xa_node *node,
 			   check_entry_t check_entry)
 {

@@ -24,14 +24,14 @@
 extern int host_alloc_fails;
 /* How many allocations failed in that way. */
 extern int host_failed;
-/* How large the last one was that did not fail. */
+/* The size of the last allocation that did not fail. */
 extern size_t host_last_size;
-/* Allocations that are not freed yet. */
+/* The number of allocations that are not freed yet. */
 extern int host_allocated;
 
 extern struct address_space_operations host_ops;
 
-/* The seed, and what comes of it: the same in every run. */
+/* The state of the random numbers, which are the same in every run. */
 extern uint32_t host_random_state;
 uint32_t host_random_below(uint32_t n);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The iteration where the golden traces do not go: hosts that cannot wait, callbacks, page sizes,
- * and what a pass holds when it ends.
+ * The iteration in cases that the golden traces do not have: hosts that cannot wait, callbacks,
+ * page sizes, and the references of a pass that ends.
  */
 #include <errno.h>
 
@@ -19,7 +19,7 @@ static void begin(unsigned int page_shift)
 	wbc = (struct writeback_control){.nr_to_write = 100, .range_end = INT64_MAX};
 }
 
-/* Nobody may have a folio any more. */
+/* Checks that only the cache has references to folios. */
 static void end(void)
 {
 	host_check_tree(&mapping);
@@ -41,14 +41,14 @@ static struct folio *next(struct folio *folio, int error, int expected)
 	bool begins = folio == NULL || wbc.blocked != NULL;
 
 	folio = writeback_iter(&mapping, &wbc, folio, &error);
-	/* What the caller's variable held before is no error of this folio. */
+	/* The caller's variable may hold any value before; it is no error of this folio. */
 	if (folio != NULL && begins)
 		expected = 0;
 	CHECK((folio != NULL && !begins) || error == expected);
 	return folio;
 }
 
-/* Nothing is held while a pass is blocked; the next call goes on there. */
+/* A blocked pass holds neither a lock nor a folio; the next call resumes it. */
 static void test_blocked_on_lock(enum writeback_sync_modes sync_mode)
 {
 	struct folio *a, *b, *c, *current;
@@ -93,7 +93,7 @@ static void test_blocked_on_writeback(void)
 	CHECK(folio_trylock(b));
 	folio_start_writeback(&mapping, b, true);
 	folio_unlock(&mapping, b);
-	/* The first call may block too; it does not start over. */
+	/* The first call may block too, and the next call does not start over. */
 	CHECK(next(NULL, 0, -EDEADLK) == NULL);
 	CHECK(wbc.blocked == b && wbc.blocked_on == PG_writeback);
 	CHECK(state_of(b) == (PG_dirty | PG_writeback) && mapping.writeback_index == 1);
@@ -105,7 +105,7 @@ static void test_blocked_on_writeback(void)
 	end();
 }
 
-/* The error that came before a pass was blocked is not lost. */
+/* A pass keeps the error that it got before it was blocked. */
 static void test_error_before_block(void)
 {
 	struct folio *a, *b;
@@ -141,7 +141,7 @@ static int release(struct address_space *waited, struct folio *folio, unsigned i
 	return 0;
 }
 
-/* What a pass passes over: clean, removed, and under writeback where it is not for integrity. */
+/* A pass skips folios that are clean, removed, or (outside WB_SYNC_ALL) under writeback. */
 static void test_passed_over(enum writeback_sync_modes sync_mode)
 {
 	struct folio *folios[5], *current;
@@ -158,7 +158,7 @@ static void test_passed_over(enum writeback_sync_modes sync_mode)
 
 	CHECK(next(NULL, 0, 0) == folios[0]);
 	write_folio(folios[0]);
-	/* Found already: written by others, removed, or dirty in another place. */
+	/* The batch has both already: one is written, the other removed and then dirtied. */
 	CHECK(folio_trylock(folios[2]) && folio_clear_dirty_for_io(folios[2]));
 	write_folio(folios[2]);
 	CHECK(filemap_remove_folio(&mapping, folios[3]) == 0);
@@ -181,7 +181,7 @@ static void test_passed_over(enum writeback_sync_modes sync_mode)
 	end();
 }
 
-/* A locked folio is waited for, and then looked at afresh. */
+/* The pass waits for a locked folio, and then checks it again. */
 static void test_waits_for_lock(void)
 {
 	struct folio *a, *b;
@@ -203,7 +203,7 @@ static void test_waits_for_lock(void)
 	end();
 }
 
-/* The budget is looked at after a folio, and only where nothing else is promised. */
+/* A pass checks the budget after a folio, and only in WB_SYNC_NONE. */
 static void test_budget(bool tagged)
 {
 	struct folio *a, *b;
@@ -220,7 +220,7 @@ static void test_budget(bool tagged)
 	CHECK(next(a, -EIO, -EIO) == NULL && wbc.nr_to_write == 0);
 	CHECK(mapping.writeback_index == 4 && a->refcount == 1 && b->refcount == 1);
 
-	/* Goes on there, and starts over only next time. */
+	/* The next pass continues there, and only the one after it starts over. */
 	wbc.nr_to_write = 2;
 	folio_mark_dirty(&mapping, a);
 	CHECK(next(NULL, -EIO, 0) == b);
@@ -232,7 +232,7 @@ static void test_budget(bool tagged)
 	end();
 }
 
-/* For integrity, neither an error nor the budget ends a pass; outside it, either does. */
+/* Neither an error nor the budget ends a WB_SYNC_ALL pass; either ends a WB_SYNC_NONE pass. */
 static void test_end(enum writeback_sync_modes sync_mode, int64_t nr_to_write, int error)
 {
 	struct folio *folio = NULL, *folios[3];
@@ -261,7 +261,7 @@ static void test_end(enum writeback_sync_modes sync_mode, int64_t nr_to_write, i
 	end();
 }
 
-/* Bytes to pages: the first and the last are included. */
+/* The range in bytes includes the pages of its first and its last byte. */
 static void test_range(unsigned int page_shift)
 {
 	struct folio *folios[4], *folio;
@@ -288,7 +288,7 @@ static void test_range(unsigned int page_shift)
 	end();
 }
 
-/* Tagging lets others at the tree after 4096 folios and goes on where it was. */
+/* Tagging drops the tree's lock after 4096 folios, and then continues where it was. */
 static void test_tag_many(bool shared)
 {
 	enum { NR = 3 * XA_CHECK_SCHED };
@@ -358,7 +358,7 @@ static void test_redirty(void)
 	end();
 }
 
-/* A pass of more than a batch; the batch's references go with the next one. */
+/* A pass of more than one batch: the next lookup drops the batch's references. */
 static void test_batches(void)
 {
 	struct folio *folio = NULL, *first;
@@ -367,7 +367,7 @@ static void test_batches(void)
 	begin(PAGE_SHIFT);
 	wbc.sync_mode = WB_SYNC_ALL;
 	wbc.nr_to_write = 70;
-	/* Whatever is there, a pass begins without folios. */
+	/* A pass begins with an empty batch, whatever the batch held before. */
 	wbc.fbatch.nr = wbc.fbatch.i = 7;
 	first = host_add_dirty(&mapping, 1, 0);
 	for (pgoff_t i = 2; i < 71; i++)

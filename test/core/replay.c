@@ -32,7 +32,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	result_length += (size_t)length;
 }
 
-/* A wait ends at once, in that place. */
+/* Ends the wait at once. */
 static int replay_wait(struct address_space *waited, struct folio *folio, unsigned int flag)
 {
 	say("wait %s %" PRIu64 "; ", flag == PG_locked ? "lock" : "writeback", folio_index(folio));
@@ -158,7 +158,7 @@ static int replay(const char *path)
 		line[strcspn(line, "\n")] = '\0';
 		if (line[0] == '#')
 			continue;
-		/* The `=` that stands alone; those of `begin` stand in words. */
+		/* Finds the `=` that stands alone; those of `begin` are within words. */
 		expected = strstr(line, " = ");
 		if (expected != NULL)
 			*expected = '\0';

@@ -25,8 +25,8 @@ const kinds = {
       '-DWB_TEST_LAUNCHER=valgrind;--quiet;--error-exitcode=1;--leak-check=full;--fair-sched=yes',
     ],
     targets: ['all'],
-    // Those of the file engine are threads and processes, which take valgrind minutes; AddressSanitizer sees
-    // them.
+    // The tests of the file engine are left out: they have threads and processes, and take minutes under
+    // valgrind. AddressSanitizer checks them.
     commands: (build, args) => [
       ['ctest', '--test-dir', build, '--output-on-failure', '--exclude-regex', '^file_', ...args],
     ],

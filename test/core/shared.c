@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads on one folio: no change of a flag, of a reference or of the tree is lost, and a thread
- * that holds a lock is alone.
+ * Threads on one folio: no change of a flag, of a reference or of the tree is lost, and only one
+ * thread holds a lock at a time.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -13,13 +13,13 @@
 #include "page_writeback.h"
 
 #define NR_THREADS 3
-/* So long that threads run beside each other on a machine that is busy too. */
+/* Long enough for threads to run at the same time on a busy machine, too. */
 #define JOB_MILLISECONDS 80
 
 static struct address_space mapping;
 static struct folio *folio;
 
-/* Not atomic on purpose: the lock that is tested protects it. */
+/* Not atomic on purpose: the lock under test protects the counter. */
 static uint64_t counter;
 static _Atomic uint64_t nr_turns;
 static _Atomic uint64_t nr_locked, nr_dirtied, nr_interrupts, nr_lost;
@@ -28,7 +28,7 @@ static atomic_bool got_it;
 
 static struct timespec begun;
 
-/* Whether there is time for another turn of a job; counts those that there was time for. */
+/* Whether a job has time for another turn; counts the turns. */
 static bool goes_on(uint64_t turn)
 {
 	struct timespec now;
@@ -61,7 +61,7 @@ static void run(job_t first, job_t second, job_t third)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
-/* So that they meet. */
+/* The threads start together, so that they run at the same time. */
 static void start_together(void)
 {
 	nr_started++;
@@ -134,7 +134,7 @@ static void *flip_uptodate(void *data)
 	return flip(PG_uptodate);
 }
 
-/* Locks and cleans it as often as it becomes dirty. */
+/* Locks and cleans the folio each time that it becomes dirty. */
 static void *write_out(void *data)
 {
 	start_together();
@@ -178,7 +178,7 @@ static void test_locks(void)
 	CHECK(counter == nr_turns && state_of(folio) == 0);
 }
 
-/* Each time that it became dirty, one of them got it, or it is dirty still. */
+/* Each time that the folio became dirty, a writer cleaned it, or it is still dirty. */
 static void test_writers(void)
 {
 	nr_locked = nr_dirtied = 0;
@@ -189,8 +189,8 @@ static void test_writers(void)
 }
 
 /*
- * Interrupts: in the middle of an operation, others take a reference and change a flag. This makes
- * an operation try again, with one processor too.
+ * Interrupts: in the middle of an operation, the handler takes a reference and changes a flag. The
+ * operation then tries again, on a single processor too.
  */
 static void interrupt(int signal)
 {
@@ -198,7 +198,7 @@ static void interrupt(int signal)
 
 	(void)signal;
 	folio_get(folio);
-	/* As the last interrupt left it. */
+	/* The flag must be as the last interrupt left it. */
 	if ((folio_change_flags(folio, expected ^ PG_uptodate, expected) & PG_uptodate) != expected)
 		nr_lost++;
 	nr_interrupts++;
@@ -234,7 +234,7 @@ static void test_interrupted(void)
 			folio_get(folio);
 		else
 			folio_get_run(folio, 1);
-		/* Gives back what the interrupts took. */
+		/* Drops the references that the interrupts took. */
 		for (; folio->refcount > 2; nr_references++)
 			folio_put(&mapping, folio);
 		folio_put(&mapping, folio);
@@ -267,7 +267,7 @@ static void look_at_lock(int signal)
 	nr_free++;
 }
 
-/* Between its turns, tag_pages_for_writeback() drops the lock, but it takes it again. */
+/* tag_pages_for_writeback() drops the lock between its turns, and takes it again. */
 static void test_tag_turns(void)
 {
 	struct sigaction action = {.sa_handler = look_at_lock, .sa_flags = SA_RESTART};
@@ -308,9 +308,9 @@ static void dirty_victim(int signal)
 }
 
 /*
- * A folio that is dirtied without its lock while it is removed: its mark is set before that, or not
- * at all. It is the only one of its node, which goes with it: a mark too late is one of a free
- * node.
+ * One thread dirties a folio without its lock while another removes the folio: the mark is set
+ * before the removal, or not at all. The folio is the only one of its node, which is freed with it.
+ * A mark set too late would be in a free node.
  */
 static void test_dirtied_in_removal(void)
 {
@@ -337,9 +337,7 @@ static void test_dirtied_in_removal(void)
 	nr_inside = 0;
 }
 
-/*
- * Every function that looks at the tree or the pool, or changes one, does so under the tree's lock.
- */
+/* Every function that reads or changes the tree or the pool does so under the tree's lock. */
 
 static struct folio_chunk *chunk;
 static struct folio *other;
@@ -409,7 +407,7 @@ static void *call_held_up(void *data)
 	return data;
 }
 
-/* Calls it in another thread while this one has the lock. */
+/* Calls the function in another thread while this thread has the lock. */
 static void hold_up(void (*call)(void))
 {
 	static const struct timespec moment = {.tv_nsec = 10000000};
@@ -426,7 +424,7 @@ static void hold_up(void (*call)(void))
 	CHECK(!got_it);
 	xa_unlock(&mapping.i_pages);
 	CHECK(pthread_join(thread, NULL) == 0);
-	/* It gave the lock back. */
+	/* The function has released the lock. */
 	CHECK(!atomic_flag_test_and_set(&mapping.i_pages.xa_lock));
 	xa_unlock(&mapping.i_pages);
 }

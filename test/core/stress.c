@@ -5,16 +5,17 @@
  * At once: threads that dirty with and without the folio's lock, threads that truncate, one that
  * appends, lock holders, two syncs and a cyclic background pass. Other threads end the writes of
  * the passes, and chunks of folios are added meanwhile. What must hold:
- *  - what was dirtied under the folio's lock before a sync began is written when it is over, unless
- *    it was truncated; what was dirtied without is written some time (folio_mark_dirty());
- *  - a sync ends although others dirty without end, ahead of it too;
+ *  - a page dirtied under the folio's lock before a sync began is written when the sync is over,
+ *    unless it was truncated; a page dirtied without the lock is written later
+ *    (folio_mark_dirty());
+ *  - a sync ends although other threads dirty pages without end, also ahead of it;
  *  - a pass takes locks in ascending order, and never waits while it holds an extent;
- *  - a thread that holds a folio's lock is alone with what it protects (ThreadSanitizer looks at
- *    page.data);
- *  - when all is over, every reference, mark and count is right.
+ *  - only the thread that holds a folio's lock uses the data that it protects (ThreadSanitizer
+ *    checks page.data);
+ *  - at the end, every reference, mark and count is right.
  *
- * Pages are versioned: the thread that dirties one counts page.data up, the thread that writes it
- * takes the number along.
+ * Pages have versions: the thread that dirties a page increments page.data, and the thread that
+ * writes it records the number.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +31,10 @@
 
 /* Folios of up to 8 pages come and go here. */
 #define NR_PAGES 512
-/* Pages that are dirtied without a lock: few, so that those who do it meet. Not truncated. */
+/*
+ * Pages that are dirtied without a lock: few, so that several threads dirty the same one. Not
+ * truncated.
+ */
 #define NR_LOOSE_PAGES 16
 #define MAX_ORDER 3
 #define MAX_FOLIO_PAGES (1 << MAX_ORDER)
@@ -38,14 +42,14 @@
 #define APPEND_BASE (UINT64_C(1) << 30)
 #define APPEND_MAX 600
 /*
- * Pages that are dirtied without a lock while they are truncated: few, so that the two meet, and
- * each the only one of its node, which goes with it: a mark that came too late would be one of a
- * node that is free. Nobody keeps a promise about them.
+ * Pages that are dirtied without a lock while they are truncated: few, so that the two happen at
+ * the same time. Each is the only page of its node, which is freed with it. A mark set too late
+ * would be in a free node. The test does not check whether these pages are written.
  */
 #define DOOMED_BASE (UINT64_C(1) << 20)
 #define DOOMED_PAGE(n) (DOOMED_BASE + XA_CHUNK_SIZE * (n))
 #define NR_DOOMED_PAGES 2
-/* Enough for all of these pages and for what passes still have; and how many there are at most. */
+/* The first number of chunks is enough for all these pages and for those that passes still have. */
 #define MIN_CHUNKS 4
 #define MAX_CHUNKS 256
 
@@ -61,7 +65,7 @@
 /**
  * struct page - what is known of a page
  * @data: the version that the page has; under its folio's lock, and not atomic on purpose
- * @loose_data: the same, by those who dirty without the lock
+ * @loose_data: the same, changed by the threads that dirty without the lock
  * @dirtied: VERSION of a completed folio_mark_dirty()
  * @written: the version on disk
  * @loose_written: the same
@@ -146,7 +150,7 @@ static bool is_tracked(const struct folio *folio)
 	return folio_index(folio) < NR_PAGES;
 }
 
-/* What the folio holds now. Its lock is held, and its dirty flag is clear. */
+/* Reads the folio's present versions. Its lock is held, and its dirty flag is clear. */
 static void read_data(const struct folio *folio, struct write *write)
 {
 	write->folio = NULL;
@@ -159,7 +163,10 @@ static void read_data(const struct folio *folio, struct write *write)
 	}
 }
 
-/* It is on disk. The folio is locked or under writeback, so its versions come one by one. */
+/*
+ * Records that the folio is on disk. It is locked or under writeback, so its versions come one by
+ * one.
+ */
 static void data_written(const struct folio *folio, const struct write *write)
 {
 	for (int64_t i = 0; is_tracked(folio) && i < folio_nr_pages(folio); i++) {
@@ -238,12 +245,14 @@ static void take(const struct folio *folio, pgoff_t grown_to)
 	CHECK(folio_index(folio) >= pass_next);
 	CHECK(folio_test_locked(folio) && folio_in_mapping(folio, &mapping));
 	CHECK(!folio_test_writeback(folio));
-	/* What was appended after the pass had tagged is none of its business. */
+	/* The pass does not return folios that were appended after its tagging. */
 	CHECK(folio_index(folio) <= grown_to);
 	pass_next = folio_next_index(folio);
 }
 
-/* Folio by folio; the writes are ended by others. @grows: whether @wbc covers the growing end. */
+/*
+ * Writes folio by folio; other threads end the writes. @grows: whether @wbc covers the growing end.
+ */
 static void write_folios(struct writeback_control *wbc, bool grows)
 {
 	pgoff_t grown_to = UINT64_MAX;
@@ -266,7 +275,7 @@ static void write_folios(struct writeback_control *wbc, bool grows)
 	in_pass = false;
 }
 
-/* Run by run, each written before the next. */
+/* Writes run by run, each before the next. */
 static void write_extents(struct writeback_control *wbc, bool grows)
 {
 	static _Thread_local struct writeback_extent extent;
@@ -363,7 +372,7 @@ static void run_sync_range(void)
 	}
 }
 
-/* Its control is new each time: the mapping has its position. */
+/* The control is new each time: the mapping keeps the position. */
 static void run_background(void)
 {
 	while (!stop) {
@@ -403,12 +412,12 @@ static struct folio *get_or_add(pgoff_t index)
 
 		if (folio != NULL)
 			return folio;
-		/* Somebody may truncate it before we have it. */
+		/* Another thread may truncate the folio before this one has the lock. */
 		add_folio(index >> order << order, order);
 	}
 }
 
-/* As write() does it: with the folio's lock. */
+/* Dirties as write() does, with the folio's lock. */
 static void run_dirtier(void)
 {
 	while (!stop) {
@@ -429,7 +438,7 @@ static void run_dirtier(void)
 	}
 }
 
-/* As the unmapping of a written page does it: with a reference, but without the lock. */
+/* Dirties as the unmapping of a written page does: with a reference, but without the lock. */
 static void run_loose_dirtier(void)
 {
 	while (!stop) {
@@ -443,7 +452,7 @@ static void run_loose_dirtier(void)
 	}
 }
 
-/* Each has pages of its own, so that a life is changed by one thread. */
+/* Each thread has pages of its own, so only one thread changes a life. */
 static void truncate_half(unsigned int half)
 {
 	while (!stop) {
@@ -465,7 +474,10 @@ static void truncate_half(unsigned int half)
 			atomic_fetch_add(&pages[i].life, err == 0 ? 1 : UINT64_MAX);
 		if (err == 0) {
 			atomic_fetch_add(&nr_truncated, 1);
-			/* Too late; nobody minds. A pass may have it in its batch. */
+			/*
+			 * Dirties a removed folio, which is allowed. A pass may have it in its
+			 * batch.
+			 */
 			folio_mark_dirty(&mapping, folio);
 		}
 		folio_put(&mapping, folio);
@@ -497,7 +509,7 @@ static void forget_head(void)
 	append_head++;
 }
 
-/* A file that grows as fast as it can. Now and then it is truncated to nothing. */
+/* Appends as fast as possible, and now and then truncates the file to nothing. */
 static void run_appender(void)
 {
 	while (!stop) {
@@ -519,8 +531,8 @@ static void run_appender(void)
 }
 
 /*
- * As the unmapping of a page does it that is truncated at the same time: the folio may leave the
- * page cache before its mark is set, or right behind.
+ * Dirties as the unmapping of a page does while the page is truncated: the folio may leave the page
+ * cache before its mark is set, or right after.
  */
 static void run_doomed_dirtier(void)
 {
@@ -554,7 +566,7 @@ static void run_doomed_truncater(void)
 	}
 }
 
-/* More memory for folios, as a cache gets it that grows under load. */
+/* Adds memory for folios, as a cache that grows under load does. */
 static void run_grower(void)
 {
 	while (!stop && nr_chunks < MAX_CHUNKS) {
@@ -589,7 +601,7 @@ static void run_holder(void)
 	}
 }
 
-/* Only looks. */
+/* Reads without changing anything. */
 static void run_watcher(void)
 {
 	while (!stop) {
@@ -608,7 +620,7 @@ static void run_watcher(void)
 	}
 }
 
-/* Whether it is dirtied without its lock. */
+/* Whether threads dirty the folio without its lock. */
 static bool is_loose(const struct folio *folio)
 {
 	pgoff_t index = folio_index(folio);
@@ -624,7 +636,7 @@ static bool has_mark(const struct folio *folio, xa_mark_t tag)
 	return xas_get_mark(&xas, tag);
 }
 
-/* Nobody is at it any more, and a sync is over. */
+/* Checks the state when no thread uses it and a sync is over. */
 static void check_idle(void)
 {
 	uint32_t nr_folios = 0;
@@ -642,7 +654,10 @@ static void check_idle(void)
 			CHECK((folio_flags(folio) & ~FOLIO_ORDER_MASK) ==
 			      (PG_uptodate | PG_shared | PG_cached));
 			CHECK(folio->refcount == 2);
-			/* Else a mark may outlast the flag. */
+			/*
+			 * The mark of a folio that is dirtied without its lock may outlast the
+			 * flag.
+			 */
 			if (!is_loose(folio)) {
 				CHECK(!has_mark(folio, PAGECACHE_TAG_DIRTY));
 				CHECK(!has_mark(folio, PAGECACHE_TAG_TOWRITE));
@@ -744,7 +759,7 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " dirtied, %" PRIu64 " written, %" PRIu64 " truncated, %" PRIu64
 	       " syncs, %" PRIu64 " pages appended beside them, seed %" PRIu64 "\n",
 	       nr_dirtied, nr_written, nr_truncated, nr_synced, nr_appended_beside_sync, seed);
-	/* A run in which nothing happened proves nothing. */
+	/* A run in which no thread did anything proves nothing. */
 	CHECK(nr_tagged > 0 && nr_dirtied > 0 && nr_truncated > 0 && nr_written > 0);
 	CHECK(nr_synced > 1 && nr_appended_beside_sync > 0 && nr_chunks > MIN_CHUNKS);
 	return 0;

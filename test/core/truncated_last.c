@@ -16,8 +16,8 @@ int main(void)
 
 	host_mapping_init(&mapping);
 	/*
-	 * AddressSanitizer sees eight bytes at once, so the use of a second folio beside one in
-	 * use, but not that of a first; and calls it an unknown crash.
+	 * AddressSanitizer checks eight bytes at once. It detects the use of the second of two
+	 * folios if the first is in use, but not the reverse. It reports an unknown crash.
 	 */
 	host_add_folio(&mapping, 0, 0);
 	folio_mark_dirty(&mapping, host_add_folio(&mapping, 8, 2));

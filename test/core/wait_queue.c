@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-/* Sleepers are told apart by the folio they wait for, as far as this many queues do. */
+/* Sleepers that wait for different folios may share one of these queues. */
 #define NR_QUEUES 16
 
 static struct {
@@ -18,7 +18,7 @@ static struct {
 	QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, QUEUE,
 };
 
-/* The folio may be gone from its slot when it is woken, so only its address is looked at. */
+/* The slot may have another folio when the sleeper wakes, so the address alone is used. */
 static unsigned int queue_of(const struct folio *folio)
 {
 	return (unsigned int)((uintptr_t)folio / sizeof(*folio)) % NR_QUEUES;
@@ -30,7 +30,7 @@ int wait_on_folio(struct address_space *mapping, struct folio *folio, unsigned i
 
 	(void)mapping;
 	pthread_mutex_lock(&queues[i].mutex);
-	/* The flag goes before the waker takes the mutex, so no wake-up is missed. */
+	/* The flag is cleared before the waker takes the mutex, so no wake-up is missed. */
 	while ((folio_flags(folio) & flag) != 0)
 		pthread_cond_wait(&queues[i].woken, &queues[i].mutex);
 	pthread_mutex_unlock(&queues[i].mutex);

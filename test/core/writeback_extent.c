@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Extents: where they end, and what becomes of their folios when they are written, or not.
- */
+/* Extents: where they end, and the state of their folios after a write, a failed write, or none. */
 #include <errno.h>
 
 #include "folio_state.h"
@@ -54,7 +52,7 @@ static void expect_end(int error, int expected)
 	CHECK(!writeback_get_extent(&mapping, &wbc, &extent, 64, &error) && error == expected);
 }
 
-/* Ends it, and looks at what is left. */
+/* Ends the extent, and checks which marks are left. */
 static void written(int error)
 {
 	uint32_t nr_folios = extent.nr_folios;
@@ -95,7 +93,7 @@ static void test_limits(bool shared)
 	written(0);
 	expect(4, 5, 1, 1);
 	written(0);
-	/* It is larger than an extent may be. */
+	/* The folio is larger than an extent may be. */
 	expect(4, 8, 8, 1);
 	written(0);
 	expect(2, 16, 2, 2);
@@ -127,11 +125,14 @@ static void test_long(bool shared)
 	for (pgoff_t i = 0; i < 1500; i++)
 		host_add_dirty(&mapping, i, 0);
 	expect(31, 0, 31, 31);
-	/* It is full: what comes next is looked up when it is asked for. */
+	/* The extent is full: the lookup of the next folios waits until they are asked for. */
 	CHECK(wbc.fbatch.nr == 31 && wbc.fbatch.i == 31);
 	written(0);
 	expect(69, 31, 69, 69);
-	/* A run in each of the two nodes, whichever batches it came with. */
+	/*
+	 * The extent has one run in each of the two nodes, although its folios came in several
+	 * batches.
+	 */
 	CHECK(extent.nr_runs == 2);
 	written(0);
 	expect(WRITEBACK_EXTENT_MAX_PAGES, 100, 1024, 1024);
@@ -146,7 +147,7 @@ static void test_long(bool shared)
 	end();
 }
 
-/* What is busy ends an extent; only the first folio is waited for. */
+/* A busy folio ends an extent; the pass waits only for the first folio of one. */
 static void test_busy(bool shared)
 {
 	struct folio *first, *busy;
@@ -193,7 +194,7 @@ static void test_busy(bool shared)
 	end();
 }
 
-/* Outside integrity the budget ends an extent, and an error the pass. */
+/* In WB_SYNC_NONE the budget ends an extent, and an error ends the pass. */
 static void test_budget(bool shared)
 {
 	begin(shared);
@@ -220,7 +221,7 @@ static void test_budget(bool shared)
 	expect_end(-EIO, -EIO);
 	end();
 
-	/* For integrity neither. */
+	/* In WB_SYNC_ALL neither ends it. */
 	begin(shared);
 	wbc.nr_to_write = 1;
 	for (pgoff_t i = 0; i < 3; i++)
@@ -240,7 +241,7 @@ static void test_budget(bool shared)
 	end();
 }
 
-/* A folio of the extent was removed, and another is in its place: that one keeps its mark. */
+/* A folio of the extent was removed, and another folio took its index: that one keeps its mark. */
 static void test_replaced(bool shared, int error)
 {
 	struct folio *gone, *other;
@@ -269,11 +270,14 @@ static void test_taken_over(bool shared, int error)
 		folios[i] = host_add_dirty(&mapping, i, 0);
 	expect(64, 0, 6, 6);
 	folio_get(folios[1]);
-	/* Unlocked; unlocked and removed; dirtied again; under writeback; as it was, twice. */
+	/*
+	 * In order: unlocked; unlocked and removed; dirtied again; under writeback; unchanged,
+	 * twice.
+	 */
 	folio_unlock(&mapping, folios[0]);
 	folio_unlock(&mapping, folios[1]);
 	CHECK(filemap_remove_folio(&mapping, folios[1]) == 0 && folios[1]->refcount == 2);
-	/* Locked by the code that removed it, which the extent leaves alone. */
+	/* The code that removed the folio locks it; the extent does not touch it. */
 	CHECK(folio_trylock(folios[1]));
 	folio_mark_dirty(&mapping, folios[2]);
 	folio_start_writeback(&mapping, folios[3], true);
@@ -305,7 +309,7 @@ static void test_taken_over(bool shared, int error)
 	end();
 }
 
-/* A callback has taken the only folio over: what it made of it stays. */
+/* A callback has taken over the only folio: the extent does not change its state. */
 static void test_only_one_taken_over(bool shared)
 {
 	struct folio *folio, *other;
@@ -352,7 +356,7 @@ static void test_neighbour(bool shared)
 	end();
 }
 
-/* An extent of several runs that is let go of: no folio keeps a reference. */
+/* Puts an extent of several runs: no folio keeps a reference. */
 static void test_put(bool shared)
 {
 	struct folio *folios[3];
@@ -372,7 +376,7 @@ static void test_put(bool shared)
 	end();
 }
 
-/* A count that sticks is not counted down, in a run of such folios either. */
+/* A count at its limit is not counted down, in a run of such folios either. */
 static void test_put_stuck(bool shared)
 {
 	struct folio *folios[2];
@@ -394,7 +398,7 @@ static void test_put_stuck(bool shared)
 	end();
 }
 
-/* One folio was dirtied again, or is under writeback; the rest of its run is as it was taken. */
+/* One folio was dirtied again, or is under writeback; the rest of its run is unchanged. */
 static void test_one_changed(bool shared, bool dirtied)
 {
 	struct folio *folios[3];

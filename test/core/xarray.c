@@ -36,7 +36,7 @@ static uint64_t random_below(uint64_t bound)
 	return (z ^ z >> 31) % bound;
 }
 
-/* Where things happen: near the start, around 2^32 and next to the last index. */
+/* Where indices lie: near the start, around 2^32 and next to the last index. */
 static uint64_t random_index(void)
 {
 	static const uint64_t bases[] = {0, 0, 0, (UINT64_C(1) << 32) - 500, XA_MAX_INDEX - 4095};
@@ -132,7 +132,7 @@ static void insert(void)
 				.order = order,
 				.marks = {[XA_PRESENT] = true}};
 
-	/* Every allocation on the way fails once, and leaves no trace. */
+	/* Every allocation of the call fails once, and the tree is unchanged. */
 	for (;;) {
 		int allocated = host_allocated;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the random test of the xarray does not pin down: how many nodes there are, which one is
- * looked at first next time, and how far a mark is copied in one go.
+ * What the random test of the xarray does not check: the number of nodes, the node where the next
+ * lookup begins, and how far one turn copies a mark.
  */
 #include <errno.h>
 
@@ -9,7 +9,7 @@
 
 static struct xarray xa;
 
-/* What all entries are. */
+/* The value of every entry. */
 #define ENTRY (UINT32_MAX - 3)
 
 static void begin(void)
@@ -33,7 +33,7 @@ static struct xa_node *hint(void)
 	return xa.xa_hint == 0 ? NULL : &xa.xa_nodes[xa.xa_hint];
 }
 
-/* Nodes, each with an allocation, and the two tables. */
+/* The tree has this many nodes, each with an allocation, and two tables. */
 static bool has_nodes(uint32_t nr)
 {
 	return host_nr_nodes(&xa) == nr && host_allocated == (int)nr + 2;
@@ -57,7 +57,7 @@ static void erase(uint64_t index, unsigned int order)
 	CHECK(xas.xa_node == NULL);
 }
 
-/* The first entry of an empty tree: as few levels as hold it. */
+/* The first entry of an empty tree: it gets the fewest levels that can hold it. */
 static void test_first(void)
 {
 	static const struct {
@@ -124,7 +124,7 @@ static void test_levels(void)
 	end();
 }
 
-/* Where a position is after a look: at the entry's first index, or unset. */
+/* The position after a lookup: the entry's first index, or unset. */
 static void test_position(void)
 {
 	XA_STATE(xas, &xa, 75);
@@ -142,7 +142,7 @@ static void test_position(void)
 	end();
 }
 
-/* The node that was used last is where the next look begins. */
+/* The next lookup begins at the node that was used last. */
 static void test_hint(void)
 {
 	struct xa_state low, high;
@@ -156,7 +156,7 @@ static void test_hint(void)
 	CHECK(xa_slot_node(&xa, xa_slot_number(&xa, high.xa_node, 36)) == high.xa_node);
 	CHECK(hint() == high.xa_node && high.xa_node != low.xa_node);
 	CHECK(xa_load(&xa, 1) == ENTRY && hint() == low.xa_node);
-	/* Where nothing is found, too. */
+	/* A lookup that finds nothing sets that node, too. */
 	CHECK(xa_load(&xa, 101) == 0 && hint() == high.xa_node);
 	xas.xa_index = 0;
 	CHECK(xas_find_marked(&xas, 200, XA_PRESENT) == ENTRY && xas.xa_index == 1);
@@ -171,7 +171,7 @@ static void test_hint(void)
 	xas.xa_index = 100;
 	CHECK(xas_find_marked(&xas, 100, XA_PRESENT) == ENTRY);
 	CHECK(xas_find_marked(&xas, 99, XA_PRESENT) == 0 && xas.xa_node == NULL);
-	/* A node that is freed is none. */
+	/* A freed node is not where the next lookup begins. */
 	erase(100, 0);
 	CHECK(hint() == NULL && head() == low.xa_node);
 	end();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the engine does by itself: the flusher, limits, reclaim, readahead, direct I/O, locks, the
- * order of calls, and the end of a process.
+ * The engine's own work: the flusher, limits, reclaim, readahead, direct I/O, locks, the order of
+ * calls, and the end of a process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static uint64_t dirty_pages(struct file *file)
 
 /*
  * Whether at most this many pages are dirty. A page that goes from dirty to under writeback between
- * the two counts is in both: so look again before it is too many.
+ * the two counts is in both, so a count that is too high is repeated.
  */
 static bool dirty_within(struct file *file, uint64_t most)
 {
@@ -58,7 +58,7 @@ static void fill(char byte)
 	memset(bytes, byte, sizeof(bytes));
 }
 
-/* Nobody asks for it: pages that are old are written. */
+/* The flusher writes old pages without a call that asks for it. */
 static void test_expiry(void)
 {
 	const char *path = test_path("expiry");
@@ -106,7 +106,9 @@ static void hold_write(void)
 		sleep_ms(1);
 }
 
-/* A writer above the dirty limit is held back: no more pages are dirty, however fast it is. */
+/*
+ * A writer above the dirty limit is held back: it cannot make more pages dirty, however fast it is.
+ */
 static void test_throttle(void)
 {
 	const char *path = test_path("throttle");
@@ -121,7 +123,7 @@ static void test_throttle(void)
 	}
 	CHECK(file_fsync(file, 0, INT64_MAX, false) == 0);
 	CHECK(file_write_nowait(file, bytes, PAGE, 0, &throttle) == PAGE && !throttle);
-	/* The flusher, which runs already, does not get below the limit meanwhile. */
+	/* The flusher runs already; it does not get below the limit meanwhile. */
 	writes_held = true;
 	system_before_write = hold_write;
 	CHECK(file_write_nowait(file, bytes, 4 * MIB, 0, &throttle) == 4 * MIB && throttle);
@@ -131,7 +133,10 @@ static void test_throttle(void)
 	unlink(path);
 }
 
-/* Both bounds of memory, by what is cached; clean pages go, and are read again. */
+/*
+ * Both bounds of memory limit the number of cached pages; clean pages are reclaimed, and read
+ * again.
+ */
 static void test_reclaim(void)
 {
 	const char *path = test_path("reclaim");
@@ -154,9 +159,9 @@ static void test_reclaim(void)
 }
 
 /*
- * A page that is used again and again stays, however much else is read once. It may go now and
- * then, where the clock finds that every page was used. The first in, first out, would go seven
- * times.
+ * A page that is used repeatedly stays in the cache, however many others are read once. It may be
+ * reclaimed now and then, when the clock finds that every page was used. First in, first out would
+ * reclaim it seven times.
  */
 static void test_second_chance(void)
 {
@@ -181,7 +186,10 @@ static void test_second_chance(void)
 	unlink(path);
 }
 
-/* A sequential reader asks the system for much at a time, another one for what it reads. */
+/*
+ * For a sequential reader the engine reads far ahead; for another reader it reads only what was
+ * asked for.
+ */
 static void test_readahead(void)
 {
 	const char *path = test_path("readahead");
@@ -219,8 +227,10 @@ static bool has_direct(const char *path)
 	return fd >= 0;
 }
 
-/* Large writes go past the system's cache; the last page, in part, never beyond the end of the
- * file. */
+/*
+ * Large writes bypass the system's cache. A partial last page is never written beyond the end of
+ * the file.
+ */
 static void test_direct(void)
 {
 	const char *path = test_path("direct");
@@ -244,7 +254,7 @@ static void test_direct(void)
 	unlink(path);
 }
 
-/* Pages go directly only where a page is aligned enough. */
+/* Direct I/O writes a page only if the page is aligned as the file requires. */
 static void test_alignment(void)
 {
 	static const int alignments[] = {512, 4096, 1, 0, 16384};
@@ -280,7 +290,7 @@ static void *write_and_sync(void *data)
 
 	for (int round = 0; round < 60; round++) {
 		memset(own, 'A' + round % 26, sizeof(own));
-		/* Neighbours are written together, so these are writes of 64 KiB each. */
+		/* Neighbours are written together, so the writes are of 64 KiB each. */
 		for (int64_t at = 0; at < 4 * MIB; at += 2 * (int64_t)sizeof(own))
 			CHECK(file_write(file, own, sizeof(own), at) == sizeof(own));
 		CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
@@ -291,8 +301,10 @@ static void *write_and_sync(void *data)
 	return NULL;
 }
 
-/* Each pass ends, whichever thread it is that waits for the device, and however few writes the
- * device is to have. */
+/*
+ * Each pass ends, whichever thread waits for the device, and however few writes the device may have
+ * at a time.
+ */
 static void test_side_by_side(void)
 {
 	struct file_limits limits = {64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0, 1, 0};
@@ -327,8 +339,7 @@ static void write_meanwhile(void)
 	CHECK(file_write(written_meanwhile, buffer, 10, PAGE + 10) == 10);
 }
 
-/* What is being written does not change: a page that is written meanwhile goes on in another frame.
- */
+/* A page under writeback does not change: a write to it goes to another frame. */
 static void test_stable_pages(void)
 {
 	const char *path = test_path("stable");
@@ -351,7 +362,7 @@ static void test_stable_pages(void)
 	unlink(path);
 }
 
-/* What is cut off, or punched, is zeros when the file is longer again. */
+/* A range that was cut off or punched reads as zeros when the file is longer again. */
 static void test_zeros(void)
 {
 	const char *path = test_path("zeros");
@@ -375,7 +386,7 @@ static void test_zeros(void)
 	unlink(path);
 }
 
-/* A failed write leaves its page dirty, and each handle learns of it once. */
+/* A failed write leaves its page dirty, and each handle reports the error once. */
 static void test_errors_by_handle(void)
 {
 	const char *path = test_path("errors");
@@ -389,7 +400,7 @@ static void test_errors_by_handle(void)
 	system_write_error = EIO;
 	CHECK(file_writeback(first, 1) == -EIO);
 	CHECK(dirty_pages(first) == 1);
-	/* Nobody has seen it: it is news to a later handle, too. */
+	/* No handle has reported the error yet, so a later handle reports it, too. */
 	late = test_open(path, O_RDWR);
 	system_write_error = 0;
 	CHECK(file_fsync(second, 0, INT64_MAX, true) == -EIO);
@@ -404,7 +415,7 @@ static void test_errors_by_handle(void)
 	unlink(path);
 }
 
-/* One file has one lock, whichever handles it has; others are kept out. */
+/* A file has one lock for all its handles, which excludes other processes. */
 static void test_lock(void)
 {
 	const char *path = test_path("lock");
@@ -419,7 +430,7 @@ static void test_lock(void)
 	CHECK(file_open(open(path, O_RDWR), &options, &file) == -EBUSY);
 	options.writable = false;
 	CHECK(file_open(open(path, O_RDONLY), &options, &file) == -EBUSY);
-	/* Readers may share it, and a writer comes in when they are alone. */
+	/* Readers may share the lock; a writer gets it when no other process has it. */
 	CHECK(flock(other, LOCK_SH | LOCK_NB) == 0);
 	CHECK(file_open(open(path, O_RDONLY), &options, &file) == 0);
 	options.writable = true;
@@ -502,7 +513,7 @@ static void slow_read(void)
 	sleep_ms(50);
 }
 
-/* A write that has to read first is not overtaken by one that has not. */
+/* A later write that needs no read does not overtake a write that has to read first. */
 static void test_slow_call(void)
 {
 	const char *path = test_path("slow");
@@ -554,10 +565,10 @@ static int run_self(const char *argument, const char *path)
 	return WEXITSTATUS(status);
 }
 
-/* The other process: leaves a file open with dirty pages. */
+/* The other process leaves a file open with dirty pages. */
 static int end_open(const char *path)
 {
-	/* Not lost: the engine has it. */
+	/* The handle is no leak: the engine refers to it. */
 	static struct file *file;
 
 	file = test_open(path, O_RDWR | O_CREAT);
@@ -567,7 +578,7 @@ static int end_open(const char *path)
 	return 7;
 }
 
-/* A process that ends by itself has written everything; its lock is gone. */
+/* A process that ends by itself has written all pages, and its lock is released. */
 static void test_exit(void)
 {
 	const char *path = test_path("exit");
@@ -582,7 +593,7 @@ static void test_exit(void)
 	unlink(path);
 }
 
-/* A child of fork() writes nothing of its parent's, and can do nothing with its handles. */
+/* A child of fork() writes none of its parent's pages, and cannot use its handles. */
 static void test_fork(void)
 {
 	const char *path = test_path("fork");
@@ -610,7 +621,7 @@ static void test_fork(void)
 	unlink(path);
 }
 
-/* What is discarded is not written; what another handle has stays. */
+/* Discarded pages are not written; the pages of another handle stay. */
 static void test_discard(void)
 {
 	const char *path = test_path("discard");

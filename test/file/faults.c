@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every system call and every allocation fails once, each in a process of its own; a device drops
- * what it took. What was written is there in the end, and each error was reported.
- *
- * test_faults calls ERRNO | allocations | drop | dead
+ * Every system call and every allocation fails once, each in a process of its own; and a device
+ * loses data that it accepted. In the end the file has all written data, and each error was
+ * reported.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,14 +14,14 @@
 #include "system.h"
 
 #define SIZE (3 << 20)
-/* What a child says when the calls ended before the one that was to fail. */
+/* The exit code of a child whose calls ended before the one that was to fail. */
 #define NOTHING_FAILED 42
 
 static char model[SIZE], buffer[SIZE];
 static char path[256];
 static int nr_errors;
 
-/* One failure may be seen by two calls: by the one that it happened to, and by an fsync. */
+/* Two calls may report one failure: the call that failed, and an fsync. */
 static bool again(int64_t result)
 {
 	if (result >= 0)
@@ -60,7 +59,7 @@ static void check_contents(struct file *file, int64_t size)
 	CHECK(n == size && memcmp(buffer, model, (size_t)size) == 0);
 }
 
-/* Some of everything, through a memory of 1 MiB. */
+/* Calls of every kind, with a memory of 1 MiB. */
 static void scenario(void)
 {
 	struct file *file = open_again(O_RDWR | O_CREAT);
@@ -106,7 +105,9 @@ static int run(int nth)
 	scenario();
 	failed_before_close = system_fails < 0;
 	system_fails = -1;
-	/* Reads of the flusher's, and what has another way, may fail unseen; never a write. */
+	/*
+	 * The flusher's reads, and calls with an alternative, may fail unreported; writes may not.
+	 */
 	CHECK(system_failed_writes == 0 || nr_errors > 0);
 	unlink(path);
 	return failed_before_close ? 0 : NOTHING_FAILED;
@@ -133,7 +134,7 @@ static bool run_child(int (*function)(int nth), int nth)
 	return WEXITSTATUS(status) == 0;
 }
 
-/* The n-th fsync fails, and what was written since the one before is gone. */
+/* The n-th fsync fails, and the data written since the one before is lost. */
 static int run_drop(int nth)
 {
 	struct file *file;
@@ -146,8 +147,7 @@ static int run_drop(int nth)
 	for (int i = 0; i < 12; i++) {
 		int err;
 
-		/* Two thirds of the memory: some of it is needed for other pages before the fsync.
-		 */
+		/* Two thirds of the memory: other pages need the rest before the fsync. */
 		put(file, i * 180000, 700000, (char)(1 + i));
 		put(file, i * 1000, 10, (char)(1 + i));
 		if (i == nth % 12)
@@ -155,7 +155,10 @@ static int run_drop(int nth)
 		err = file_fsync(file, 0, INT64_MAX, true);
 		failed |= err != 0;
 		if (err == -EIO) {
-			/* Everything since the last good one is dirty again, and written again. */
+			/*
+			 * All pages written since the last successful fsync are dirty again, and
+			 * are written again.
+			 */
 			nr_errors++;
 			CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
 		}
@@ -168,7 +171,9 @@ static int run_drop(int nth)
 	return failed ? 0 : NOTHING_FAILED;
 }
 
-/* The device takes nothing for a while: no call hangs, each handle learns it once, nothing is lost.
+/*
+ * The device refuses all writes for a while: no call hangs, each handle reports the error once, and
+ * no data is lost.
  */
 static int run_dead(int nth)
 {
@@ -194,7 +199,7 @@ static int run_dead(int nth)
 	system_write_error = 0;
 	CHECK(file_write(file, model + at, 65536, at) == 65536);
 	n = file_fsync(file, 0, INT64_MAX, true);
-	/* An error of the flusher's between the two is news. */
+	/* An error of the flusher between the two is a new one, so fsync may report it. */
 	CHECK(n == 0 || (n == -ENOSPC && file_fsync(file, 0, INT64_MAX, true) == 0));
 	CHECK(file_fsync(other, 0, INT64_MAX, true) == -ENOSPC);
 	CHECK(file_fsync(other, 0, INT64_MAX, true) == 0);
@@ -202,7 +207,7 @@ static int run_dead(int nth)
 	CHECK(memcmp(buffer, model, (size_t)(at + 65536)) == 0);
 	CHECK(file_close(file, false) == 0);
 
-	/* Discarded, though it cannot be written. */
+	/* The close discards a page that cannot be written. */
 	memset(buffer, 'z', 4096);
 	CHECK(file_write(other, buffer, 4096, 0) == 4096);
 	system_write_error = EIO;
@@ -221,7 +226,7 @@ int main(int argc, char **argv)
 
 	CHECK(argc > 1);
 	if (strcmp(argv[1], "drop") == 0) {
-		/* 40 positions, each the first, second, ... fsync from there on. */
+		/* Tests 40 positions: from each one on, the first, second, ... fsync. */
 		for (; nth < 40; nth++)
 			run_child(run_drop, nth);
 	} else if (strcmp(argv[1], "dead") == 0) {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random calls on a file, beside an array of bytes that says what the file has to be. Memory is
- * short, so that pages are reclaimed, written by the flusher, and read again.
- *
- * test_model SEED CALLS [short | no-aio]
+ * Random calls on a file, beside an array of bytes with the contents that the file must have.
+ * Memory is short, so pages are reclaimed, written by the flusher, and read again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +94,7 @@ int main(int argc, char **argv)
 	system_short = argc > 3 && strcmp(argv[3], "short") == 0;
 	system_no_aio = argc > 3 && strcmp(argv[3], "no-aio") == 0;
 	strcpy(path, test_path("model"));
-	/* 1 MiB for a file of 6, of which a quarter may be dirty. */
+	/* 1 MiB for a file of 6 MiB, a quarter of which may be dirty. */
 	test_limits(1 << 20, 128 << 10, 256 << 10, 20, 10);
 	files[0] = test_open(path, O_RDWR | O_CREAT);
 	files[1] = test_open(path, O_RDWR);
@@ -124,7 +122,10 @@ int main(int argc, char **argv)
 		case 5:
 			if (below(8) != 0)
 				break;
-			/* Both: the last one drops the cache, and the file has everything. */
+			/*
+			 * Both handles are closed: the last one drops the cache, and the file has
+			 * all data.
+			 */
 			CHECK(file_close(files[0], false) == 0 && file_close(files[1], false) == 0);
 			check_file();
 			files[0] = test_open(path, O_RDONLY);

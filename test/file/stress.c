@@ -78,7 +78,7 @@ static void call_some(struct thread *thread)
 	nr_calls++;
 	switch (below(thread, 32)) {
 	case 0:
-		/* Whole words, so that no word is cut. */
+		/* Writes whole words, so that no word is cut. */
 		CHECK(file_truncate(file, below(thread, NR_PAGES * 1024) * 4) == 0);
 		break;
 	case 1:
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 	uint32_t seed = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
 	struct thread threads[6];
 
-	/* 2 MiB for 8. */
+	/* 2 MiB for 8 MiB of files. */
 	test_limits(2 << 20, 256 << 10, 1 << 20, 50, 10);
 	for (int i = 0; i < NR_FILES; i++)
 		strcpy(paths[i], test_path(i == 0 ? "stress-a" : "stress-b"));

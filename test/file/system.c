@@ -47,7 +47,7 @@ static bool call_fails(void)
 	return true;
 }
 
-/* Every second call. */
+/* True for every second call. */
 static bool interrupted(void)
 {
 	static _Atomic unsigned int nr;
@@ -137,7 +137,7 @@ REAL(ssize_t, preadv, int fd, const struct iovec *iov, int nr, off_t position)
 	return __real_preadv(fd, &first, 1, position);
 }
 
-/* Whether a write fails, and errno says how. */
+/* Whether a write fails; sets errno if so. */
 static bool write_fails(void)
 {
 	if (system_before_write != NULL)
@@ -154,7 +154,7 @@ static bool write_fails(void)
 	return true;
 }
 
-/* How much is taken of the first piece. What a device takes is in whole blocks. */
+/* The number of bytes taken of the first piece. Direct I/O takes whole blocks. */
 static size_t short_length(const struct iovec *iov, bool direct)
 {
 	if (!direct)
@@ -209,7 +209,7 @@ static int submit_failure(aio_context context, uint64_t data, int error)
 	CHECK(zeros >= 0);
 	iocb.fd = (uint32_t)zeros;
 	iocb.buffer = (uintptr_t)&failure->byte;
-	/* The engine's are even. */
+	/* The engine's numbers are even. */
 	iocb.data = (uintptr_t)failure | 1;
 	return __real_io_submit(context, &iocb);
 }
@@ -255,7 +255,7 @@ void system_watch(const char *path)
 	kept_size = test_contents(path, kept, 64 << 20);
 }
 
-/* Nobody pulls the plug here, so nothing is waited for. */
+/* The tests do not cut the power, so this need not wait for the device. */
 static int sync_watched(void)
 {
 	int result, out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The system calls and allocations of the file engine, which tests have fail. The linker puts these
- * in the place of the C library's (--wrap).
+ * The system calls and allocations of the file engine, which tests can make fail. The linker
+ * replaces the C library's functions with these (--wrap).
  */
 #ifndef WRITEBACK_ITER_TEST_SYSTEM_H
 #define WRITEBACK_ITER_TEST_SYSTEM_H
@@ -25,32 +25,32 @@
 
 /* The call that fails, counted down to 0; negative: none. */
 extern _Atomic int system_fails;
-/* What it fails with: allocations always with ENOMEM. */
+/* The error of the failing call; allocations always fail with ENOMEM. */
 extern _Atomic int system_error;
-/* Which of them count. */
+/* Which calls count. */
 extern bool system_count_allocations;
 extern bool system_count_calls;
 /* Every write takes less than it is given, and every second call is interrupted. */
 extern bool system_short;
-/* What statx(2) says of direct I/O; negative: what it really says. */
+/* The alignment that statx(2) reports for direct I/O; negative: the real one. */
 extern int system_alignment;
-/* There is no asynchronous I/O. */
+/* Asynchronous I/O is not available. */
 extern bool system_no_aio;
 /* Every write fails with this error, if not 0. */
 extern _Atomic int system_write_error;
-/* fsync and fdatasync that fail: the file is then what it was at the last one that did not. */
+/* The fsync and fdatasync that fail: the file is then as it was at the last successful one. */
 extern _Atomic int system_drop_fails;
-/* Called before each read and write, in its place in the engine. */
+/* The engine calls this before each read and write. */
 extern void (*system_before_read)(void);
 extern void (*system_before_write)(void);
-/* How many calls there were. */
+/* The number of calls. */
 extern _Atomic int system_nr_fsyncs;
 extern _Atomic int system_nr_reads;
 extern _Atomic int system_nr_direct;
-/* Writes that failed because of system_fails. */
+/* The number of writes that failed because of system_fails. */
 extern _Atomic int system_failed_writes;
 
-/* The file of system_drop_fails. */
+/* The file to which system_drop_fails applies. */
 void system_watch(const char *path);
 
 /* A new file for a test, in a directory of the build. */
@@ -58,7 +58,7 @@ const char *test_path(const char *name);
 struct file *test_open(const char *path, int flags);
 void test_limits(uint64_t memory, uint64_t background, uint64_t dirty, uint32_t expire,
 		 uint32_t interval);
-/* The bytes of a file, past the engine. */
+/* Reads the bytes of a file without the engine. */
 size_t test_contents(const char *path, char *into, size_t size);
 
 #endif

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define NR_EVENTS 1024
 #define MAX_CHUNKS 9
 
-/* A pass is stepped in one way until it is over. */
+/* A pass is stepped in one way until its end. */
 enum style { IDLE, BY_FOLIO, BY_EXTENT, BY_CALLBACK };
 
 struct pass {
@@ -50,13 +50,13 @@ enum writing {
 };
 
 /**
- * struct event - what the core asked of its host in the middle of a call, and what came of it
- * @folio: the folio that it is about
- * @flag: what was waited for; 0 where a page was to be written
- * @released: it was waited for; else nobody can wait
- * @truncated: who held the lock did so to truncate the folio, with @truncate_error
- * @dirtied: a folio that another made dirty meanwhile, and whether it was clean: @newly_dirty
- * @nested: a pass that another stepped meanwhile, with @error_in, and what that returned
+ * struct event - a request of the core to its host in the middle of a call, and its result
+ * @folio: the folio of the request
+ * @flag: the flag that the core waits for; 0 if the host is to write a page
+ * @released: the host waited for the flag; false if it refused to wait
+ * @truncated: the task that held the lock truncated the folio, with the result @truncate_error
+ * @dirtied: a folio that another task made dirty meanwhile; @newly_dirty: it was clean before
+ * @nested: a pass that another task stepped meanwhile, with @error_in, and the step's result
  * @writing: how the page was written
  */
 struct event {
@@ -80,12 +80,12 @@ static struct address_space mapping;
 static struct model model;
 static struct pass passes[NR_PASSES];
 static struct model_folio *handles[NR_HANDLES];
-/* Truncated in the middle of the call that is under way: the model does not know yet. */
+/* The folios that were truncated in the call that is under way, which the model still has. */
 static bool truncated[MODEL_FOLIOS];
 
 static struct event events[NR_EVENTS];
 static unsigned int nr_events, nr_replayed;
-/* The pass whose call is under way, and whether that waits. */
+/* The pass whose call is under way, and whether that call waits. */
 static const struct pass *stepped;
 static bool is_waiting;
 static uint64_t core_wakes;
@@ -107,7 +107,7 @@ static struct folio *core_of(const struct model_folio *folio)
 	return folio->twin;
 }
 
-/* The model's folio of a core's, which it has. */
+/* The model's folio for a folio of the core; the model must have it. */
 static struct model_folio *model_of(const struct folio *folio)
 {
 	struct model_folio *found = model.folios;
@@ -119,7 +119,7 @@ static struct model_folio *model_of(const struct folio *folio)
 	return found;
 }
 
-/* A folio, NULL if there is none. The last numbers name one that a pass is about to come to. */
+/* A folio, NULL if there is none. The last numbers name a folio that a pass comes to next. */
 static struct model_folio *pick(unsigned int byte)
 {
 	unsigned int nr = model_nr_folios(&model);
@@ -172,7 +172,7 @@ static void compare_folio(const struct model_folio *folio)
 		CHECK(xas_get_mark(&xas, (xa_mark_t)mark) == folio->marks[mark]);
 }
 
-/* Nobody has the folio that was just handed out. */
+/* Checks that no other folio of the model is this one, which was just returned. */
 static void check_new(const struct folio *folio)
 {
 	for (int i = 0; i < MODEL_FOLIOS; i++)
@@ -211,7 +211,7 @@ static void compare_pass(const struct pass *pass)
 
 static void compare(void)
 {
-	/* Looking should not change which paths the core takes. */
+	/* The comparison must not change which paths the core takes. */
 	uint32_t hint = mapping.i_pages.xa_hint;
 	unsigned int nr_folios = 0;
 
@@ -277,7 +277,7 @@ static void core_next(struct pass *pass, int *error)
 	pass->core_hand = writeback_iter(&mapping, &pass->core, pass->core_hand, error);
 }
 
-/* The pass was stepped in this way, and is over or goes on. */
+/* Records that the pass was stepped in this way, and is over or goes on. */
 static void set_style(struct pass *pass, enum style style, bool more)
 {
 	pass->style = more || pass->model.blocked != NULL ? style : IDLE;
@@ -328,7 +328,7 @@ static int core_wait(struct address_space *waited, struct folio *folio, unsigned
 
 	CHECK(waited == &mapping && (folio_flags(folio) & flag) == flag);
 	event->flag = flag;
-	/* A wait within a wait might be for the task that waits. */
+	/* A wait within a wait is refused: it might be for the task that waits. */
 	if (byte % 4 == 0 || is_waiting)
 		return -EINTR;
 	event->released = true;
@@ -344,7 +344,7 @@ static int core_wait(struct address_space *waited, struct folio *folio, unsigned
 	return 0;
 }
 
-/* Where the host has no a_ops->wait. */
+/* For a host without a_ops->wait. */
 static bool model_never_waits(struct model_folio *folio, enum model_flag flag)
 {
 	(void)folio;
@@ -471,7 +471,7 @@ static const struct address_space_operations *host_with(bool waits)
  * Operations on the page cache
  */
 
-/* Where folios are: two crowded places, and the borders of the tree's levels and of the file. */
+/* Where folios lie: two crowded places, and the borders of the tree's levels and of the file. */
 static uint64_t next_index(void)
 {
 	static const uint64_t bases[] = {
@@ -487,7 +487,7 @@ static uint64_t next_end(uint64_t start)
 
 	if (byte == 255)
 		return UINT64_MAX;
-	/* Some end before they start. */
+	/* A range, which may end before it starts. */
 	return byte >= 250 && start >= byte ? start - byte : start + byte;
 }
 
@@ -745,7 +745,7 @@ static void op_lock(void)
 
 	if (folio == NULL)
 		return;
-	/* Else it might be gone when the lock is had. */
+	/* Without a reference, the folio might be freed before the lock is taken. */
 	model_get(folio);
 	folio_get(core_of(folio));
 	err = folio_lock(&mapping, core_of(folio));
@@ -920,7 +920,7 @@ static void op_next(void)
 		step(pass, error);
 }
 
-/* Writes the folio in hand, if it still is as it was returned. */
+/* Writes the folio in hand, if its state is still as the pass returned it. */
 static void write_hand(struct pass *pass)
 {
 	struct model_folio *folio = pass->model_hand;
@@ -948,7 +948,7 @@ static void op_write_some(void)
 	} while (step(pass, 0) && nr-- > 0);
 }
 
-/* The turn that a host may take by itself, as lib/native/page_writeback.ts. */
+/* A step that a host may do without the core, as lib/native/page_writeback.ts does. */
 static void op_next_by_host(void)
 {
 	struct pass *pass = pick_pass(next_byte());
@@ -1061,7 +1061,7 @@ static void (*const operations[])(void) = {
 };
 #define NR_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
-/* Everybody lets go of everything. */
+/* Ends every pass, and drops every lock and reference. */
 static void finish(void)
 {
 	for (int i = 0; i < NR_PASSES; i++)
@@ -1115,7 +1115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		stepped = NULL;
 		operations[byte % NR_OPERATIONS]();
 		compare();
-		/* Costs in proportion to the tree. */
+		/* The check's cost is in proportion to the tree. */
 		if (++nr_operations % 16 == 0)
 			host_check_tree(&mapping);
 	}

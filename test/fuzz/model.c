@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* The fuzzer is to find its way by the core's branches, not by these, which are many more. */
+/* The fuzzer should be guided by the core's branches, not by the model's, which are many more. */
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 #endif
@@ -84,7 +84,7 @@ struct model_folio *model_find(struct model *model, uint64_t page)
 	return lowest(model, page, page, MODEL_ANY);
 }
 
-/* The caller made sure that there is room, and that none of its pages is covered. */
+/* The caller has checked that there is room, and that none of the pages is covered. */
 struct model_folio *model_add(struct model *model, uint64_t index, unsigned int order, void *twin)
 {
 	struct model_folio *folio = model->folios;
@@ -100,7 +100,7 @@ int model_remove(struct model *model, struct model_folio *folio)
 {
 	if (folio->locked)
 		return -EBUSY;
-	/* It is locked meanwhile. */
+	/* The folio is locked during the removal, and then unlocked. */
 	model->wakes++;
 	if (!folio->present)
 		return -ENOENT;
@@ -174,7 +174,7 @@ bool model_mark_dirty(struct model_folio *folio)
 	return true;
 }
 
-/* The flag alone. */
+/* Clears the flag only. */
 bool model_clear_dirty_for_io(struct model_folio *folio)
 {
 	bool dirty = folio->dirty;
@@ -329,7 +329,7 @@ struct model_folio *model_iter(struct model *model, struct model_pass *pass,
 			       struct model_folio *folio, int *error)
 {
 	if (pass->blocked != NULL) {
-		/* Goes on where it stood. */
+		/* The pass resumes where it was blocked. */
 		pass->blocked = NULL;
 	} else if (folio == NULL) {
 		start_pass(model, pass);
@@ -373,8 +373,7 @@ static void extend(struct model_extent *extent, struct model_folio *folio)
 	extent->nr_pages += model_nr_pages(folio);
 }
 
-/* The extent goes on with the folio that comes next, if that is behind it and can be had at once.
- */
+/* Adds the next folio to the extent, if that folio is right behind the extent and needs no wait. */
 static bool extend_with_next(struct model *model, struct model_pass *pass,
 			     struct model_extent *extent, uint64_t max_pages)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a page cache and its writeback mean, as plainly as it can be said: an array of folios that
- * is searched from end to end. It shares nothing with the core, and is slow.
+ * The meaning of a page cache and its writeback, in the simplest form: an array of folios that is
+ * searched from end to end. The model shares no code with the core, and is slow.
  */
 #ifndef WRITEBACK_ITER_FUZZ_MODEL_H
 #define WRITEBACK_ITER_FUZZ_MODEL_H
@@ -15,7 +15,7 @@
 
 enum model_mark { MODEL_DIRTY, MODEL_WRITEBACK, MODEL_TOWRITE, MODEL_NR_MARKS };
 
-/* In place of a mark: every folio of the cache. */
+/* In place of a mark: all folios of the cache. */
 #define MODEL_ANY MODEL_NR_MARKS
 
 enum model_flag { MODEL_FLAG_LOCKED, MODEL_FLAG_WRITEBACK };
@@ -23,7 +23,7 @@ enum model_flag { MODEL_FLAG_LOCKED, MODEL_FLAG_WRITEBACK };
 /**
  * struct model_folio - a folio
  * @present: it is in the cache
- * @references: the cache's, and everybody else's; 0 for a place in the array that is free
+ * @references: the cache's, and those of all others; 0 for a place in the array that is free
  * @twin: the folio that it is compared with
  */
 struct model_folio {
@@ -69,7 +69,7 @@ struct model_extent {
 
 /**
  * struct model - a page cache
- * @wait: somebody has to wait until the folio loses the flag: it did (true), or nobody can wait
+ * @wait: called to wait until the folio loses the flag; true if it did, false if none can wait
  * @wakes: how often a lock was released or a writeback ended
  */
 struct model {

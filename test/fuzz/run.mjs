@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // npm run check -- fuzz-core [SECONDS]: the core against the model under libFuzzer, AddressSanitizer and
-// UndefinedBehaviorSanitizer. Starts from the seeds in test/fuzz/corpus and what earlier runs found. Exit
-// code 1 if an input makes the two differ, or a sanitizer complain.
+// UndefinedBehaviorSanitizer. Starts from the seeds in test/fuzz/corpus and the inputs that earlier runs
+// found. Exit code 1 if the core and the model differ on an input, or a sanitizer reports an error.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'

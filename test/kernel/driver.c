@@ -14,10 +14,10 @@
 
 #include "scenario.h"
 
-/* A run takes seconds at most; one that takes this long does not end. */
+/* A run takes seconds at most; one that takes longer than this is treated as endless. */
 #define RUN_SECONDS 120
 
-/* How much of a long line to show on both sides of where it differs. */
+/* How many characters of a long line to print on each side of the first difference. */
 #define EXCERPT 300
 
 static void open_sides(struct scenario *scenario, unsigned int nr_sides)
@@ -65,7 +65,7 @@ static void close_trace(FILE *trace, const char *path)
 	}
 }
 
-/* Where the process that does the runs is, seen by the one that waits for it. */
+/* The position of the child that does the runs; the waiting parent reads it. */
 struct progress {
 	uint64_t run;
 	uint64_t operations;
@@ -80,7 +80,7 @@ static void trace_divergence(uint64_t seed, uint64_t run, const char *path)
 
 	alarm(RUN_SECONDS);
 	scenario.trace = open_trace(path, "w");
-	/* A side may die of it: nothing is to be left in a buffer. */
+	/* A side may end the process, so no line may stay in a buffer. */
 	setvbuf(scenario.trace, NULL, _IOLBF, 0);
 	fprintf(scenario.trace, "%s\n", TRACE_HEADER);
 	open_sides(&scenario, 2);
@@ -123,7 +123,7 @@ static void do_runs(uint64_t runs, uint64_t seed, struct progress *progress)
 		scenario_run(&scenario);
 		progress->operations += scenario.steps;
 		progress->diverged = scenario.diverged;
-		/* After a divergence nobody knows what state the core is in. */
+		/* After a divergence the state of the core is undefined. */
 		if (scenario.diverged)
 			break;
 		scenario_close(&scenario);
@@ -134,9 +134,9 @@ static void do_runs(uint64_t runs, uint64_t seed, struct progress *progress)
 }
 
 /*
- * The runs are done by a child, because a side that is wrong may also die: by an assertion, a
- * signal, a sanitizer, an endless loop. Then, or after a divergence, another child does the run
- * again and leaves its trace.
+ * A child does the runs, because a faulty side may end the process: by an assertion, a signal, a
+ * sanitizer, an endless loop. Then, or after a divergence, another child repeats the run and writes
+ * its trace.
  */
 static int fuzz(uint64_t runs, uint64_t seed, const char *directory)
 {
@@ -195,7 +195,7 @@ static int write_traces(uint64_t count, uint64_t seed, const char *directory)
 			length += snprintf(path + length, sizeof(path) - (size_t)length, "-%u",
 					   scenario.space->folios);
 		snprintf(path + length, sizeof(path) - (size_t)length, ".trace");
-		/* Never over another trace. */
+		/* Does not overwrite another trace. */
 		scenario.trace = open_trace(path, "wx");
 		fprintf(scenario.trace, "%s\n", TRACE_HEADER);
 		scenario_run(&scenario);
@@ -272,7 +272,7 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-	/* What was found is not to be lost if a side dies of it. */
+	/* Line-buffered, so that no finding is lost if a side ends the process. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc == 5 && strcmp(argv[1], "fuzz") == 0)
 		return fuzz(number(argv[2]), number(argv[3]), argv[4]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Takes from a kernel source what the oracle is compiled from, text unchanged: some files whole, of others
-// the functions, types and macros named below. Nothing of it is kept outside the build directory.
+// Takes from a kernel source the text that the oracle is compiled from, unchanged: some files whole, and from
+// others the functions, types and macros named below. Nothing of it is kept outside the build directory.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path'
 export const PACKAGE = 'linux-source-6.12'
 const TARBALL = `/usr/src/${PACKAGE}.tar.xz`
 
-/** Compiled or included as they are. */
+/** The files that are compiled or included unchanged. */
 const WHOLE = [
   'include/linux/kconfig.h',
   'include/linux/pagevec.h',
@@ -18,7 +18,7 @@ const WHOLE = [
   'lib/xarray.c',
 ]
 
-/** Of these, the named definitions, in the order of the list. */
+/** The files of which only the named definitions are taken, in the order of the list. */
 const PARTS = {
   'include/linux/fs.h': [
     'PAGECACHE_TAG_DIRTY',
@@ -170,7 +170,7 @@ function cutParts(file, text, names) {
     .join('\n')
 }
 
-/** Leaves an unchanged file alone, so that nothing is compiled again. */
+/** Does not rewrite an unchanged file, so that it is not compiled again. */
 function writeIfChanged(path, text) {
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return
   mkdirSync(dirname(path), { recursive: true })

@@ -15,7 +15,7 @@
 
 enum oracle_mark { ORACLE_DIRTY, ORACLE_WRITEBACK, ORACLE_TOWRITE, ORACLE_NR_MARKS };
 
-/* What oracle_ops.flags tells of a folio. */
+/* The flags of a folio in oracle_ops.flags. */
 #define ORACLE_FLAG_LOCKED 1u
 #define ORACLE_FLAG_DIRTY 2u
 #define ORACLE_FLAG_WRITEBACK 4u
@@ -41,15 +41,17 @@ struct oracle_next {
 	uint64_t writeback_index;
 };
 
-/* What is measured: this many folios of that order, each 2^order * stride pages behind the one
- * before. */
+/*
+ * The page cache to measure: this many folios of that order, each 2^order * stride pages behind the
+ * one before.
+ */
 struct oracle_shape {
 	size_t folios;
 	unsigned int order;
 	uint64_t stride;
 };
 
-/* Told of each wait of the iterator, which has been ended already. */
+/* Called for each wait of the iterator, after the wait has ended. */
 typedef void oracle_waited_fn(void *context, bool for_writeback, uint64_t index);
 
 struct oracle;
@@ -68,7 +70,7 @@ struct oracle_bench;
  * @dirty: 1 if newly dirty, 0 if it was
  * @remove: takes a folio that is neither locked nor under writeback from the cache, as truncation
  *	does
- * @dirty_removed: folio_mark_dirty of the folio that was removed last, by one who had a reference;
+ * @dirty_removed: folio_mark_dirty of the folio that was removed last, by a task with a reference;
  *	as @dirty, or -ENOENT
  * @lock: 1 if it was free, 0 if not
  * @unlock: of a locked folio

@@ -14,7 +14,7 @@ import { wholeNumber } from '../whole_number.mjs'
 const HERE = dirname(fileURLToPath(import.meta.url))
 const BUILD = resolve(HERE, '../../build/kernel')
 
-/** Runs a program; throws unless it succeeds. What a quiet one says is shown only then. */
+/** Runs a program; throws unless it succeeds. The output of a quiet program is shown only then. */
 function run(program, args, quiet = false) {
   const { status, signal, error, stdout, stderr } = spawnSync(program, args, {
     stdio: quiet ? 'pipe' : 'inherit',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Random runs. Each step is chosen from what the kernel's side says, done on every side and
+// Random runs. Each step is chosen from the state of the kernel's side, done on every side and
 // compared.
 
 #include "scenario.h"
@@ -11,7 +11,7 @@
 #define LAST_PAGE ((UINT64_C(1) << 51) - 1)
 #define NO_LIMIT ((INT64_C(1) << 53) - 1)
 
-/* The state spaces of the golden traces, and behind them those that reach what these do not. */
+/* The state spaces of the golden traces, then further ones for states that those do not reach. */
 static const struct space spaces[] = {
 	{.passes = 20, .span = 64, .weight = 4},
 	{.passes = 20, .span = 200, .max_order = 3, .weight = 4},
@@ -23,11 +23,11 @@ static const struct space spaces[] = {
 	{.passes = 60, .span = 40, .max_order = 2, .weight = 4},
 	{.passes = 12, .span = 20000, .max_order = 2, .weight = 4},
 	{.passes = 8, .span = 60000, .weight = 4},
-	/* more than is tagged without a pause, 4096; a long run */
+	/* more folios than tagging does without a pause, 4096; a long run */
 	{.passes = 2, .span = 12000, .folios = 9000, .weight = 1},
 	/* up to the very last page */
 	{.passes = 20, .span = 512, .max_order = 5, .base = LAST_PAGE - 511, .weight = 4},
-	/* a tree of one slot or one node, over and over */
+	/* a tree of one slot or one node, emptied and filled repeatedly */
 	{.passes = 60, .span = 2, .max_order = 1, .weight = 4},
 	{.passes = 60, .span = 64, .max_order = 6, .weight = 4},
 	/* every order, and siblings on every level */
@@ -69,7 +69,10 @@ static bool same_text(const struct text *a, const struct text *b)
 	return a->length == b->length && memcmp(a->data, b->data, a->length) == 0;
 }
 
-/* One step on every side. It is in the trace before the other side does it, which may die of it. */
+/*
+ * Does a step on every side. The trace gets the step before the other side does it, which may end
+ * the process.
+ */
 static struct outcome step_on_sides(struct scenario *scenario, const struct step *step)
 {
 	struct outcome outcome = side_run_step(&scenario->sides[0], step, &scenario->lines[0]);
@@ -83,7 +86,9 @@ static struct outcome step_on_sides(struct scenario *scenario, const struct step
 	return outcome;
 }
 
-/* All marks and flags. Costs in proportion to the folios, so that is how many steps it waits for.
+/*
+ * Compares all marks and flags. The cost is in proportion to the folios, so the next comparison is
+ * as many steps later.
  */
 static void check_sides(struct scenario *scenario)
 {
@@ -99,8 +104,10 @@ static void check_sides(struct scenario *scenario)
 	if (!scenario->diverged)
 		step_on_sides(scenario, &marks);
 	scenario->trace = trace;
-	/* The line that shows the difference: a replayer finds it by the marks, a reader by the
-	 * comment. */
+	/*
+	 * Writes the line that shows the difference: a replayer finds it by the marks, a reader by
+	 * the comment.
+	 */
 	if (scenario->diverged && trace != NULL)
 		fprintf(trace, "%s\n", scenario->lines[0].data);
 }
@@ -137,8 +144,9 @@ static uint64_t random_index(struct scenario *scenario)
 }
 
 /*
- * Some folio's index. Of three, half of the time the one soonest behind @near: that is what the
- * running pass has in its batch or comes to next. False where there is no folio.
+ * Picks a random folio's index. Half of the time it picks three, and takes the one soonest behind
+ * @near: the running pass has that folio in its batch, or comes to it next. False if there is no
+ * folio.
  */
 static bool random_folio(struct scenario *scenario, uint64_t near, uint64_t *index)
 {
@@ -196,7 +204,7 @@ static void remove_at(struct scenario *scenario, uint64_t index)
 		do_at(scenario, OP_DIRTY_REMOVED, 0);
 }
 
-/* The folio's lock is another's from now on, who will release it some time. */
+/* Another task has the folio's lock from now on, and releases it later. */
 static void hold(struct scenario *scenario, uint64_t index)
 {
 	scenario->held[scenario->nr_held++] = index;
@@ -239,7 +247,7 @@ static void lock_by_another(struct scenario *scenario, uint64_t index)
 {
 	if (!can_hold(scenario) || do_at(scenario, OP_LOCK, index).value != 1)
 		return;
-	/* Now and then it is another writer. */
+	/* Sometimes another writer has the folio. */
 	if (percent(scenario, 20) && (flags_of(scenario, index) & ORACLE_FLAG_WRITEBACK) == 0) {
 		start_at(scenario, index);
 		do_at(scenario, OP_UNLOCK, index);
@@ -262,7 +270,7 @@ static void tag_somewhere(struct scenario *scenario)
 					 .last = last < LAST_PAGE ? last : LAST_PAGE});
 }
 
-/* What others do meanwhile. */
+/* What other tasks do meanwhile. */
 static void disturb(struct scenario *scenario, uint64_t near)
 {
 	uint64_t index;
@@ -289,7 +297,7 @@ static void disturb(struct scenario *scenario, uint64_t near)
 	}
 }
 
-/* What the pass does with the folio it was given; returns its error. */
+/* Does the pass's work on the folio; returns the folio's error. */
 static int write_folio(struct scenario *scenario, uint64_t index)
 {
 	static const int errors[] = {-5, -12, -28};
@@ -299,14 +307,16 @@ static int write_folio(struct scenario *scenario, uint64_t index)
 		do_at(scenario, OP_REDIRTY, index);
 	if (percent(scenario, 8))
 		do_at(scenario, OP_DIRTY, index);
-	/* After most errors, and in some other cases, it is not written. */
+	/* The folio is not written after most errors, and in some other cases. */
 	if (percent(scenario, error != 0 ? 70 : 10)) {
 		if (error != 0 && percent(scenario, 50))
 			do_at(scenario, OP_REDIRTY, index);
 	} else {
 		start_at(scenario, index);
 	}
-	/* The lock may be kept until the data is down, and released by the completion. */
+	/*
+	 * The pass may keep the lock until the write is complete, and the completion releases it.
+	 */
 	if (percent(scenario, 2) && can_hold(scenario)) {
 		hold(scenario, index);
 		return error;
@@ -316,7 +326,7 @@ static int write_folio(struct scenario *scenario, uint64_t index)
 	do_at(scenario, OP_UNLOCK, index);
 	if (percent(scenario, 75) && (flags_of(scenario, index) & ORACLE_FLAG_WRITEBACK) != 0)
 		do_at(scenario, OP_END, index);
-	/* Truncated behind the iterator's back, and perhaps another folio comes in its place. */
+	/* The folio is truncated while the pass has it, and another folio may take its place. */
 	if (percent(scenario, 10) && (flags_of(scenario, index) & ORACLE_FLAG_WRITEBACK) == 0) {
 		remove_at(scenario, index);
 		if (percent(scenario, 60))
@@ -340,7 +350,7 @@ static struct oracle_pass random_pass(struct scenario *scenario)
 		uint64_t first = random_index(scenario) << 12;
 		uint64_t last = (random_index(scenario) << 12) + 4095;
 
-		/* Seldom the wrong way round. */
+		/* Seldom an empty range. */
 		if (first > last && !percent(scenario, 6)) {
 			uint64_t swap = first;
 
@@ -365,7 +375,7 @@ static struct oracle_pass random_pass(struct scenario *scenario)
 
 static void run_pass(struct scenario *scenario)
 {
-	/* Some passes are left alone, most are disturbed. */
+	/* Other tasks disturb most passes, and leave some alone. */
 	unsigned int disturbance = percent(scenario, 20) ? 0 : 30;
 	int error = 0;
 
@@ -390,7 +400,7 @@ static void run_pass(struct scenario *scenario)
 
 /**
  * scenario_start - choose a run
- * @scenario: with nothing set but what its caller decides
+ * @scenario: with only the members set that the caller decides
  * @seed: of all runs
  * @run: which of them
  */
@@ -423,7 +433,7 @@ void scenario_run(struct scenario *scenario)
 	if (folios == 0)
 		folios = 8 +
 			 (unsigned int)below(scenario, space->span < 400 ? space->span + 1 : 400);
-	/* Where many are asked for, they lie dense enough that one try in a few fails. */
+	/* If the space asks for many folios, it is so dense that one try in a few fails. */
 	for (unsigned int i = 0; i < folios || (space->folios != 0 && scenario->nr_folios < folios);
 	     i++) {
 		add_at(scenario, random_index(scenario));
@@ -431,11 +441,11 @@ void scenario_run(struct scenario *scenario)
 			return;
 	}
 	for (unsigned int pass = 0; pass < space->passes && !scenario->diverged; pass++) {
-		/* Seldom few, so that passes find something to do. */
+		/* Seldom few folios, so that most passes have work to do. */
 		uint64_t burst =
 			below(scenario, percent(scenario, 20) ? 5 : 2 + scenario->nr_folios);
 
-		/* All or some. */
+		/* Dirties all folios or some. */
 		if (space->folios != 0 && percent(scenario, 50)) {
 			for (size_t i = 0; i < scenario->nr_folios; i++)
 				do_at(scenario, OP_DIRTY, scenario->folios[i]);

@@ -32,7 +32,7 @@ struct space {
  * struct scenario - a run as it goes
  * @sides: the kernel, and the side that is compared with it
  * @nr_sides: 1 without a comparison
- * @golden: only what golden traces have: every pass is finished, and what is removed is let alone
+ * @golden: only what golden traces have: every pass is finished, and no step uses a removed folio
  * @check_always: compare all flags and marks after each step, else as often as keeps it in
  * proportion
  * @steps: steps done

@@ -17,7 +17,7 @@ struct side {
 	struct address_space mapping;
 };
 
-/* Ends the wait: releases what is waited for. */
+/* Ends the wait: releases the lock or ends the writeback. */
 static void side_waited(struct side *side, struct folio *folio, bool for_writeback);
 
 static int side_wait(struct address_space *mapping, struct folio *folio, unsigned int flag)

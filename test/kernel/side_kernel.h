@@ -20,7 +20,7 @@ struct side {
 	struct inode host;
 };
 
-/* Ends the wait: releases what is waited for. */
+/* Ends the wait: releases the lock or ends the writeback. */
 static void side_waited(struct side *side, struct folio *folio, bool for_writeback);
 
 static void side_wait(struct inode *inode, struct folio *folio, int bit)
@@ -58,7 +58,7 @@ static inline int side_add(struct side *side, uint64_t index, unsigned int order
 	return err;
 }
 
-/* As truncate_inode_folio() does it, of a folio that is neither locked nor under writeback. */
+/* Removes a folio that is neither locked nor under writeback, as truncate_inode_folio() does. */
 static inline int side_remove(struct side *side, struct folio *folio)
 {
 	(void)side;

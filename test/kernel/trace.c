@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Traces: reads a step off a line, and does it and writes the line with its result.
+// Traces: reads a step from a line, does it, and writes the line with its result.
 
 #include "trace.h"
 
@@ -49,7 +49,7 @@ static void text_string(struct text *text, const char *string)
 	text_append(text, string, strlen(string));
 }
 
-/* Most of a line is numbers; printf would be most of the time of a run. */
+/* Most of a line is numbers; printf would take most of the time of a run. */
 static void text_u64(struct text *text, uint64_t number)
 {
 	char digits[20];
@@ -120,8 +120,10 @@ static void append_marks(struct side_run *side, struct text *line)
 	}
 }
 
-/* Every folio's flags as a hexadecimal digit (the first that differs tells more than a hash), and
- * what is not a folio's. */
+/*
+ * Writes every folio's flags as a hexadecimal digit (the first one that differs says more than a
+ * hash does), and the state that belongs to no folio.
+ */
 static void append_state(struct side_run *side, const struct step *step, struct text *line)
 {
 	text_string(line, " nrpages=");
@@ -280,7 +282,7 @@ struct outcome side_run_step(struct side_run *side, const struct step *step, str
  * @line: the line
  * @step: set to it
  *
- * Return: whether it is an operation of the format. Its result is not looked at.
+ * Return: whether it is an operation of the format. The result on the line is ignored.
  */
 bool parse_step(const char *line, struct step *step)
 {

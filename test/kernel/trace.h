@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Traces, format 1: a line an operation, with its result.
+ * Traces, format 1: one line per operation, with its result.
  */
 #ifndef TRACE_H
 #define TRACE_H
@@ -32,8 +32,8 @@ enum operation {
 	OP_BEGIN,
 	OP_NEXT,
 	OP_MARKS,
-	/* Not in the format, so comments there: flags and counts, and what only one with a
-	   reference can do. */
+	/* Not in the format, so comments in a trace: flags and counts, and an operation that needs
+	   a reference. */
 	OP_STATE,
 	OP_DIRTY_REMOVED,
 };
@@ -62,8 +62,7 @@ struct step {
 	size_t nr_indices;
 };
 
-/* What came out of a step: its number where it has one (1, 0 or -errno), and what OP_NEXT returned.
- */
+/* The result of a step: its number if it has one (1, 0 or -errno), and what OP_NEXT returned. */
 struct outcome {
 	int value;
 	struct oracle_next next;

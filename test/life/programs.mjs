@@ -20,10 +20,10 @@ const backend = require(entry)
 const { AddressSpace, WritebackControl, writebackIter, writeCachePages } = backend
 
 const MIB = 2 ** 20
-/** AddressSanitizer keeps freed memory back, and reports leaks by itself. */
+/** AddressSanitizer delays the reuse of freed memory, and reports leaks by itself. */
 const RESIDENT_IS_MEASURED = !('ASAN_OPTIONS' in process.env)
 
-/** What counts the collected ones; here, since a registry that is garbage itself calls nobody. */
+/** Counts the collected objects. Kept here, since a registry that is itself collected calls no callback. */
 let registry
 
 /** A mapping with `count` dirty folios. */
@@ -60,7 +60,7 @@ const ways = {
   },
   writeExtents(mapping, body) {
     mapping.writeExtents(new WritebackControl({ syncMode: 'all' }), (extent) => {
-      // Removals while it is looked at move its folios.
+      // A removal during the loop moves the folios of the array.
       for (const folio of extent.folios) body(folio)
     })
   },
@@ -88,8 +88,8 @@ async function collectGarbage() {
 }
 
 /**
- * Memory in MiB: what is alive on V8's heap, and what is resident beside that heap, which is the addon's. How
- * many pages V8 keeps for its own heap is in neither: it doubles its young generation when it likes.
+ * Memory in MiB: the live objects on V8's heap, and the resident memory outside that heap, which is the
+ * addon's. Neither has the pages that V8 keeps for its own heap: it doubles its young generation at any time.
  */
 function memoryInUse() {
   const { used_heap_size, total_physical_size } = getHeapStatistics()
@@ -140,7 +140,7 @@ function startWorker(program, argument) {
 }
 
 const programs = {
-  /** Garbage is collected in the middle, and nothing but the iteration holds what it is about. */
+  /** Garbage is collected in mid-pass, and only the iteration refers to its objects. */
   async collectInMidIteration() {
     for (const [way, iterate] of Object.entries(ways)) {
       let count = 0
@@ -172,7 +172,7 @@ const programs = {
     assert.equal(folio.dirty, true)
   },
 
-  /** Passes that nobody ends leave nothing behind. */
+  /** Passes that the program never ends leave nothing behind. */
   async abandonPasses() {
     const mapping = dirtyMapping(200)
     const collected = { passes: 0, iterators: 0 }
@@ -195,7 +195,7 @@ const programs = {
     await assertFlat('abandoned passes', round, { warmUp: 5, rounds: 20, native: 4 })
     const all = () => collected.passes > 24 * 500 && collected.iterators > 24 * 500
     assert(await collectUntil(all), JSON.stringify(collected))
-    // What their batches held can be used again.
+    // The folios of the batches can be removed and added again.
     for (const folio of mapping.folios()) mapping.removeFolio(folio)
     assert.equal(mapping.nrPages, 0)
     dirtyMapping(200, mapping)
@@ -203,9 +203,7 @@ const programs = {
     assert.equal(mapping.tagged('dirty'), false)
   },
 
-  /**
-   * Mappings that nobody closes are closed when they are collected, and do not wait for memory to run out.
-   */
+  /** Mappings that the program never closes are closed when they are collected, before memory runs out. */
   async abandonMappings() {
     let collected = 0
     registry = new FinalizationRegistry(() => collected++)
@@ -213,12 +211,12 @@ const programs = {
       for (let i = 0; i < 200; i++) {
         const mapping = dirtyMapping(100)
         registry.register(mapping)
-        // Every other one in the middle of a pass.
+        // Every second mapping is in mid-pass.
         if (i % 2 === 0) writebackIter(mapping, new WritebackControl(), null, { value: 0 })
       }
       await nextTurn()
     }
-    // A round's are some 5 MiB, so that one left behind of every four shows; what malloc() keeps back does
+    // A round takes some 5 MiB, so a leak of one mapping in four shows; memory that malloc() keeps back does
     // not.
     await assertFlat('abandoned mappings', round, { warmUp: 60, rounds: 60, native: 64 })
     assert(await collectUntil(() => collected > 119 * 200), `${collected} were collected`)
@@ -286,7 +284,7 @@ const programs = {
    * own, which are removed afterwards: a reference that a pass forgets keeps the memory of one.
    */
   async leavePasses() {
-    // More than a batch has.
+    // More folios than a batch has.
     const FOLIOS = 40
     const mapping = new AddressSpace()
     const mine = new Error('mine')
@@ -362,7 +360,7 @@ const programs = {
     }
   },
 
-  /** 16 threads at a time load the addon, use it and are gone. */
+  /** Per round, 16 threads load the addon, use it and end. */
   async workers() {
     for (let round = 0; round < 3; round++) {
       const workers = Array.from({ length: 16 }, (_, i) => startWorker('useAll', i))
@@ -371,7 +369,7 @@ const programs = {
     }
   },
 
-  /** In a worker: uses everything, and leaves half of it open. */
+  /** In a worker: uses everything, and leaves half of the objects open. */
   useAll() {
     for (const iterate of Object.values(ways)) {
       const mapping = dirtyMapping(300)
@@ -423,7 +421,7 @@ const programs = {
     writebackIter(open[0], new WritebackControl(), null, { value: 0 })
     open[1].writeback(new WritebackControl()).next()
     process.on('exit', () => {
-      // It all works up to the last.
+      // The addon works until the process ends.
       assert.equal(open[2].nrPages, 40)
       ways.writePages(open[2], () => {})
       open[3].close()
@@ -433,14 +431,14 @@ const programs = {
     })
   },
 
-  /** An exception that nobody catches goes through a pass. */
+  /** An uncaught exception passes through a pass. */
   throwInPass() {
     ways[argument](dirtyMapping(100), (folio) => {
       if (folio.index === 50) throw new Error('out of a pass')
     })
   },
 
-  /** The mapping is closed in the middle, in every way, and its memory goes. */
+  /** The mapping is closed in mid-pass, in every way, and its memory is freed. */
   async closeInPass() {
     const round = async () => {
       for (const iterate of Object.values(ways)) {
@@ -482,7 +480,9 @@ const programs = {
     }
   },
 
-  /** Passes within passes until the stack is full: whatever that cuts short, the mappings are still good. */
+  /**
+   * Passes within passes until the stack is full: the mappings work afterwards, whichever call was cut short.
+   */
   overflowStack() {
     for (const [way, iterate] of Object.entries(ways)) {
       const mappings = []
@@ -494,7 +494,7 @@ const programs = {
       assert.throws(nest, RangeError)
       assert(mappings.length > 100, way)
       for (const mapping of mappings) {
-        // The last one may not have all its folios.
+        // The last mapping may not have all its folios.
         for (let i = 0; i < 5; i++) if (mapping.getFolio(i) === null) mapping.addFolio(i)
         for (const folio of mapping.folios()) {
           if (folio.writeback) folio.endWriteback()
@@ -508,21 +508,22 @@ const programs = {
         assert.equal(count, 5, way)
         assert.equal(mapping.nrPages, 5, way)
         for (const mark of ['writeback', 'towrite']) assert.equal(mapping.tagged(mark), false, way)
-        // What no pass took is still dirty when it is written.
+        // Folios that no pass took are still dirty after they are written.
         assert.equal(mapping.tagged('dirty'), way === 'folios', way)
       }
     }
   },
 
   /**
-   * Garbage is collected in the middle of a pass that awaits, and nothing but the writes under way holds it.
+   * Garbage is collected in the middle of a pass that awaits, and only the writes under way refer to the
+   * pass.
    */
   async collectInAsyncPass() {
     for (const method of asyncWays) {
       let written = 0
       const mapping = dirtyMapping(200)
       const wbc = new WritebackControl({ syncMode: 'all' })
-      // As a promise of the event loop: nothing of the program's own refers to the pass.
+      // The event loop has the promise: no object of the program refers to the pass.
       const write = async () => {
         await nextTurn()
         if (written++ % 50 === 0) gc()
@@ -557,8 +558,8 @@ const programs = {
   },
 
   /**
-   * Passes that end early, in every way, leave nothing behind: not with a folio that is never unlocked, nor a
-   * signal.
+   * Passes that end early, in every way, leave nothing behind, even with a folio that is never unlocked or
+   * with a signal.
    */
   async endAsyncPasses() {
     const mapping = dirtyMapping(3)
@@ -584,7 +585,7 @@ const programs = {
         const pass = (init) =>
           mapping[asyncWays[i % 2]](new WritebackControl(init), failing[i % 3], { signal })
         await pass({ rangeEnd: 4096 }).catch(() => 0)
-        // Blocked on the locked folio, until it is aborted.
+        // The pass waits for the locked folio until it is aborted.
         const blocked = pass({ syncMode: 'all', rangeStart: 2 * 4096 })
         await undefined
         for (const abort of listeners) abort()
@@ -609,7 +610,7 @@ const programs = {
     process.exit(7)
   },
 
-  /** Passes that begin near the end of the stack: each is whole, or did nothing. */
+  /** Passes that begin near the end of the stack: each one completes or does nothing. */
   async overflowStackAsync() {
     process.removeAllListeners('unhandledRejection')
     process.on('unhandledRejection', () => {})
@@ -649,7 +650,9 @@ const programs = {
 /** The passes that await. */
 const asyncWays = ['writePagesAsync', 'writeExtentsAsync']
 
-/** Copies of the modules work side by side, in turns, and take each other's objects for foreign ones. */
+/**
+ * Copies of the modules work side by side, in turns, and each treats the objects of another copy as foreign.
+ */
 async function checkCopies(copies) {
   const mappings = copies.map((copy) => dirtyMapping(100, new copy.AddressSpace()))
   const controls = copies.map((copy) => new copy.WritebackControl())

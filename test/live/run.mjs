@@ -42,7 +42,7 @@ const NEEDS = {
   'trace-cmd': 'trace-cmd',
 }
 
-/** Those of them that the guest runs. */
+/** The commands that the guest runs. */
 const PROGRAMS = Object.keys(NEEDS).filter(
   (name) => name.startsWith('mkfs.') || ['dmsetup', 'trace-cmd'].includes(name),
 )
@@ -78,9 +78,9 @@ const JOBS = [
   ...RULES.map((rule) => `broken-${rule}`),
 ]
 
-/** Modules, with what they need, and their options. */
+/** Modules, with the modules that they need, and their options. */
 const MODULES = {
-  // libcrc32c asks for it by name when it is loaded.
+  // libcrc32c requests this module by name when it is loaded.
   crc32c_generic: '',
   virtio_pci: '',
   '9pnet_virtio': '',
@@ -222,8 +222,8 @@ function initramfs(work, built) {
 }
 
 /**
- * Boots the guest for a job: one that hangs or breaks its kernel takes no other with it. Returns what the job
- * printed.
+ * Boots the guest for one job, so that a job that hangs or breaks its kernel affects no other. Returns what
+ * the job printed.
  */
 function boot(job, { image }, initrd, out) {
   const accel = process.env.WRITEBACK_ITER_ACCEL ?? 'tcg'
@@ -256,7 +256,7 @@ function boot(job, { image }, initrd, out) {
 /** Recordings that a job leaves in the folder. */
 const FILES = { killed: ['killed-2'], 'trace-cmd': ['trace-cmd', 'trace-cmd-report'] }
 
-/** What is wrong with a recording; null for nothing. */
+/** The fault of a recording; null if it has none. */
 function wrong(job, { divergences, rules, lost }) {
   const rule = job.startsWith('broken-') ? job.slice('broken-'.length) : 'none'
   if (lost) return 'events were lost'
@@ -264,7 +264,7 @@ function wrong(job, { divergences, rules, lost }) {
     if (rules.length > 0) return `check found ${rules.join()}`
     return divergences > 0 ? 'replay diverged' : null
   }
-  // What a file system does that breaks a rule, a backend may refuse to do.
+  // The replay is not checked: a backend may refuse an operation by which the file system breaks the rule.
   return rules.includes(rule) ? null : `check should have found ${rule}`
 }
 

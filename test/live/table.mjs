@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// node test/live/table.mjs FILE...: what recordings have in them, and what replay on both backends and check
-// say, as a table.
+// node test/live/table.mjs FILE...: a table of the contents of recordings, and of the results of replay on
+// both backends and of check.
 
 import { spawnSync } from 'node:child_process'
 import { statSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 
 const main = join(import.meta.dirname, '../../dist/cli/main.js')
 
-/** What a command of ours prints with --json, and how long it took. */
+/** The output of a command with --json, and its time. */
 function json(...args) {
   const start = performance.now()
   const { stdout, stderr } = spawnSync(process.execPath, [main, ...args], { maxBuffer: 2 ** 28 })
@@ -17,7 +17,7 @@ function json(...args) {
   return { ...JSON.parse(stdout), seconds: (performance.now() - start) / 1000 }
 }
 
-/** A recording on both backends: its row, and what is looked at to tell whether it is as it should be. */
+/** Replays and checks a recording: returns its row, and the values that decide whether it is correct. */
 export function measure(file) {
   const replayed = json('replay', '--json', '--backend', 'both', file)
   const checked = json('check', '--json', file)

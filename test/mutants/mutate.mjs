@@ -157,7 +157,7 @@ class Mutator {
     if (second !== third) this.edit(from.end, tokens[close].start, ` ${third}, ${second}`)
   }
 
-  /** A condition that changing one operator does not negate. */
+  /** Negates a condition, unless changing one of its operators does so already. */
   condition(tokens, open, close) {
     const words = tokens.slice(open + 1, close).map(({ word }) => word)
     const isJoined = words.includes('&&') || words.includes('||')
@@ -201,7 +201,7 @@ class Mutator {
       this.edit(tokens[from].start, tokens[semicolon].start, '')
   }
 
-  /** What a macro stands for. */
+  /** The replacement text of a macro. */
   macro({ word, start }) {
     const definition = /^[ \t]*#[ \t]*define[ \t]+(\w+)(\([^)]*\))?/.exec(word)
     if (definition === null || NOT_MUTATED.includes(definition[1])) return
@@ -223,7 +223,7 @@ class Mutator {
   }
 }
 
-/** The lines from `start` to `end`, in one. */
+/** Joins the lines from `start` to `end` to one. */
 function linesAround(text, start, end) {
   const from = text.lastIndexOf('\n', start - 1) + 1
   const to = text.indexOf('\n', end)

@@ -34,7 +34,7 @@ export function readCore() {
   return new Map(filesIn(CORE, /\.[ch]$/).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]))
 }
 
-/** What each program is made of, beside host.c and the core, and its arguments. The cheapest first. */
+/** The sources of each program, beside host.c and the core, and its arguments. The cheapest comes first. */
 const PROGRAMS = [
   ...[
     'folio_pool',
@@ -57,11 +57,14 @@ const PROGRAMS = [
     args: filesIn('test/fixtures/traces', /\.trace\.gz$/),
   },
 ]
-/** Takes its time, whatever it runs on. */
+/** Runs for a fixed time on every machine. */
 const SHARED = { name: 'shared', sources: ['test/core/shared.c'], args: [] }
 
 const SANITIZED = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
-/** `limit`: of a program's memory, as mutants may take all there is. A sanitizer's address space has none. */
+/**
+ * `limit`: a bound on a program's memory, as mutants may allocate without end. A sanitizer's address space
+ * cannot be bounded.
+ */
 const BUILDS = [
   { name: 'plain', flags: ['-O0'], programs: PROGRAMS, limit: 'ulimit -v 4000000' },
   { name: 'sanitized', flags: ['-O0', ...SANITIZED], programs: [...PROGRAMS, SHARED], limit: ':' },
@@ -115,7 +118,7 @@ const UNITS = filesIn(CORE, /\.c$/).map(asUnit)
 const HOST = 'test/core/host.c'
 const TESTS = [HOST, ...[...PROGRAMS, SHARED].flatMap(({ sources }) => sources)].map(asUnit)
 
-/** What a program consists of, beside the core. */
+/** The sources of a program, beside the core. */
 const partsOf = ({ sources }) => TESTS.filter(({ source }) => source === HOST || sources.includes(source))
 
 /** @returns whether the source compiles, against this copy of the core */
@@ -125,7 +128,7 @@ async function compile({ name, source }, core, output, flags) {
   return (await run('gcc', [...FLAGS, ...flags, `-I${core}`, '-c', file, '-o', object])).status === 0
 }
 
-/** @param directoryOf where the object of a unit is */
+/** @param directoryOf gives the directory of a unit's object */
 async function link(build, output, units, directoryOf, options) {
   const objects = units.map((unit) => join(directoryOf(unit), `${unit.name}.o`))
   const { status, said } = await run('gcc', [
@@ -149,7 +152,7 @@ function linkProgram(build, directory, program, directoryOf) {
   return link(build, join(directory, program.name), partsOf(program), directoryOf, options)
 }
 
-/** @param core the directory of the libcore.so that it runs on */
+/** @param core the directory of the libcore.so that the program runs on */
 function runProgram(build, directory, { name, args }, core, milliseconds) {
   const command = `${build.limit} && exec "$0" "$@"`
   return run('sh', ['-c', command, join(directory, name), ...args], milliseconds, {
@@ -159,8 +162,8 @@ function runProgram(build, directory, { name, args }, core, milliseconds) {
 }
 
 /**
- * Builds all as it is and runs it, since a suite that fails anyway kills nothing. Notes how long each program
- * takes.
+ * Builds the unchanged sources and runs the tests, since a suite that fails without a mutant kills none.
+ * Records the time of each program.
  */
 async function prepareBuild(build, jobs) {
   const { original, programs } = build
@@ -190,7 +193,7 @@ export async function prepare(jobs) {
   for (const build of BUILDS) await prepareBuild(build, jobs)
 }
 
-/** A copy of the core that is changed, and what is built of it. To be used once prepare() is done. */
+/** A copy of the core that is changed, and its build. Can be used after prepare(). */
 export class Bench {
   constructor(number) {
     this.directory = join(WORK, `${number}`)
@@ -230,13 +233,13 @@ export class Bench {
     for (const program of build.programs) {
       const changed = partsOf(program).filter(isChanged)
       for (const part of changed.filter((part) => !compiled.has(part))) {
-        // The core compiled, so a test refuses to, by a static_assert.
+        // The core compiled, so a static_assert of the test found the mutant.
         if (!(await compile(part, this.core, this.directory, build.flags))) return program.name
         compiled.add(part)
       }
       const directory = changed.length > 0 ? this.directory : build.original
       if (changed.length > 0) await linkProgram(build, directory, program, directoryOf)
-      // Longer than a busy machine makes it.
+      // More than the time on a busy machine.
       const limit = 4000 + Math.ceil(10 * build.milliseconds.get(program))
       const { status, isLate } = await runProgram(build, directory, program, this.directory, limit)
       if (status !== 0) return isLate ? `${program.name}, endless` : program.name
@@ -244,7 +247,7 @@ export class Bench {
     return undefined
   }
 
-  /** Whether mutant and original are the same machine code, as they are released. */
+  /** Whether mutant and original give the same machine code, with the options of a release. */
   async isSameCode(mutant, original) {
     const units = UNITS.filter(({ includes }) => includes.includes(mutant.file))
     const code = []

@@ -24,7 +24,7 @@ export function arm64Node() {
   }
 }
 
-/** What each machine's Bun for musl is run by, and what makes libraries for it. */
+/** For each machine: how Bun for musl is run, and the compiler of its libraries. */
 const MUSL = {
   x64: {
     bun: '@oven/bun-linux-x64-musl-baseline/bin/bun',
@@ -41,8 +41,8 @@ const MUSL = {
 }
 
 /**
- * Bun is the one runtime for musl that the npm registry has. It needs a libstdc++ for musl, which Debian does
- * not have: what Bun uses of it is taken from the static one for glibc.
+ * Bun is the only runtime for musl in the npm registry. Bun needs a libstdc++ for musl, which Debian does not
+ * have: the parts that Bun uses are taken from the static libstdc++ for glibc.
  */
 export function muslBun(home, arch) {
   const { emulator, libc, compilers, ...machine } = MUSL[arch]
@@ -84,7 +84,7 @@ export function wineNode(home) {
     env: {
       WINEPREFIX: join(home, 'wine'),
       WINEDEBUG: '-all',
-      // Debian's wine says it is Windows 7.
+      // Debian's wine reports Windows 7.
       NODE_SKIP_PLATFORM_CHECK: '1',
     },
   }

@@ -12,22 +12,22 @@ unsigned long __getauxval(unsigned long type);
 int _dl_find_object(void *address, void *result);
 int __pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
 
-/* Asked for by hash tables for their seeds. */
+/* Hash tables call this for their seeds. */
 uint32_t arc4random(void)
 {
 	return 4;
 }
 
 /*
- * Asked for by the atomics of libgcc for arm64. Hidden: musl does not have it, and an addon that
- * asks for it is not to find it here.
+ * The atomics of libgcc for arm64 call this. Hidden: musl does not have the function, and an addon
+ * that needs it must not find it here.
  */
 __attribute__((visibility("hidden"))) unsigned long __getauxval(unsigned long type)
 {
 	return getauxval(type);
 }
 
-/* Not found: then the unwinder asks dl_iterate_phdr(). */
+/* Returns not found: then the unwinder calls dl_iterate_phdr(). */
 int _dl_find_object(void *address, void *result)
 {
 	(void)address;

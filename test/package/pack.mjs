@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The package as npm packs it, and what is in it.
+// The package as npm packs it, and its contents.
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,10 +7,10 @@ import { prebuilt, targets } from '../../native/targets.mjs'
 import { contentProblems } from './release/contents.mjs'
 import { BUILD, npm, ROOT, run } from './run_program.mjs'
 
-/** What can be built here. */
+/** The targets that can be built here. */
 const HERE = Object.keys(targets).filter((name) => targets[name].host === process.platform)
 
-/** Whether the addon is missing, or older than what it is built from. */
+/** Whether the addon is missing, or older than its sources. */
 function isStale(prebuild) {
   const changed = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
   const sources = readdirSync(join(ROOT, 'native'), { recursive: true }).map((name) =>
@@ -21,15 +21,15 @@ function isStale(prebuild) {
 }
 
 /**
- * A copy of what is in the repository: npm changes package.json while it packs, and other checks run beside
- * this one.
+ * A copy of the repository's files: npm changes package.json while it packs, and other checks run at the same
+ * time.
  */
 export function copyTree(name) {
   const tree = join(BUILD, name)
   rmSync(tree, { recursive: true, force: true })
   const listed = run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
   for (const file of listed.stdout.split('\0').filter(Boolean)) {
-    // Deleted, and not committed yet.
+    // The file is deleted, but the deletion is not committed yet.
     if (statSync(join(ROOT, file), { throwIfNoEntry: false }) === undefined) continue
     mkdirSync(dirname(join(tree, file)), { recursive: true })
     cpSync(join(ROOT, file), join(tree, file))
@@ -65,7 +65,7 @@ export function pack() {
   }
 }
 
-/** What is wrong with the tarball, one line each. */
+/** The faults of the tarball, one per line. */
 export function tarballProblems({ folder, files }) {
   const problems = contentProblems(folder, files, HERE)
   const { scripts, dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))

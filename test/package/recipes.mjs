@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The recipes of docs/loading.md, as they stand there: the files that a recipe has, the commands that build,
-// and the last one, which runs what was built. That is run in another folder, with nothing left in the one
-// where it was built.
+// The recipes of docs/loading.md: the files of a recipe, the commands that build it, and the last command,
+// which runs the result. The result is run in another folder, after the folder where it was built has been
+// emptied.
 
 import {
   cpSync,
@@ -18,7 +18,7 @@ import { npm, ROOT, run } from './run_program.mjs'
 import { BUNDLERS, QUICK_BUNDLERS, tool } from './tools.mjs'
 import { makeUserFolder, parseChecked, PROGRAMS, runProgram } from './user_folder.mjs'
 
-/** Those that are tried in a quick run. */
+/** The recipes that a quick run tries. */
 const QUICK_SECTIONS = /^(esbuild|ncc)/
 
 /**
@@ -43,7 +43,7 @@ function readRecipes() {
   return recipes
 }
 
-/** Builds with all lines of the block but the last, if that runs what is in dist/. */
+/** Builds with all lines of the block except the last one if that runs the result in dist/. */
 function commandsOf(block) {
   const lines = block.trimEnd().replaceAll('\\\n', '').split('\n')
   const runs = /^(node |bun )?dist\//.test(lines.at(-1))
@@ -87,7 +87,7 @@ export function tryRecipes({ home, tarball, installed, quick, add }) {
   }
   if (!quick) add('nft finds the addon', null, () => mustTrace(say('npx nft print app.mjs', folder).stdout))
 
-  // A bundle that names the folder where it was built would still find the addon there.
+  // A bundle that names the folder where it was built could still find the addon there.
   renameSync(join(folder, 'node_modules'), join(folder, 'hidden'))
   for (const recipe of deployed) {
     if (recipe.title === 'Electron') tryElectron(recipe, installed, add)
@@ -112,7 +112,7 @@ function tryDeployed({ name, at, run: command, title, withModules }, say, add) {
   })
 }
 
-/** What a recipe finds in the folder besides app.mjs. */
+/** Puts the files that a recipe needs besides app.mjs into the folder. */
 const SETUP = {
   'Next.js'(folder) {
     cpSync(join(PROGRAMS, 'next/app'), join(folder, 'app'), { recursive: true })
@@ -130,9 +130,9 @@ function mustTrace(printed) {
 }
 
 /**
- * Electron itself is downloaded when its package is installed, which the npm registry does not have: so the
- * archive is looked at, and the package is loaded by Node.js as Electron's, which node-gyp-build takes it
- * for.
+ * Electron's package downloads Electron itself during its installation, and the npm registry does not have
+ * that archive. So the test inspects the archive, and Node.js loads the package with the settings by which
+ * node-gyp-build takes it for Electron.
  */
 function tryElectron({ name, at }, installed, add) {
   add(`${name}: addons are outside the archive`, null, () => {

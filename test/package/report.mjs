@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The table of what was tried: one row a program that was run, or a check that was made.
+// The table of results: one row per program that was run, or per check that was made.
 
 import { readdirSync } from 'node:fs'
 import { TRACES } from './user_folder.mjs'
@@ -61,7 +61,7 @@ export class Report {
 
 const NR_TRACES = readdirSync(TRACES).length
 
-/** In what the checks differ from what was expected; null if in nothing. */
+/** The difference between the checks and the expected ones; null if there is none. */
 function difference(checked, { backend, addon, traces = NR_TRACES, times = 1 }) {
   if (checked.length !== times) return `${checked.length} checks of ${times}`
   for (const each of checked) {

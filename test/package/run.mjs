@@ -59,7 +59,7 @@ function checkTools() {
   throw new Error(`no ${missing.join(', ')}: apt-get install --no-install-recommends ${packages.join(' ')}`)
 }
 
-// What npm downloads for one folder it takes from here for the next.
+// npm's cache is shared by all folders, so that npm downloads each package once.
 const cache = { npm_config_cache: join(home, 'npm-cache'), npm_config_update_notifier: 'false' }
 const npmInstall = (folder, args, env = {}) =>
   npm(['install', '--no-audit', '--no-fund', ...args], { cwd: folder, env: { ...cache, ...env } })
@@ -76,12 +76,12 @@ function tryInstall(install, expected, how, { runtime = here, also } = {}) {
   return folder
 }
 
-/** A line that is expected among others. */
+/** Expects a line that matches among the text. */
 function mustSay(text, line) {
   if (!line.test(text)) throw new Error(`expected ${line} in:\n${text}`)
 }
 
-/** npm says which packages have scripts that it would run, and that it does not. */
+/** Expects no warning of npm about scripts of a package that it did not run. */
 function mustNotWarn({ stderr }) {
   if (/install-scripts|prepare/.test(stderr)) throw new Error(stderr)
 }
@@ -98,7 +98,7 @@ function tryFolder({ folder }) {
   tryInstall('npm, folder', NATIVE, (user) => mustNotWarn(npmInstall(user, [folder])))
 }
 
-/** Without a registry: everything comes from npm's cache. */
+/** Installs without a registry: every package comes from npm's cache. */
 function tryOffline({ tarball }) {
   tryInstall('npm, offline', NATIVE, (user) => npmInstall(user, ['--offline', tarball]))
 }
@@ -153,8 +153,8 @@ function tryNoPrebuild(packed) {
 }
 
 /**
- * With a compiler there: npm leaves the prebuilt addon alone, as nothing of the package asks to be run; it
- * builds on demand.
+ * Installs where a compiler is present: npm does not replace the prebuilt addon, as the package has no script
+ * for it. The addon can be built on demand.
  */
 function tryFromSource({ tarball }) {
   const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
@@ -170,7 +170,7 @@ function tryFromSource({ tarball }) {
   )
 }
 
-/** npm clones, builds and packs by itself; what it packs has no addon. */
+/** npm clones, builds and packs by itself; its tarball has no addon. */
 function tryGit() {
   tryInstall('npm, git clone', JS, (user) => npmInstall(user, [`git+file://${ROOT}`]))
 }
@@ -190,13 +190,13 @@ function tryYarn({ tarball }) {
   tryInstall('yarn 1', NATIVE, (user) => run([...yarn, `file:${tarball}`], { cwd: user }))
 }
 
-/** Plug'n'Play: no node_modules, packages in archives, but for those with addons. */
+/** Plug'n'Play: no node_modules; packages stay in archives, except those with addons. */
 function tryYarnPnp({ tarball }) {
   const env = {
     YARN_NPM_REGISTRY_SERVER: registry(),
     YARN_GLOBAL_FOLDER: join(home, 'yarn-global'),
     YARN_ENABLE_TELEMETRY: '0',
-    // It finds out by itself where the project's own package.json says that it is of ES modules.
+    // Yarn enables this by itself if the project's own package.json says that it uses ES modules.
     YARN_PNP_ENABLE_ESM_LOADER: 'true',
   }
   const yarn = {
@@ -218,7 +218,7 @@ function tryYarnPnp({ tarball }) {
   add('command line', { backend: 'native' }, () => runCommandLine(yarn, folder, ['writeback-iter']))
 }
 
-/** Every kind of program, in the folder where npm installed the package. */
+/** Runs every kind of program in the folder where npm installed the package. */
 function tryRuntime(runtime, folder, addon = NATIVE.addon) {
   const expected = addon === null ? { backend: 'native' } : { backend: 'native', addon }
   const add = (program, each, action) =>
@@ -244,8 +244,8 @@ function runtimes() {
 }
 
 /**
- * Where the program may read and write its own folder, and nothing else: the TypeScript backend. With what
- * docs/loading.md says that the native one takes: that one.
+ * A program that may only read and write its own folder gets the TypeScript backend. With the permissions
+ * that docs/loading.md names for the native backend, it gets that one.
  */
 function tryPermissions(folder) {
   const node = (major) => {
@@ -276,7 +276,7 @@ function tryPermissions(folder) {
   }
 }
 
-/** A typed program, compiled and run. */
+/** Compiles and runs a typed program. */
 function tryTypeScript(folder) {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
   const compile = (files, module, moduleResolution) => {
@@ -286,7 +286,7 @@ function tryTypeScript(folder) {
       target: 'es2022',
       lib: ['es2022', 'esnext.disposable'],
       strict: true,
-      // What writeback-iter/file needs.
+      // The types that writeback-iter/file needs.
       typeRoots: [join(ROOT, 'node_modules/@types')],
       types: ['node'],
     }
@@ -337,12 +337,12 @@ function tryTypes(folder) {
       })
     }
     compile('types.mts', ['es2020'])
-    // Older ones do not know it.
+    // TypeScript 5.0 does not know `using`.
     if (version !== '5.0') compile('using.mts', ['es2020', 'esnext.disposable'])
   }
 }
 
-/** One file of the program, with the package, and so its addon, left out of it. */
+/** Bundles the program into one file, from which the package, and so its addon, is left out. */
 function bundle(folder, program, format) {
   const outfile = format === 'esm' ? 'bundle.mjs' : 'bundle.cjs'
   const args = [program, '--bundle', '--platform=node', `--format=${format}`, `--outfile=${outfile}`]

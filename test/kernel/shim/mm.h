@@ -34,8 +34,10 @@ struct folio {
 _Static_assert(FOLIO_SMALL_SIZE == 64, "a struct page");
 _Static_assert(sizeof(struct folio) == 128, "two struct pages");
 
-/* @wait is ours: called where the kernel would sleep until @bit of the folio is clear, and has to
- * clear it. */
+/*
+ * @wait is not the kernel's. It is called where the kernel would sleep until @bit of the folio is
+ * clear, and it must clear the bit.
+ */
 struct inode {
 	spinlock_t i_lock;
 	void (*wait)(struct inode *inode, struct folio *folio, int bit);
@@ -179,7 +181,7 @@ static inline struct address_space *folio_mapping(struct folio *folio)
 #define workingset_refault(folio, shadow)
 #define filemap_nr_thps_dec(mapping)
 
-/* The waiter is this task, so nobody has to be woken. */
+/* This task is the waiter, so no task has to be woken. */
 enum { TASK_UNINTERRUPTIBLE, EXCLUSIVE };
 #define folio_wake_bit(folio, bit)
 #define folio_wait_bit_common(folio, bit, state, behaviour)                                        \
@@ -204,7 +206,7 @@ struct task_struct {
 	long nr_dirtied;
 	char comm[16];
 };
-/* Objects without an identity: whatever is counted there, the compiler drops. */
+/* Objects without an identity: the compiler removes the counting. */
 #define current (&(struct task_struct){0})
 #define inode_to_bdi(inode) ((void)(inode), &(struct backing_dev_info){0})
 #define BDI_CAP_WRITEBACK_ACCT 1u
@@ -245,7 +247,7 @@ struct task_struct {
 #define dump_stack()
 #define add_taint(flag, lockdep)
 
-/* Ours, in shim/mm.c. */
+/* Not the kernel's, in shim/mm.c. */
 struct folio *folio_alloc(unsigned int order);
 
 #endif

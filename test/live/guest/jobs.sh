@@ -56,7 +56,7 @@ for job in "$@"; do
     minix-full)
       fs minix; record $job --dev "$(device)"
       small
-      # A file with holes on a full disk: its blocks are looked for by writeback, in vain.
+      # A file with holes on a full disk: writeback finds no blocks for it.
       truncate -s 4m /mnt/holes
       dd if=/dev/zero of=/mnt/fill bs=1M 2> /dev/null
       work storm /mnt/holes 0.3 256 m
@@ -161,13 +161,13 @@ for job in "$@"; do
       done
       stop; leave ;;
     killed)
-      # A recorder that dies leaves an instance and events behind; the next one finds them and takes them away.
+      # A killed recorder leaves an instance and events behind; the next recorder removes them.
       record killed-1 --file /dev/ram1; kill -KILL $recorder; sleep 1
       ls /sys/kernel/tracing/instances
       record killed-2 --file /dev/ram1; stop
       ls /sys/kernel/tracing/instances; cat /sys/kernel/tracing/dynamic_events ;;
     broken-*)
-      # Most of these hang somebody, so nobody is waited for.
+      # Most of these breaches make a task hang, so the job waits for none.
       at=/broken/$job; mkdir -p $at
       mount -t wrongfs ${job#broken-} $at
       record $job --unlock --dev "$(awk -v at=$at '$5 == at { print $3 }' /proc/self/mountinfo)"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the jobs in the guest do to files, beyond what busybox does.
+// The work of the guest's jobs on files, where busybox has no command for it.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -36,8 +36,7 @@ static int open_or_die(const char *path)
 	return fd;
 }
 
-// One of the storm's tasks: does its kind of work to random places of the file until the time is
-// over.
+// A task of the storm: does its kind of work at random places of the file until the time is over.
 static void task(char kind, int fd, double until, long pages)
 {
 	char buffer[16384];
@@ -123,7 +122,7 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && !strcmp(argv[1], "range"))
 		return sync_file_range(open_or_die(argv[2]), 0, 0, SYNC_FILE_RANGE_WRITE) != 0;
-	// busybox's mount takes NFS for its own business, and knows no version 4.
+	// busybox's mount treats NFS as its own case, and does not know version 4.
 	if (argc == 6 && !strcmp(argv[1], "mount")) {
 		int failed = mount(argv[2], argv[3], argv[4], 0, argv[5]);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A file system over the page cache alone, whose writepages breaks one rule of the writeback protocol: the one that is mounted, as
- * in `mount -t wrongfs start-once /mnt`. It is for `writeback-iter check`, in a guest that is thrown away: most of these breaches
- * hang somebody.
+ * A file system over the page cache alone, whose writepages breaks one rule of the writeback protocol. The
+ * source of the mount names the rule: `mount -t wrongfs start-once /mnt`. It is for `writeback-iter check`,
+ * in a guest that is discarded: most of these breaches make a task hang.
  */
 #include <linux/backing-dev.h>
 #include <linux/fs.h>
@@ -18,7 +18,7 @@ static bool breaks_rule(const struct address_space *mapping, const char *name)
 	return strcmp(mapping->host->i_sb->s_fs_info, name) == 0;
 }
 
-/* Writes a folio, which takes no time; what it returns is handed back. */
+/* Writes a folio, which takes no time; writepages hands the returned error back. */
 static int wrongfs_write_folio(struct address_space *mapping, struct folio *folio, struct writeback_control *wbc)
 {
 	if (breaks_rule(mapping, "unlock-returned"))
@@ -46,7 +46,7 @@ static int wrongfs_write_folio(struct address_space *mapping, struct folio *foli
 	if (breaks_rule(mapping, "end-once"))
 		folio_end_writeback(folio);
 	if (breaks_rule(mapping, "integrity"))
-		wbc->range_end = 0; /* the batch is written, and what is behind it is not looked at */
+		wbc->range_end = 0; /* the pass writes the batch, and looks up no more folios */
 	if (breaks_rule(mapping, "positive-error"))
 		return EIO;
 	return breaks_rule(mapping, "writepage-activate") ? AOP_WRITEPAGE_ACTIVATE : 0;

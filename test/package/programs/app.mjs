@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What docs/loading.md bundles.
+// The program that docs/loading.md bundles.
 import * as main from 'writeback-iter'
 import { CachedFile } from 'writeback-iter/file'
 import * as js from 'writeback-iter/js'

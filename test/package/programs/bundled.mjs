@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What a bundled program does with the entry points, and the line that it prints then. Of the package it only
-// has what the bundler took.
+// Tests the entry points in a bundled program, and prints a line. The program has only those files of the
+// package that the bundler took.
 
 import assert from 'node:assert'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Where the system says that an addon was loaded from. */
+/** The file from which the system says that an addon was loaded. */
 function addonPath() {
   return readFileSync('/proc/self/maps', 'utf8').match(/\/\S*\.node$/m)?.[0] ?? null
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What every program does with the entry points that it loaded: a smoke test of each, and the golden traces
-// in the folder TRACES. It prints one line, `CHECKED {…}`, that run.mjs reads; it throws if anything is not
-// as it should be.
+// Every program tests its entry points by this: a smoke test of each, and the golden traces in the folder
+// TRACES. It prints one line, `CHECKED {…}`, which run.mjs reads, and throws on any failure.
 
 const assert = require('node:assert')
 const { mkdtempSync, readdirSync, readFileSync, rmSync } = require('node:fs')
@@ -11,7 +10,7 @@ const { dirname, join } = require('node:path')
 const { isMainThread } = require('node:worker_threads')
 const { gunzipSync } = require('node:zlib')
 
-// As from a file of the program's folder, also where this file is part of a bundle elsewhere.
+// Resolves as a file of the program's folder does, also if this file is part of a bundle elsewhere.
 const userRequire = createRequire(join(process.cwd(), 'package.json'))
 const root = dirname(userRequire.resolve('writeback-iter/package.json'))
 
@@ -102,7 +101,7 @@ function checkFile({ CachedFile }) {
   }
 }
 
-/** Replays every trace; their number. */
+/** Replays every trace; returns the number of traces. */
 function replayTraces(m) {
   const { parseTrace } = userRequire(join(root, 'dist/trace/format.js'))
   const { replay } = userRequire(join(root, 'dist/trace/replay.js'))
@@ -114,7 +113,7 @@ function replayTraces(m) {
   return names.length
 }
 
-/** Where the addon was loaded from, within the package. A runtime that does not tell: null. */
+/** The file in the package from which the addon was loaded; null for a runtime that does not tell. */
 function addonPath() {
   const file = Object.keys(userRequire.cache ?? {}).find((name) => name.endsWith('.node'))
   return file === undefined ? null : file.slice(root.length + 1).replaceAll('\\', '/')

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the types promise, for any TypeScript from 5.0 on. run.mjs compiles it with each, without
-// skipLibCheck, without
-// @types/node, with `lib` es2020 and no more, under `strict` and `exactOptionalPropertyTypes`.
+// What the types promise for any TypeScript from 5.0 on. run.mjs compiles it with each version, without
+// skipLibCheck and without @types/node, with `lib` es2020 only, under `strict` and
+// `exactOptionalPropertyTypes`.
 import {
   type AddressSpace,
   AOP_WRITEPAGE_ACTIVATE,

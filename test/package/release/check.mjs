@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Refuses to publish a package that is not whole: what npm would pack is looked at. `prepublishOnly` runs it;
-// so does `prepack` in CI (--in-ci), where what is packed is what will be published.
+// Refuses to publish an incomplete package: it inspects what npm would pack. `prepublishOnly` runs it. So
+// does `prepack` in CI (--in-ci), where the packed tarball is the one that will be published.
 
 import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'

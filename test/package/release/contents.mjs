@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What must be in the package, and what must not.
+// The files that must be in the package, and those that must not.
 
 import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
@@ -18,10 +18,10 @@ const REQUIRED = [
   'README.md',
 ]
 
-/** What is for development only. */
+/** The files that are for development only. */
 const UNWANTED = /(^|\/)(test|bench|release|build|node_modules|\..*)(\/|$)|\.tsbuildinfo$|\.tgz$/
 
-/** Runs when somebody installs the package, whose package manager then asks or refuses. */
+/** Scripts that run during the installation of the package: a package manager then asks or refuses. */
 const ON_INSTALL = ['preinstall', 'install', 'postinstall']
 
 /**

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The package.json that is published has the scripts that its users can run and no other: npm runs a
-// package's `prepare` where somebody installs its folder, and warns of it where somebody installs its
-// tarball.
+// The published package.json has only the scripts that users can run. npm runs a package's `prepare` when a
+// user installs its folder, and warns of it when a user installs its tarball.
 //
 //   manifest.mjs strip before npm packs (prepack): takes the others out, and keeps the whole file in build/
 //   manifest.mjs restore afterwards (postpack): puts it back
@@ -25,7 +24,7 @@ function strip() {
   writeFileSync(file, `${JSON.stringify({ ...manifest, scripts: Object.fromEntries(scripts) }, null, 2)}\n`)
 }
 
-/** By hand, where npm was killed in between. */
+/** Run this by hand if npm was killed between the two. */
 function restore() {
   renameSync(kept, file)
 }
