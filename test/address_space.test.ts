@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The page cache: from page index to folio, and the walks over it.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { AddressSpace as Mapping, Mark } from '../lib/types.js'
 import { backends } from './backends.js'
 import {
@@ -25,7 +25,7 @@ const ORDERS = range(0, 18)
  */
 const EDGES = [0, 2 ** 18, 2 ** 31 - 2 ** 18, 2 ** 31, 2 ** 32 - 2 ** 18, 2 ** 32, 2 ** 48, 2 ** 51 - 2 ** 18]
 
-describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackControl }) => {
+describe.each(backends)('address space, $backend', ({ backend, AddressSpace, WritebackControl }) => {
   describe('addFolio and getFolio', () => {
     test('a new mapping is empty', () => {
       const mapping = new AddressSpace()
@@ -487,6 +487,25 @@ describe.each(backends)('address space, $backend', ({ AddressSpace, WritebackCon
       expect(indices(mapping.folios())).toEqual(range(100, 139))
       expect([...mapping.folios()].every((each) => each.mapping === mapping && each !== folio)).toBe(true)
       expect(folio).toMatchObject({ index: 7, mapping: null })
+    })
+
+    // The native backend: alloc_failure.test.ts.
+    test.skipIf(backend !== 'js')('no memory in the middle: ENOMEM, and nothing has changed', () => {
+      const mapping = new AddressSpace()
+      mapping.addFolio(7)
+      const before = snapshot(mapping)
+      const noMemory = vi.fn(() => {
+        throw new RangeError('Array buffer allocation failed')
+      })
+      vi.stubGlobal('Float64Array', noMemory)
+      try {
+        expect(thrown(() => mapping.addFolios(100, 100_000))).toMatchObject({ code: 'ENOMEM' })
+      } finally {
+        vi.unstubAllGlobals()
+      }
+      expect(noMemory).toHaveBeenCalledOnce()
+      expect(snapshot(mapping)).toEqual(before)
+      mapping.addFolios(100, 100_000)
     })
 
     test.each([-1, 0.5, Number.NaN, 2 ** 51 + 1, '1', null])('count %p is EINVAL', (count) => {
