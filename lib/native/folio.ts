@@ -139,7 +139,7 @@ export class Folio implements api.Folio {
     return this.#chunk.order(this.#at)
   }
   get nrPages(): number {
-    return 1 << ((this.#chunk.words[this.#at] & PG.order) >>> PG.ORDER_SHIFT)
+    return nr_pages_of(this.#chunk.words[this.#at])
   }
   get mapping(): api.AddressSpace | null {
     return this.#chunk.mapping.handle
@@ -238,6 +238,11 @@ export class Folio implements api.Folio {
  */
 export function can_lock_for_io(flags: number): boolean {
   return (flags & (PG.cached | PG.locked | PG.dirty | PG.writeback)) === (PG.cached | PG.dirty)
+}
+
+/** folio_nr_pages(), of the folio's flags. */
+export function nr_pages_of(flags: number): number {
+  return 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
 }
 
 /**

@@ -5,7 +5,7 @@
 
 import { reserveStack } from '../stack.js'
 import { addon } from './addon.js'
-import { can_lock_for_io, type Folio } from './folio.js'
+import { can_lock_for_io, type Folio, nr_pages_of } from './folio.js'
 import { ChunkWord, PassStatus, PassWord, PG } from './layout.js'
 import type { NativePass } from './pass.js'
 
@@ -37,7 +37,7 @@ export function next_of_batch(wbc: NativePass): Folio | null {
   words[PassWord.BATCH_I] = i + 1
   wbc.control.nrToWrite = nr_to_write
   wbc.slot = slot
-  wbc.nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
+  wbc.nr_pages = nr_pages_of(flags)
   return folio
 }
 

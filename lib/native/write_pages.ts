@@ -3,7 +3,7 @@
 import type { WaitHook } from '../types.js'
 import type { ControlState } from '../writeback_control.js'
 import { beginPass, checkWritten, endPass, FAILED, nextFolio } from '../writeback_pass.js'
-import { can_lock_for_io, type Folio, folio_end_write } from './folio.js'
+import { can_lock_for_io, type Folio, folio_end_write, nr_pages_of } from './folio.js'
 import { ChunkWord, PassWord, PG } from './layout.js'
 import type { NativeMapping } from './mapping.js'
 import type { NativePass } from './pass.js'
@@ -62,7 +62,7 @@ function writeBatch(wbc: NativePass, first: Folio, writepage: (folio: Folio) => 
       words[at] = flags ^ (PG.locked | PG.dirty)
       in_hand = true
       control.nrToWrite = nr_to_write
-      nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
+      nr_pages = nr_pages_of(flags)
       slot = next
       i++
     }

@@ -5,7 +5,7 @@
 import { type Extent, newExtent } from '../extent.js'
 import { folio_wake } from '../wait_table.js'
 import { addon, doubles, words } from './addon.js'
-import { can_lock_for_io, type Folio, folio_end_write } from './folio.js'
+import { can_lock_for_io, type Folio, folio_end_write, nr_pages_of } from './folio.js'
 import { ChunkWord, Control, PassWord, PG } from './layout.js'
 import { pass_in, pass_out } from './page_writeback.js'
 import type { NativePass } from './pass.js'
@@ -45,7 +45,7 @@ function get_single(wbc: NativePass, maxPages: number): Extent | null {
   const at = slot & ChunkWord.MASK
   const flags = chunk.words[at]
   const index = block.doubles[PassWord.INDICES_F64 + i]
-  const nr_pages = 1 << ((flags & PG.order) >>> PG.ORDER_SHIFT)
+  const nr_pages = nr_pages_of(flags)
   // Behind the last of a batch another may follow.
   if (
     nr_pages < maxPages &&
