@@ -222,7 +222,7 @@ frame_t frame_take(struct inode *owner, pgoff_t index)
 		meta->index = index;
 		atomic_store_explicit(&meta->refs, 1, memory_order_relaxed);
 		atomic_store_explicit(&meta->epoch, 0, memory_order_relaxed);
-		atomic_store_explicit(&meta->referenced, false, memory_order_relaxed);
+		atomic_store_explicit(&meta->uses, 0, memory_order_relaxed);
 		populate = !arena.populating && arena.nr_free == 0 &&
 			   arena.nr_populated < populate_target(arena.nr_created);
 	}
@@ -249,7 +249,8 @@ void frame_put(frame_t frame)
 }
 
 /**
- * frames_scan - move the clock hand on, and find pages that were not used since it passed last
+ * frames_scan - move the clock hand on, and find pages that were not used again since it passed
+ * last
  * @uses: gets them, each with a reference to its owner
  * @max: how many
  * @to_scan: counted down by the frames that the hand passes; the scan ends at 0
@@ -271,8 +272,8 @@ uint32_t frames_scan(struct frame_use *uses, uint32_t max, uint64_t *to_scan)
 		meta = page_frame(arena.hand);
 		if (meta->owner == NULL)
 			continue;
-		if (atomic_load_explicit(&meta->referenced, memory_order_relaxed)) {
-			atomic_store_explicit(&meta->referenced, false, memory_order_relaxed);
+		if (atomic_load_explicit(&meta->uses, memory_order_relaxed) == FRAME_ACTIVE) {
+			atomic_store_explicit(&meta->uses, FRAME_ACTIVE - 1, memory_order_relaxed);
 			continue;
 		}
 		inode_get(meta->owner);

@@ -18,7 +18,7 @@ struct inode;
  * @next: the next free frame
  * @refs: one for the folio, one for each write to the device; the last one frees the frame
  * @epoch: the inode's epoch when the page was last written to the file; 0 if it never was
- * @referenced: used again since the clock hand passed
+ * @uses: how often the page was used since it came in, up to FRAME_ACTIVE; the clock hand takes one
  */
 struct page_frame {
 	struct inode *owner;
@@ -26,7 +26,7 @@ struct page_frame {
 	frame_t next;
 	_Atomic uint32_t refs;
 	_Atomic uint32_t epoch;
-	_Atomic bool referenced;
+	_Atomic uint8_t uses;
 };
 
 #define SEGMENT_SHIFT 13
@@ -56,13 +56,17 @@ static inline char *frame_bytes(frame_t frame)
 	return frame_segment(frame)->bytes + ((size_t)(frame & (SEGMENT_FRAMES - 1)) << PAGE_SHIFT);
 }
 
-/* The page is used: reclaim gives it a second chance. */
+/* A page that was used so often stays when the clock hand passes; one that was used once goes. */
+#define FRAME_ACTIVE 2
+
+/* The page is used. A use that two threads count at a time may be counted once. */
 static inline void frame_mark_accessed(frame_t frame)
 {
 	struct page_frame *meta = page_frame(frame);
+	uint8_t uses = atomic_load_explicit(&meta->uses, memory_order_relaxed);
 
-	if (!atomic_load_explicit(&meta->referenced, memory_order_relaxed))
-		atomic_store_explicit(&meta->referenced, true, memory_order_relaxed);
+	if (uses < FRAME_ACTIVE)
+		atomic_store_explicit(&meta->uses, (uint8_t)(uses + 1), memory_order_relaxed);
 }
 
 static inline void frame_get(frame_t frame)

@@ -179,7 +179,6 @@ export class Inode implements PageOwner {
     }
     page.owner = this
     page.index = index
-    page.referenced = true
     this.#pages.set(index, page)
     return page
   }
@@ -238,7 +237,7 @@ export class Inode implements PageOwner {
       const index = pageOf(at)
       const page = this.#pages.get(index)
       if (page === undefined || page.reading !== null) break
-      page.referenced = true
+      page.markUsed()
       const offset = at - index * PAGE_SIZE
       const n = Math.min(PAGE_SIZE - offset, end - at)
       into.set(n === PAGE_SIZE ? page.bytes : page.bytes.subarray(offset, offset + n), at - position)
@@ -352,7 +351,7 @@ export class Inode implements PageOwner {
         page = added
         if (n < PAGE_SIZE) page.bytes.fill(0)
       }
-      page.referenced = true
+      page.markUsed()
       page.bytes.set(n === bytes.length ? bytes : bytes.subarray(at - position, at - position + n), offset)
       this.#markDirty(page)
       at += n

@@ -28,6 +28,9 @@ export interface PageOwner {
   evict(page: Page): void
 }
 
+/** A page that was used so often stays when the clock's hand passes; one that was used once goes. */
+const ACTIVE = 2
+
 /** A frame, and what page of what file it holds. */
 export class Page {
   readonly chunk: Chunk
@@ -36,8 +39,8 @@ export class Page {
   owner: PageOwner | null = null
   index = 0
   folio: Folio | null = null
-  /** Second chance: it was used since the clock's hand went by. */
-  referenced = false
+  /** How often the page was used since it came in, up to {@link ACTIVE}; the clock's hand takes one. */
+  uses = 0
   /** Writes of this frame to the storage under way. It stays the frame of its page until they end. */
   pins = 0
   /** The write that ends the folio's writeback; null if it is not under writeback. */
@@ -51,6 +54,10 @@ export class Page {
     this.chunk = chunk
     this.slot = slot
     this.bytes = bytes
+  }
+
+  markUsed(): void {
+    if (this.uses < ACTIVE) this.uses++
   }
 
   /** Nothing is lost if it goes. */
@@ -130,7 +137,7 @@ export class PagePool {
     page.owner = null
     page.folio = null
     page.reading = null
-    page.referenced = false
+    page.uses = 0
     this.#free.push(page)
     // The last chunk stays: a program that opens and closes one small file after the other would make it each
     // time.
@@ -155,8 +162,7 @@ export class PagePool {
   }
 
   /**
-   * The clock: a page that was used since the hand last went by gets a second chance. Returns how many it
-   * took back.
+   * The clock: a page that was used again since the hand last went by stays. Returns how many it took back.
    */
   #sweep(): number {
     const total = this.#chunks.length * CHUNK_PAGES
@@ -166,7 +172,7 @@ export class PagePool {
       const page = this.#chunks[Math.floor(this.#hand / CHUNK_PAGES)].pages[this.#hand % CHUNK_PAGES]
       this.#hand++
       if (!page.reclaimable) continue
-      if (page.referenced) page.referenced = false
+      if (page.uses === ACTIVE) page.uses = ACTIVE - 1
       else if (!taken.includes(page)) taken.push(page)
     }
     // The first one is to be on top of the free ones, so that neighbours are handed out in order.
