@@ -226,8 +226,28 @@ export function scenarios(quick) {
   ]
 }
 
+/** The row of `npm start`, and the table of SQLite, of which targets.mjs has the targets. */
+export const BUILTIN = 'the built-in workload'
+export const SQLITE = 'files: SQLite'
+/** Journal mode and `pragma synchronous`. */
+export const SQLITE_MODES = ['DELETE, FULL', 'DELETE, NORMAL', 'WAL, FULL', 'WAL, NORMAL']
+
+const FIRST = { module: 'file_work', fresh: true, warmup: 0 }
 /**
- * What programs do with files. Each measurement is the first of a new process.
+ * Of each table, the module of sides/, the unit, and whether each measurement is the first of a new process.
+ * @type {Record<string, { module: string, unit: string, fresh: boolean, warmup: number }>}
+ */
+const FILE_TABLES = {
+  files: { ...FIRST, unit: 'ms' },
+  'files: CPU': { ...FIRST, unit: 'ms' },
+  'files: memory': { ...FIRST, unit: 'MiB more' },
+  'files: worker threads': { ...FIRST, unit: 'ms' },
+  // A database stays open, and its program runs for long.
+  [SQLITE]: { module: 'sqlite', unit: 'µs per transaction', fresh: false, warmup: 3 },
+}
+
+/**
+ * What programs do with files.
  * @param {boolean} quick
  * @returns {Scenario[]}
  */
@@ -241,29 +261,34 @@ function fileScenarios(quick) {
    * @param {string[]} names
    * @param {number} [repeat]
    */
-  const scenario = (table, label, operation, names, repeat = 1) => ({
-    label,
-    modules: Object.fromEntries(names.map((name) => [name, 'file_work'])),
-    shape: { scale },
-    fresh: true,
-    runs: quick ? 1 : 5,
-    warmup: 0,
-    rows: [
-      {
-        operation: table,
-        sides: Object.fromEntries(names.map((name) => [name, operation])),
-        unit: table === 'files: memory' ? 'MiB more' : 'ms',
-        scale: 1,
-        repeat,
-      },
-    ],
-  })
+  const scenario = (table, label, operation, names, repeat = 1) => {
+    const { module, unit, fresh, warmup } = FILE_TABLES[table]
+    return {
+      label,
+      modules: Object.fromEntries(names.map((name) => [name, module])),
+      shape: { scale },
+      fresh,
+      runs: quick ? 1 : 5,
+      warmup,
+      rows: [
+        {
+          operation: table,
+          sides: Object.fromEntries(names.map((name) => [name, operation])),
+          unit,
+          scale: 1,
+          repeat,
+        },
+      ],
+    }
+  }
   return [
+    scenario('files', BUILTIN, 'builtin', SIDES),
     scenario('files', '65,536 random 4 KiB writes, fsync, first run', 'first', [...SIDES, 'device']),
     scenario('files', '1 GiB by 64 KiB, fsync, memory 64 MiB', 'sequential', [...SIDES, 'device']),
     scenario('files', 'open, 4 KiB, fsync, close, unlink', 'create', SIDES, quick ? 2 : 100),
     scenario('files', '200,000 cached random 4 KiB reads', 'reads', SIDES),
     scenario('files', 'longest stall in await fsync() of 256 MiB', 'stall', SIDES),
+    ...SQLITE_MODES.map((mode) => scenario(SQLITE, mode, mode, SIDES)),
     scenario('files: CPU', '50,000 random 4 KiB writes over 8 GiB', 'sparse', SIDES),
     scenario('files: memory', '1 GiB written, memory 64 MiB', 'memory, written', SIDES),
     scenario('files: memory', '1 GiB read, memory 64 MiB', 'memory, read', SIDES),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What the package sets itself to reach, and what it reached.
 
-import { SHAPE_OPERATIONS, SHAPES, shapeOperation } from './scenarios.mjs'
+import { BUILTIN, SHAPE_OPERATIONS, SHAPES, SQLITE, SQLITE_MODES, shapeOperation } from './scenarios.mjs'
 
 /**
  * @typedef {import('./run.mjs').Results} Results
@@ -64,9 +64,22 @@ function fileTargets() {
     stretch,
   })
   return [
+    faster(BUILTIN, 2, 3),
+    {
+      what: `${BUILTIN}, TypeScript engine`,
+      operation: 'files',
+      label: BUILTIN,
+      sides: ['fs', 'js'],
+      target: 1,
+      stretch: 1.3,
+    },
     faster('65,536 random 4 KiB writes, fsync, first run', 2, 3),
     faster('1 GiB by 64 KiB, fsync, memory 64 MiB', 1, 1.5),
     faster('open, 4 KiB, fsync, close, unlink', 0.67, 0.91),
+    ...SQLITE_MODES.map((mode) => ({
+      ...faster(mode, 1, 1.5, SQLITE),
+      what: `SQLite, ${mode}`,
+    })),
     faster('50,000 random 4 KiB writes over 8 GiB', 0.67, 0.91, 'files: CPU'),
     faster('200,000 cached random 4 KiB reads', 5, 10),
     atMost('1 GiB written, memory 64 MiB', 'files: memory', 96, 72),

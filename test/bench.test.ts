@@ -111,7 +111,10 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
   test('does the work of programs with files on each side', () => {
     const { status, stdout, stderr } = bench('--filter', 'files')
     expect(status, stderr).toBe(0)
-    expect(stdout).toMatch(/^ +native +js +fs +device +js \/ native\n(?:.* fsync, .* +[\d.,]+ ×\n){3}/m)
+    expect(stdout).toMatch(
+      /^ +native +js +fs +device +js \/ native\nthe built-in workload .*\n(?:.* fsync, .* +[\d.,]+ ×\n){3}/m,
+    )
+    expect(stdout).toMatch(/^SQLite, WAL, FULL +fs [\d.]+, native [\d.]+ +[\d.]+ × +≥ 1 × +1.5 × /m)
     expect(stdout).toMatch(/^two worker threads .* 1 [\d.]+, 2 [\d.]+ /m)
   })
 

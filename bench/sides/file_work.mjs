@@ -4,11 +4,21 @@
 
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { CachedFile, configure } from 'writeback-iter/file'
+import { PlainFile } from './plain_file.mjs'
+import { randomNumbers } from './random.mjs'
+
+// What `npm start` runs.
+const load = createRequire(import.meta.url)
+/** @type {import('../../lib/cli/replay_workload.js')} */
+const { replay } = load('../../dist/cli/replay_workload.js')
+/** @type {import('../../lib/cli/workload.js')} */
+const workload = load('../../dist/cli/workload.js')
 
 const PAGE = 4096
 const MIB = 2 ** 20
@@ -18,53 +28,6 @@ const PIECE = 64 * 1024
 const SMALL_MEMORY = 64 * MIB
 /** The file that is written sparsely. */
 const SPARSE_SIZE = 8 * 2 ** 30
-
-/**
- * A file as each side has it.
- * @typedef {object} File
- * @property {(bytes: Uint8Array, position: number) => unknown} write
- * @property {(into: Uint8Array, position: number) => unknown} read
- * @property {() => void} fsync
- * @property {() => Promise<void>} fsyncAsync
- * @property {() => void} close
- */
-
-/** @param {string} path @param {string} flags @returns {File} */
-function openPlain(path, flags) {
-  const fd = fs.openSync(path, flags)
-  return {
-    write: (bytes, position) => fs.writeSync(fd, bytes, 0, bytes.length, position),
-    read: (into, position) => fs.readSync(fd, into, 0, into.length, position),
-    fsync: () => fs.fsyncSync(fd),
-    fsyncAsync: () =>
-      new Promise((resolve, reject) => fs.fsync(fd, (error) => (error ? reject(error) : resolve()))),
-    close: () => fs.closeSync(fd),
-  }
-}
-
-/** @param {string} path @param {string} flags @param {'native' | 'js'} engine @returns {File} */
-function openCached(path, flags, engine) {
-  const file = CachedFile.openSync(path, { engine, flags })
-  return {
-    write: (bytes, position) => file.writeSync(bytes, position),
-    read: (into, position) => file.readSync(into, position),
-    fsync: () => file.fsyncSync(),
-    fsyncAsync: () => file.fsync(),
-    close: () => file.closeSync(),
-  }
-}
-
-/** Numbers below `limit`, the same in every process. @param {number} count @param {number} limit */
-function randomNumbers(count, limit) {
-  let state = 1
-  return Uint32Array.from({ length: count }, () => {
-    // xorshift32
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % limit
-  })
-}
 
 /** Milliseconds that fio takes to write a file directly. @param {string} path @param {number} bytes */
 function writeByDevice(path, bytes) {
@@ -133,13 +96,15 @@ export function open(name, { scale }) {
   const into = Buffer.alloc(PIECE)
   /** @param {string} flags */
   const openFile = (flags) =>
-    name === 'fs' ? openPlain(path, flags) : openCached(path, flags, /** @type {'native' | 'js'} */ (name))
+    name === 'fs'
+      ? new PlainFile(path, flags)
+      : CachedFile.openSync(path, { engine: /** @type {'native' | 'js'} */ (name), flags })
   /** The file, of zeros that are on the device. @param {number} bytes */
   const fill = (bytes) => {
-    const file = openPlain(path, 'w')
-    for (let at = 0; at < bytes; at += PIECE) file.write(piece, at)
-    file.fsync()
-    file.close()
+    const file = new PlainFile(path, 'w')
+    for (let at = 0; at < bytes; at += PIECE) file.writeSync(piece, at)
+    file.fsyncSync()
+    file.closeSync()
   }
   const pages = 65_536 / scale
   const gibibyte = 2 ** 30 / scale
@@ -149,20 +114,31 @@ export function open(name, { scale }) {
   /** @param {number} bytes */
   const writeInOrder = (bytes) => {
     const file = openFile('w+')
-    for (let at = 0; at < bytes; at += PIECE) file.write(piece, at)
-    file.fsync()
-    file.close()
+    for (let at = 0; at < bytes; at += PIECE) file.writeSync(piece, at)
+    file.fsyncSync()
+    file.closeSync()
   }
 
   return {
+    builtin: {
+      prepare: nothing,
+      run: async () => {
+        const work = workload.builtinWorkload()
+        const { words, length } = work.operations
+        const operations = new workload.Operations(words.subarray(0, 4 * Math.floor(length / scale)))
+        const files = [openFile('w+')]
+        const { seconds } = await replay({ ...work, operations }, files, new workload.WriteData(), nothing)
+        return seconds * 1000
+      },
+    },
     first: {
       prepare: () => fill(pages * PAGE),
       run: () => {
         if (name === 'device') return writeByDevice(path, pages * PAGE)
         const begin = performance.now()
         const file = openFile('r+')
-        for (const number of randomNumbers(pages, pages)) file.write(page, number * PAGE)
-        file.fsync()
+        for (const number of randomNumbers(pages, pages)) file.writeSync(page, number * PAGE)
+        file.fsyncSync()
         return performance.now() - begin
       },
     },
@@ -174,9 +150,9 @@ export function open(name, { scale }) {
       prepare: nothing,
       run: () => {
         const file = openFile('w+')
-        file.write(page, 0)
-        file.fsync()
-        file.close()
+        file.writeSync(page, 0)
+        file.fsyncSync()
+        file.closeSync()
         fs.unlinkSync(path)
       },
     },
@@ -185,10 +161,10 @@ export function open(name, { scale }) {
       run: () => {
         const before = process.cpuUsage()
         const file = openFile('w+')
-        for (const number of random) file.write(page, number * PAGE)
-        file.fsync()
+        for (const number of random) file.writeSync(page, number * PAGE)
+        file.fsyncSync()
         const { user, system } = process.cpuUsage(before)
-        file.close()
+        file.closeSync()
         return (user + system) / 1000
       },
     },
@@ -196,11 +172,11 @@ export function open(name, { scale }) {
       prepare: () => fill(pages * PAGE),
       run: () => {
         const file = openFile('r')
-        for (let at = 0; at < pages * PAGE; at += PIECE) file.read(into, at)
+        for (let at = 0; at < pages * PAGE; at += PIECE) file.readSync(into, at)
         const order = randomNumbers(200_000 / scale, pages)
         const buffer = into.subarray(0, PAGE)
         const begin = performance.now()
-        for (const number of order) file.read(buffer, number * PAGE)
+        for (const number of order) file.readSync(buffer, number * PAGE)
         return performance.now() - begin
       },
     },
@@ -220,7 +196,7 @@ export function open(name, { scale }) {
       run: () => {
         const before = peakMemory()
         const file = openFile('r')
-        for (let at = 0; at < gibibyte; at += PIECE) file.read(into, at)
+        for (let at = 0; at < gibibyte; at += PIECE) file.readSync(into, at)
         return peakMemory() - before
       },
     },
@@ -228,9 +204,9 @@ export function open(name, { scale }) {
       prepare: () => configure({ memory: 512 * MIB, dirtyBackground: 300 * MIB, dirty: 300 * MIB }),
       run: async () => {
         const file = openFile('w+')
-        for (let at = 0; at < pages * PAGE; at += PIECE) file.write(piece, at)
+        for (let at = 0; at < pages * PAGE; at += PIECE) file.writeSync(piece, at)
         let synced = false
-        const sync = file.fsyncAsync().finally(() => {
+        const sync = file.fsync().finally(() => {
           synced = true
         })
         let longest = 0

@@ -16,13 +16,19 @@ export class CachedVFS extends FacadeVFS {
     this.#engine = engine
   }
 
+  openFile(path, options) {
+    return CachedFile.openSync(path, { ...options, engine: this.#engine })
+  }
+
   jOpen(name, id, flags, outFlags) {
     const path = name === null ? join(tmpdir(), `sqlite-${process.pid}-${id}`) : resolve(name)
     const access = flags & VFS.SQLITE_OPEN_READONLY ? fs.constants.O_RDONLY : fs.constants.O_RDWR
     const create = flags & VFS.SQLITE_OPEN_CREATE ? fs.constants.O_CREAT : 0
     const exclusive = flags & VFS.SQLITE_OPEN_EXCLUSIVE ? fs.constants.O_EXCL : 0
     return attempt(VFS.SQLITE_CANTOPEN, () => {
-      const file = CachedFile.openSync(path, { flags: access | create | exclusive, engine: this.#engine })
+      // The lock of the database covers its journals.
+      const lock = flags & VFS.SQLITE_OPEN_MAIN_DB ? undefined : false
+      const file = this.openFile(path, { flags: access | create | exclusive, lock })
       this.#files.set(id, { file, path, temporary: (flags & VFS.SQLITE_OPEN_DELETEONCLOSE) !== 0 })
       outFlags.setInt32(0, flags, true)
     })

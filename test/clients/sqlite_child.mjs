@@ -8,26 +8,14 @@
 //                            committed
 
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
-import * as SQLite from '@journeyapps/wa-sqlite'
-import SQLiteESMFactory from '@journeyapps/wa-sqlite/dist/wa-sqlite.mjs'
 import { CachedVFS } from './cached_vfs.mjs'
+import { loadSQLite } from './wa_sqlite.mjs'
 
 /** Rows per transaction: enough to show a transaction of which only a part was applied. */
 const ROWS = 7
 
-const wasm = fs.readFileSync(
-  createRequire(import.meta.url).resolve('@journeyapps/wa-sqlite/dist/wa-sqlite.wasm'),
-)
-const module = await SQLiteESMFactory({
-  instantiateWasm: (imports, receive) => {
-    WebAssembly.instantiate(wasm, imports).then(({ instance, module }) => receive(instance, module))
-  },
-})
-const sqlite3 = SQLite.Factory(module)
-
 const [work, engine, ...rest] = process.argv.slice(2)
-sqlite3.vfs_register(new CachedVFS(module, { engine }), true)
+const { sqlite3 } = await loadSQLite((module) => new CachedVFS(module, { engine }))
 
 if (work === 'sql') {
   for (const file of rest) {
