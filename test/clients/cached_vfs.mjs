@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FacadeVFS } from '@journeyapps/wa-sqlite/src/FacadeVFS.js'
 import * as VFS from '@journeyapps/wa-sqlite/src/VFS.js'
 import { CachedFile } from 'writeback-iter/file'
+
+/** Files whose names have to be on the device before SQLite relies on them. */
+const JOURNALS = VFS.SQLITE_OPEN_MAIN_JOURNAL | VFS.SQLITE_OPEN_SUPER_JOURNAL | VFS.SQLITE_OPEN_WAL
 
 /** SQLite's files as CachedFiles. Register it with `sqlite3.vfs_register(new CachedVFS(module))`. */
 export class CachedVFS extends FacadeVFS {
@@ -21,7 +25,7 @@ export class CachedVFS extends FacadeVFS {
   }
 
   jOpen(name, id, flags, outFlags) {
-    const path = name === null ? join(tmpdir(), `sqlite-${process.pid}-${id}`) : resolve(name)
+    const path = name === null ? join(tmpdir(), `sqlite-${randomUUID()}`) : resolve(name)
     const access = flags & VFS.SQLITE_OPEN_READONLY ? fs.constants.O_RDONLY : fs.constants.O_RDWR
     const create = flags & VFS.SQLITE_OPEN_CREATE ? fs.constants.O_CREAT : 0
     const exclusive = flags & VFS.SQLITE_OPEN_EXCLUSIVE ? fs.constants.O_EXCL : 0
@@ -29,7 +33,9 @@ export class CachedVFS extends FacadeVFS {
       // The lock of the database covers its journals.
       const lock = flags & VFS.SQLITE_OPEN_MAIN_DB ? undefined : false
       const file = this.openFile(path, { flags: access | create | exclusive, lock })
-      this.#files.set(id, { file, path, temporary: (flags & VFS.SQLITE_OPEN_DELETEONCLOSE) !== 0 })
+      const temporary = (flags & VFS.SQLITE_OPEN_DELETEONCLOSE) !== 0
+      const named = create === 0 || (flags & JOURNALS) === 0
+      this.#files.set(id, { file, path, temporary, named })
       outFlags.setInt32(0, flags, true)
     })
   }
@@ -65,10 +71,13 @@ export class CachedVFS extends FacadeVFS {
   }
 
   jSync(id, flags) {
-    const { file } = this.#files.get(id)
-    return attempt(VFS.SQLITE_IOERR_FSYNC, () =>
-      flags & VFS.SQLITE_SYNC_DATAONLY ? file.fdatasyncSync() : file.fsyncSync(),
-    )
+    const open = this.#files.get(id)
+    return attempt(VFS.SQLITE_IOERR_FSYNC, () => {
+      if (flags & VFS.SQLITE_SYNC_DATAONLY) open.file.fdatasyncSync()
+      else open.file.fsyncSync()
+      if (!open.named) fsyncFolder(dirname(open.path))
+      open.named = true
+    })
   }
 
   jFileSize(id, out) {
@@ -78,7 +87,8 @@ export class CachedVFS extends FacadeVFS {
 
   jDelete(name, syncDirectory) {
     return attempt(VFS.SQLITE_IOERR_DELETE, () => {
-      fs.rmSync(resolve(name), { force: true })
+      if (!fs.existsSync(resolve(name))) return VFS.SQLITE_IOERR_DELETE_NOENT
+      fs.unlinkSync(resolve(name))
       // A journal that reappears after a power failure would undo a committed transaction.
       if (syncDirectory) fsyncFolder(dirname(resolve(name)))
     })
@@ -92,12 +102,13 @@ export class CachedVFS extends FacadeVFS {
   // One connection at a time: CachedFile's own lock keeps every other process and engine out of the file.
 }
 
-/** SQLite expects a result code, not an exception. */
+/** SQLite expects a result code, not an exception: that of the method, or one that says more. */
 function attempt(code, work) {
   try {
     return work() ?? VFS.SQLITE_OK
-  } catch {
-    return code
+  } catch (error) {
+    if (error.code === 'EBUSY') return VFS.SQLITE_BUSY
+    return error.code === 'ENOSPC' ? VFS.SQLITE_FULL : code
   }
 }
 
