@@ -38,6 +38,8 @@ export class Flusher {
   /** Files that could not be written, and why. They are left alone until the timer comes round. */
   readonly #failing = new Map<Inode, unknown>()
   #running = false
+  /** A file got its first dirty page since the round under way began. */
+  #newDirty = false
   #timer: NodeJS.Timeout | null = null
   /** Writes under way. */
   #writes = 0
@@ -62,6 +64,7 @@ export class Flusher {
     if (inode.dirtyPages === pages) {
       inode.dirtiedAt = performance.now()
       this.#dirtyInodes.add(inode)
+      this.#newDirty = true
       this.#startTimer()
     }
     this.#dirty += pages
@@ -116,7 +119,10 @@ export class Flusher {
   async #run(): Promise<void> {
     this.#running = true
     let progress = true
-    while (progress && this.#tooMuch) progress = await this.#round()
+    while ((progress || this.#newDirty) && this.#tooMuch) {
+      this.#newDirty = false
+      progress = await this.#round()
+    }
     this.#running = false
     // Pages that cannot be written hold no call back: the error is recorded, and the memory is bounded all
     // the same.
