@@ -187,4 +187,47 @@ describe('on the TypeScript engine', () => {
     expect(io.calls.fsync).toBe(3)
     expectSame(onFile(), expected)
   })
+
+  describe.skipIf(process.platform !== 'linux')('the flush that starts during write-back', () => {
+    const MIB = 2 ** 20
+    /** Descriptors of the file that this process has open. */
+    const descriptors = () =>
+      fs.readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return fs.readlinkSync(`/proc/self/fd/${fd}`) === path
+        } catch {
+          return false
+        }
+      }).length
+    const writeBack = (mebibytes: number) => {
+      for (let at = 0; at < mebibytes; at++) a.writeSync(new Uint8Array(MIB).fill(at), at * MIB)
+      a.writebackSync(Number.MAX_SAFE_INTEGER)
+    }
+
+    test('needs 8 MiB, and a descriptor until it ends', async () => {
+      const before = descriptors()
+      writeBack(7)
+      expect(io.calls.fsync).toBe(0)
+      a.fsyncSync()
+      expect([io.calls.fsync, descriptors()]).toEqual([1, before])
+      io.heal()
+      writeBack(9)
+      expect([io.calls.fsync, descriptors()]).toEqual([1, before + 1])
+      a.closeSync()
+      b.closeSync()
+      await expect.poll(descriptors).toBe(0)
+    })
+
+    test('fails: the fsync of the program reports its own error only', async () => {
+      io.injectAt('fsync', 0, 'EIO')
+      writeBack(9)
+      await new Promise(setImmediate)
+      expect(a.dirtyPages).toBe(0)
+      expect([code(() => a.fsyncSync()), code(() => b.fsyncSync())]).toEqual([null, null])
+      io.injectAt('fsync', 1, 'EIO')
+      writeBack(9)
+      expect([code(() => a.fsyncSync()), a.dirtyPages]).toEqual(['EIO', (9 * MIB) / PAGE])
+      expect([code(() => a.fsyncSync()), code(() => b.fsyncSync())]).toEqual([null, 'EIO'])
+    })
+  })
 })

@@ -4,6 +4,7 @@
 import fs from 'node:fs'
 import type { CachedFileStats } from '../engine.js'
 import { errno, systemError } from '../system_error.js'
+import { BackgroundFlush } from './background_flush.js'
 import { type Steps, type Wait, waitFor } from './steps.js'
 
 /**
@@ -38,6 +39,7 @@ export class FileStorage implements Storage {
   /** Asynchronous calls under way. */
   #busy = 0
   #closing = false
+  readonly #background = new BackgroundFlush()
 
   constructor(fd: number) {
     this.fd = fd
@@ -74,14 +76,19 @@ export class FileStorage implements Storage {
 
   write(buffers: Uint8Array[], position: number): Wait<number> {
     const { fd } = this
+    const written = (bytes: number) => {
+      this.#background.written(fd, bytes)
+      return bytes
+    }
     return {
-      sync: () => fs.writevSync(fd, buffers, position),
-      async: () => this.#promised((done) => fs.writev(fd, buffers, position, done)),
+      sync: () => written(fs.writevSync(fd, buffers, position)),
+      async: async () => written(await this.#promised((done) => fs.writev(fd, buffers, position, done))),
     }
   }
 
   flush(dataOnly: boolean): Wait<void> {
     const { fd } = this
+    this.#background.flushed()
     return {
       sync: () => (dataOnly ? fs.fdatasyncSync(fd) : fs.fsyncSync(fd)),
       async: () => this.#promised((done) => (dataOnly ? fs.fdatasync(fd, done) : fs.fsync(fd, done))),
@@ -102,6 +109,7 @@ export class FileStorage implements Storage {
     if (this.#busy > 0) return
     fs.closeSync(this.fd)
     if (this.lockFd !== this.fd) fs.closeSync(this.lockFd)
+    this.#background.close()
   }
 }
 
