@@ -218,6 +218,30 @@ describe('a failing device', () => {
     expectBytes(device.content, bytes(3 * PAGE))
   })
 
+  test('nothing counts as stable that was written before a failed flush ended', async () => {
+    const device = new Memory()
+    const ends: { resolve: () => void; reject: (error: Error) => void }[] = []
+    device.flush = () => new Promise<void>((resolve, reject) => void ends.push({ resolve, reject }))
+    const file = await CachedFile.open({ device })
+    await file.write(bytes(PAGE), 0)
+    const first = file.fsync()
+    await expect.poll(() => ends.length).toBe(1)
+    await file.write(bytes(PAGE), PAGE)
+    const second = file.fsync()
+    await expect.poll(() => ends.length).toBe(2)
+    // The system would give the error of either page to the flush that it asks first.
+    ends[1].resolve()
+    await second
+    ends[0].reject(new Error('the device is gone'))
+    await expect(first).rejects.toThrow('the device is gone')
+    expect(file.dirtyPages).toBe(2)
+    device.content = new Uint8Array(0)
+    device.flush = async () => {}
+    await expect(file.close()).rejects.toMatchObject({ code: 'EIO' })
+    await file.close()
+    expect(device.content.length).toBe(2 * PAGE)
+  })
+
   test('a read that fails', async () => {
     const device = new Memory()
     device.content = bytes(2 * PAGE).slice()

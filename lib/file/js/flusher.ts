@@ -148,7 +148,7 @@ export class Flusher {
     for (const inode of [...this.#unstableInodes]) {
       if (!this.#tooMuch) return true
       if (!this.#unstableInodes.has(inode) || this.#failing.has(inode)) continue
-      progress += await this.#attempt(inode, inode.commit())
+      progress += await this.#attempt(inode, inode.flush(true))
       for (const { resolve } of this.#waitingForFrames.splice(0)) resolve()
     }
     return progress > 0
@@ -216,7 +216,7 @@ export class Flusher {
     const dirty = this.#pick(this.#dirtyInodes, own)
     let progress = dirty === null ? 0 : this.#attemptSync(dirty, dirty.writeback(WRITEBACK_PAGES))
     const unstable = this.#pick(this.#unstableInodes, own)
-    if (unstable !== null) progress += this.#attemptSync(unstable, unstable.commit())
+    if (unstable !== null) progress += this.#attemptSync(unstable, unstable.flush(true))
     if (progress === 0) throw this.#whyNot()
   }
 

@@ -23,6 +23,7 @@ import { ErrorSequence } from './errseq.js'
 import type { Flusher } from './flusher.js'
 import { Latch } from './latch.js'
 import { EXTENT_PAGES, PAGE_SHIFT, PAGE_SIZE, type Page, type PageOwner, type PagePool } from './page_pool.js'
+import { PageTable } from './page_table.js'
 import { runAsync, runSync, type Steps, waitFor } from './steps.js'
 import { readFully, type Storage, uninterrupted, writeFully } from './storage.js'
 
@@ -96,12 +97,13 @@ export class Inode implements PageOwner {
   readonly #pool: PagePool
   readonly #flusher: Flusher
   readonly #mapping = new AddressSpace({ pageShift: PAGE_SHIFT })
-  readonly #pages = new Map<number, Page>()
+  readonly #pages = new PageTable()
   readonly #requests = new Set<WriteRequest>()
-  /** Written since the last flush of the storage began. */
-  #unstable = new Set<Page>()
-  /** What each flush under way will make stable. */
-  readonly #flushing = new Set<Set<Page>>()
+  /** What {@link Page.epoch} is of a page that is written now: one more than flushes have begun. */
+  #epoch = 1
+  stableEpoch = 0
+  /** How many pages the storage may still lose, by their epoch. */
+  readonly #unstable = new Map<number, number>()
   #truncated = new Latch()
   readonly #onUnused: () => void
 
@@ -139,7 +141,7 @@ export class Inode implements PageOwner {
     this.handles--
     if (this.handles === 0 && discard) {
       this.discarded = true
-      for (const page of this.#pages.values()) if (page.pins === 0) this.#drop(page)
+      for (const page of this.#pages) if (page.pins === 0) this.#drop(page)
     }
     this.#finish()
   }
@@ -147,7 +149,7 @@ export class Inode implements PageOwner {
   #finish(): void {
     if (this.handles > 0 || this.#requests.size > 0) return
     if (this.dirtyPages > 0 && !this.discarded) return
-    for (const page of this.#pages.values()) this.#drop(page)
+    for (const page of this.#pages) this.#drop(page)
     this.#mapping.close()
     this.storage.close()
     this.#onUnused()
@@ -179,7 +181,7 @@ export class Inode implements PageOwner {
     }
     page.owner = this
     page.index = index
-    this.#pages.set(index, page)
+    this.#pages.add(index, page)
     return page
   }
 
@@ -187,12 +189,7 @@ export class Inode implements PageOwner {
   #drop(page: Page): void {
     const folio = page.folio as Folio
     if (folio.dirty) this.#countDirty(-1)
-    if (page.unstable > 0) {
-      this.#unstable.delete(page)
-      for (const pages of this.#flushing) pages.delete(page)
-      page.unstable = 0
-      this.#countUnstable(-1)
-    }
+    this.#noteLost(page)
     this.#mapping.removeFolio(folio)
     this.#pages.delete(page.index)
     if (page.reading === null) this.#pool.give(page)
@@ -208,20 +205,36 @@ export class Inode implements PageOwner {
     this.#flusher.countDirty(this, pages)
   }
 
-  #countUnstable(pages: number): void {
+  /** The number of pages of this epoch that the storage may still lose changed by `pages`. */
+  #countUnstable(epoch: number, pages: number): void {
+    const all = (this.#unstable.get(epoch) ?? 0) + pages
+    if (all > 0) this.#unstable.set(epoch, all)
+    else this.#unstable.delete(epoch)
     this.unstablePages += pages
     this.#flusher.countUnstable(this, pages)
+  }
+
+  /** What the storage has of the page counts no more. */
+  #noteLost(page: Page): void {
+    if (page.epoch > this.stableEpoch) this.#countUnstable(page.epoch, -1)
+    page.epoch = 0
+  }
+
+  /** The storage loses none of the pages up to this epoch. Returns for how many that is new. */
+  #noteStable(epoch: number): number {
+    let stable = 0
+    for (const [other, pages] of this.#unstable) {
+      if (other > epoch) continue
+      this.#countUnstable(other, -pages)
+      stable += pages
+    }
+    this.stableEpoch = Math.max(this.stableEpoch, epoch)
+    return stable
   }
 
   #markDirty(page: Page): void {
     const folio = page.folio as Folio
     if (folio.markDirty() && page.writer === null) this.#countDirty(1)
-  }
-
-  #addUnstable(page: Page): void {
-    if (this.#unstable.has(page)) return
-    this.#unstable.add(page)
-    if (page.unstable++ === 0) this.#countUnstable(1)
   }
 
   // Reading and writing
@@ -352,7 +365,8 @@ export class Inode implements PageOwner {
         if (n < PAGE_SIZE) page.bytes.fill(0)
       }
       page.markUsed()
-      page.bytes.set(n === bytes.length ? bytes : bytes.subarray(at - position, at - position + n), offset)
+      const part = n === bytes.length ? bytes : bytes.subarray(at - position, at - position + n)
+      page.chunk.bytes.set(part, page.slot * PAGE_SIZE + offset)
       this.#markDirty(page)
       at += n
       if (at > this.size) this.size = at
@@ -493,11 +507,30 @@ export class Inode implements PageOwner {
 
   #endWriteback(request: WriteRequest): void {
     this.#requests.delete(request)
+    let clean = 0
+    let written = 0
     for (const page of request.pages) {
       page.pins--
-      if (page.writer === request) this.#endPageWriteback(page, request.error)
-      else if (page.pins === 0) this.#afterTakeOver(page)
+      if (page.writer !== request) {
+        if (page.pins === 0) this.#afterTakeOver(page)
+        continue
+      }
+      const folio = page.folio as Folio
+      page.writer = null
+      folio.endWriteback()
+      if (request.error !== 0) {
+        folio.markDirty()
+        continue
+      }
+      if (!folio.dirty) clean++
+      this.#noteLost(page)
+      page.epoch = this.#epoch
+      written++
     }
+    if (written > 0) this.#countUnstable(this.#epoch, written)
+    if (clean > 0) this.#countDirty(-clean)
+    this.stats.foliosWritten += written
+    this.stats.pagesWritten += written
     const end = (request.first + request.pages.length) * PAGE_SIZE
     if (request.takenOver && end > this.size) {
       // It may have put bytes behind an end that a truncate set meanwhile.
@@ -509,20 +542,6 @@ export class Inode implements PageOwner {
     }
     request.ended.open()
     this.#finish()
-  }
-
-  #endPageWriteback(page: Page, error: number): void {
-    const folio = page.folio as Folio
-    page.writer = null
-    folio.endWriteback()
-    if (error !== 0) {
-      folio.markDirty()
-      return
-    }
-    this.stats.foliosWritten++
-    this.stats.pagesWritten++
-    this.#addUnstable(page)
-    if (!folio.dirty) this.#countDirty(-1)
   }
 
   /** A write has ended of a page that was taken over from it: what the file has there now is not known. */
@@ -587,32 +606,24 @@ export class Inode implements PageOwner {
   /**
    * Has the storage put down what it has. If it does not, all that was written since the last time is dirty
    * again: the system may have dropped it, and would not say so a second time.
+   * @returns how many pages are stable now that were not
    */
-  *flush(dataOnly: boolean): Steps<void> {
-    const pages = this.#unstable
-    this.#unstable = new Set()
-    this.#flushing.add(pages)
-    let failed = true
+  *flush(dataOnly: boolean): Steps<number> {
+    const epoch = this.#epoch++
+    const stableBefore = this.stableEpoch
     try {
       yield* uninterrupted(() => this.storage.flush(dataOnly))
-      failed = false
+      return this.#noteStable(epoch)
     } catch (thrown) {
       this.#record(thrown)
-      throw thrown
-    } finally {
-      this.#flushing.delete(pages)
-      for (const page of pages) {
-        if (--page.unstable === 0) this.#countUnstable(-1)
-        if (failed) this.#markDirty(page)
+      // Another flush that has succeeded meanwhile does not count: the system reports an error once.
+      for (const page of this.#pages) {
+        if (page.epoch <= stableBefore) continue
+        this.#noteLost(page)
+        this.#markDirty(page)
       }
+      throw thrown
     }
-  }
-
-  /** Makes stable what was written. Returns how many pages that is. */
-  *commit(): Steps<number> {
-    const pages = this.#unstable.size
-    yield* this.flush(true)
-    return pages
   }
 
   /**

@@ -24,6 +24,8 @@ const RECLAIM_BATCH = 32
 
 /** The file that a page belongs to. */
 export interface PageOwner {
+  /** The last flush that made pages stable; 0 if there was none. */
+  readonly stableEpoch: number
   /** Takes a page out of the cache that `reclaimable` says can go. */
   evict(page: Page): void
 }
@@ -35,7 +37,7 @@ const ACTIVE = 2
 export class Page {
   readonly chunk: Chunk
   readonly slot: number
-  readonly bytes: Uint8Array<ArrayBuffer>
+  #bytes: Uint8Array<ArrayBuffer> | null = null
   owner: PageOwner | null = null
   index = 0
   folio: Folio | null = null
@@ -47,13 +49,22 @@ export class Page {
   writer: object | null = null
   /** The read that fills it; null once its bytes are valid. */
   reading: object | null = null
-  /** Sets of pages that the storage has but may still lose (NFS calls them unstable), of which it is in. */
-  unstable = 0
+  /**
+   * The flush of the file that makes it stable, counted from 1, or a later one: the first that began after
+   * the page was written. Until then the storage may lose the page (NFS calls it unstable). 0 if the storage
+   * has it, or has nothing of it.
+   */
+  epoch = 0
 
-  constructor(chunk: Chunk, slot: number, bytes: Uint8Array<ArrayBuffer>) {
+  constructor(chunk: Chunk, slot: number) {
     this.chunk = chunk
     this.slot = slot
-    this.bytes = bytes
+  }
+
+  /** Its bytes alone. Made when first asked for, because writes and most write-back do without. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    this.#bytes ??= new Uint8Array(this.chunk.buffer, this.slot * PAGE_SIZE, PAGE_SIZE)
+    return this.#bytes
   }
 
   markUsed(): void {
@@ -66,7 +77,7 @@ export class Page {
       this.owner !== null &&
       this.pins === 0 &&
       this.reading === null &&
-      this.unstable === 0 &&
+      this.epoch <= this.owner.stableEpoch &&
       this.folio !== null &&
       !this.folio.dirty
     )
@@ -75,6 +86,8 @@ export class Page {
 
 class Chunk {
   readonly buffer: ArrayBuffer
+  /** The bytes of all its frames. */
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly pages: Page[]
   /** Frames that hold a page. */
   used = 0
@@ -86,10 +99,8 @@ class Chunk {
     } catch {
       throw new WritebackError('ENOMEM', `no memory for ${size} bytes of page data`)
     }
-    this.pages = Array.from(
-      { length: CHUNK_PAGES },
-      (_, slot) => new Page(this, slot, new Uint8Array(this.buffer, slot * PAGE_SIZE, PAGE_SIZE)),
-    )
+    this.bytes = new Uint8Array(this.buffer, 0, size)
+    this.pages = Array.from({ length: CHUNK_PAGES }, (_, slot) => new Page(this, slot))
   }
 }
 
