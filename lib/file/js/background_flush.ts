@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Makes the device work while the engine writes.
 //
-// The system keeps what it is given in its own cache until it is told to flush. So that the device does not
-// stand idle while the next pages are copied, the engine flushes what it has written so far, on a thread of
-// Node.js. The flush that the program asked for finds less to do.
+// The system keeps written pages in its own cache until a flush. So that the device does not stand idle while
+// the next pages are copied, the engine flushes what it has written so far, on a thread of Node.js. The flush
+// that the program asked for finds less to do.
 //
 // The flush goes through an open file description of its own. The system reports an error of its write-back
 // once per open file description, and the program's own flush is to see it.
