@@ -5,9 +5,14 @@
 // was written in order is one buffer of a vectored write. A chunk of which no frame is in use goes back to
 // the system, at once: it is a resizable buffer, which gives up its memory without waiting for the garbage
 // collector.
+//
+// While the cache grows, chunks are populated ahead of use: as many as it has, up to MOST_AHEAD, and up to a
+// sixteenth of the budget. That is what a program has less of while it does not return to the event loop,
+// which reports that a chunk is ready.
 
 import { WritebackError } from '../../errors.js'
 import type { Folio } from '../../types.js'
+import { Populator } from './populate.js'
 
 export const PAGE_SHIFT = 12
 export const PAGE_SIZE = 2 ** PAGE_SHIFT
@@ -19,6 +24,9 @@ const CHUNK_PAGES = EXTENT_PAGES
  * Measured.
  */
 const PAGE_OVERHEAD = 512
+/** Chunks that are populated before they are used, at most. */
+const MOST_AHEAD = 16
+const AHEAD_SHARE = 16
 /** Frames that one sweep of the clock takes back, so that runs of neighbours come free together. */
 const RECLAIM_BATCH = 32
 
@@ -110,6 +118,11 @@ export class PagePool {
   #chunks: Chunk[] = []
   /** Frames that hold no page; the last one is handed out first. */
   #free: Page[] = []
+  readonly #populator = new Populator()
+  /** Populated, and not in use. */
+  readonly #ready: Chunk[] = []
+  /** Chunks that are being populated. */
+  #populating = 0
   /** Where the clock's hand is: a frame, counted through all chunks. */
   #hand = 0
 
@@ -128,16 +141,20 @@ export class PagePool {
     return this.#chunks.length * CHUNK_PAGES - this.#free.length
   }
 
+  get #full(): boolean {
+    return this.used + this.#populating * CHUNK_PAGES >= this.#limit
+  }
+
   /**
    * A frame that the caller uses from now on: a free one, or that of a page that can go.
    * @returns null if the budget is used up by pages that cannot
    */
   take(): Page | null {
-    if (this.#free.length === 0 || this.used >= this.#limit) {
-      if (this.used < this.#limit) this.#grow()
-      else this.#sweep()
+    if (this.#free.length === 0 || this.#full) {
+      if (this.#full) this.#sweep()
+      else this.#grow()
     }
-    if (this.used >= this.#limit) return null
+    if (this.#full) return null
     const page = this.#free.pop() as Page
     page.chunk.used++
     return page
@@ -158,18 +175,52 @@ export class PagePool {
   /** Takes pages back until the budget holds them, as far as they can go. */
   trim(): void {
     while (this.used > this.#limit && this.#sweep() > 0);
+    this.#trimReady()
   }
 
   #grow(): void {
-    const chunk = new Chunk()
+    const chunk = this.#ready.pop() ?? new Chunk()
     this.#chunks.push(chunk)
     for (let slot = CHUNK_PAGES - 1; slot >= 0; slot--) this.#free.push(chunk.pages[slot])
+    this.#populateAhead()
+  }
+
+  /** How many more chunks may be ready than now. */
+  get #mayPopulate(): number {
+    const ahead = this.#ready.length + this.#populating
+    const budget = Math.floor(this.#limit / CHUNK_PAGES)
+    const most = Math.min(MOST_AHEAD, Math.floor(budget / AHEAD_SHARE))
+    return Math.min(most, this.#chunks.length, budget - this.#chunks.length) - ahead
+  }
+
+  #populateAhead(): void {
+    for (let more = this.#mayPopulate; more > 0; more--) {
+      let chunk: Chunk
+      try {
+        chunk = new Chunk()
+      } catch {
+        return
+      }
+      const started = this.#populator.start(chunk.bytes, () => {
+        this.#populating--
+        this.#ready.push(chunk)
+        this.#trimReady()
+      })
+      if (!started) return
+      this.#populating++
+    }
+  }
+
+  /** Gives back chunks that are ready for a cache that does not need them any more. */
+  #trimReady(): void {
+    while (this.#ready.length > 0 && this.#mayPopulate < 0) (this.#ready.pop() as Chunk).buffer.resize(0)
   }
 
   #release(chunk: Chunk): void {
     this.#chunks.splice(this.#chunks.indexOf(chunk), 1)
     this.#free = this.#free.filter((page) => page.chunk !== chunk)
     chunk.buffer.resize(0)
+    this.#trimReady()
   }
 
   /**
