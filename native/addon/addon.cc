@@ -73,7 +73,7 @@ napi_value addChunk(napi_env env, napi_callback_info info)
 	if (!arguments[1].IsNumber())
 		return nullptr;
 	uint32_t number = arguments[1].As<Napi::Number>().Uint32Value();
-	void *slab = arguments.memory((number + size_t{1}) * FOLIO_CHUNK_BYTES + SLAB_EXTRA_BYTES);
+	void *slab = arguments.memory((number + size_t{1}) * SLAB_CHUNK_BYTES + SLAB_EXTRA_BYTES);
 	if (slab != nullptr)
 		instance_add_chunk(arguments.instance, slab, number);
 	return nullptr;
@@ -87,7 +87,7 @@ napi_value giveNodes(napi_env env, napi_callback_info info)
 	if (!arguments[1].IsNumber())
 		return nullptr;
 	uint32_t max = arguments[1].As<Napi::Number>().Uint32Value();
-	void *nodes = arguments.memory(max * size_t{NODE_BYTES});
+	void *nodes = arguments.memory(max * size_t{NODE_WORD_BYTES});
 	if (nodes != nullptr)
 		instance_give_nodes(arguments.instance, nodes, max);
 	return nullptr;
@@ -97,7 +97,7 @@ napi_value giveNodes(napi_env env, napi_callback_info info)
 napi_value openPass(napi_env env, napi_callback_info info)
 {
 	const Arguments arguments(env, info);
-	void *pass = arguments.memory(PASS_BYTES);
+	void *pass = arguments.memory(PASS_WORD_BYTES);
 
 	if (pass != nullptr)
 		instance_open_pass(arguments.instance, pass);

@@ -7,9 +7,6 @@
 
 #include "writeback_extent.h"
 
-enum { PASS_FOLIO, PASS_DONE, PASS_BLOCKED };
-enum { PASS_SYNC_ALL = 1, PASS_TAGGED = 2, PASS_CYCLIC = 4 };
-
 /**
  * struct control - arguments and results of the calls
  * @mapping: the number of the mapping
@@ -38,10 +35,10 @@ struct control {
 /**
  * struct pass - a pass, as TypeScript sees it
  * @error: as *error of writeback_iter()
- * @status: PASS_FOLIO, PASS_DONE or PASS_BLOCKED
+ * @status: PASS_STATUS_FOLIO, PASS_STATUS_DONE or PASS_STATUS_BLOCKED
  * @slot: in: the folio returned last, or the last one of an extent; out: the folio returned, or the
  *	last of an extent, or the folio that the pass waits for
- * @mode: PASS_SYNC_ALL, PASS_TAGGED, PASS_CYCLIC
+ * @mode: PASS_MODE_SYNC_ALL, PASS_MODE_TAGGED, PASS_MODE_CYCLIC
  * @start: first page of the range
  * @end: last page of the range
  * @max_pages: the most pages of an extent
@@ -71,45 +68,70 @@ struct pass {
 	struct writeback_control wbc;
 };
 
-/* lib/native/layout.ts has these numbers. */
+#define MIN_SAFE_INTEGER (-9007199254740991.0)
+
+/* The members stand where lib/native/layout.ts says. */
+#define WORD_AT(type, member, word)                                                                \
+	static_assert(offsetof(struct type, member) == 4 * (word), #member)
+#define F64_AT(type, member, number)                                                               \
+	static_assert(offsetof(struct type, member) == 8 * (number), #member)
+
 static_assert(sizeof(void *) == 8, "the layouts are those of 64-bit machines");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "and little-endian ones");
-static_assert(offsetof(struct control, slot) == 2 * 4, "layout.ts");
-static_assert(offsetof(struct control, index) == 4 * 8, "layout.ts");
-static_assert(offsetof(struct control, slots) == 16 * 4, "layout.ts");
-static_assert(sizeof(struct control) <= CONTROL_BYTES, "layout.ts");
-static_assert(offsetof(struct pass, nr_to_write) == 2 * 8, "layout.ts");
-static_assert(offsetof(struct pass, blocked_on) == 10 * 4, "layout.ts");
-static_assert(offsetof(struct pass, extent_index) == 6 * 8, "layout.ts");
-static_assert(offsetof(struct pass, extent_folios) == 16 * 4, "layout.ts");
-static_assert(offsetof(struct pass, indices) == 9 * 8, "layout.ts");
-static_assert(offsetof(struct pass, slots) == 80 * 4, "layout.ts");
-static_assert(offsetof(struct pass, wbc.fbatch.nr) == 130 * 4, "layout.ts");
-static_assert(offsetof(struct pass, wbc.fbatch.i) == 131 * 4, "layout.ts");
-static_assert(sizeof(struct pass) <= PASS_BYTES, "layout.ts");
-static_assert(sizeof(struct folio_chunk) == FOLIO_CHUNK_BYTES, "layout.ts");
-static_assert(FOLIO_CHUNK_SHIFT == 10 && FOLIO_CHUNK_ALIGN == SLAB_EXTRA_BYTES, "layout.ts");
-static_assert(sizeof(struct folio) == 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, number) == 2 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, index) - FOLIO_CHUNK_FIRST * 8 == 1000 * 4, "layout.ts");
-static_assert(offsetof(struct folio_chunk, tree_slot) - FOLIO_CHUNK_FIRST * 4 == 3036 * 4,
-	      "layout.ts");
-static_assert(sizeof(struct xa_node) == NODE_BYTES && sizeof(struct xa_node) == 12 * 4,
-	      "layout.ts");
-static_assert(offsetof(struct xa_node, marks[PAGECACHE_TAG_DIRTY]) == 0 * 4 &&
-		      offsetof(struct xa_node, marks[PAGECACHE_TAG_WRITEBACK]) == 2 * 4 &&
-		      offsetof(struct xa_node, marks[PAGECACHE_TAG_TOWRITE]) == 4 * 4,
-	      "layout.ts");
-static_assert(offsetof(struct xa_node, parent) == 10 * 4 && XA_CHUNK_SHIFT == 6, "layout.ts");
-static_assert(PAGECACHE_TAG_DIRTY == 0 && PAGECACHE_TAG_WRITEBACK == 1 &&
-		      PAGECACHE_TAG_TOWRITE == 2,
-	      "layout.ts");
-static_assert(EEXIST == 17 && ENOSPC == 28, "layout.ts, and on every system");
-static_assert(PG_locked == 1 && PG_dirty == 2 && PG_writeback == 4 && PG_uptodate == 8 &&
-		      PG_cached == 0x20 && FOLIO_ORDER_SHIFT == 11 && FOLIO_ORDER_MASK == 31 << 11,
-	      "layout.ts");
-
-#define MIN_SAFE_INTEGER (-9007199254740991.0)
+WORD_AT(control, mapping, CONTROL_MAPPING);
+WORD_AT(control, pass, CONTROL_PASS);
+WORD_AT(control, slot, CONTROL_SLOT);
+WORD_AT(control, order, CONTROL_ORDER);
+WORD_AT(control, status, CONTROL_STATUS);
+WORD_AT(control, mark, CONTROL_MARK);
+WORD_AT(control, count, CONTROL_COUNT);
+F64_AT(control, index, CONTROL_INDEX_F64);
+F64_AT(control, start, CONTROL_START_F64);
+F64_AT(control, end, CONTROL_END_F64);
+F64_AT(control, value, CONTROL_VALUE_F64);
+WORD_AT(control, slots, CONTROL_SLOTS);
+static_assert(sizeof(struct control) <= CONTROL_BYTES, "struct control");
+WORD_AT(pass, error, PASS_WORD_ERROR);
+WORD_AT(pass, status, PASS_WORD_STATUS);
+WORD_AT(pass, slot, PASS_WORD_SLOT);
+WORD_AT(pass, mode, PASS_WORD_MODE);
+F64_AT(pass, nr_to_write, PASS_WORD_NR_TO_WRITE_F64);
+F64_AT(pass, start, PASS_WORD_START_F64);
+F64_AT(pass, end, PASS_WORD_END_F64);
+WORD_AT(pass, blocked_on, PASS_WORD_BLOCKED_ON);
+WORD_AT(pass, max_pages, PASS_WORD_MAX_PAGES);
+F64_AT(pass, extent_index, PASS_WORD_EXTENT_INDEX_F64);
+F64_AT(pass, extent_pages, PASS_WORD_EXTENT_PAGES_F64);
+WORD_AT(pass, extent_folios, PASS_WORD_EXTENT_FOLIOS);
+F64_AT(pass, indices, PASS_WORD_INDICES_F64);
+WORD_AT(pass, slots, PASS_WORD_SLOTS);
+WORD_AT(pass, wbc.fbatch.nr, PASS_WORD_BATCH_NR);
+WORD_AT(pass, wbc.fbatch.i, PASS_WORD_BATCH_I);
+static_assert(sizeof(struct pass) <= PASS_WORD_BYTES, "struct pass");
+WORD_AT(folio_chunk, number, CHUNK_WORD_NUMBER);
+/* The first slots have no place here: a member's words begin before it. */
+static_assert(offsetof(struct folio_chunk, index) ==
+		      CHUNK_WORD_INDEX * 4 + FOLIO_CHUNK_FIRST * sizeof(uint64_t),
+	      "index");
+static_assert(offsetof(struct folio_chunk, tree_slot) ==
+		      CHUNK_WORD_TREE_SLOT * 4 + FOLIO_CHUNK_FIRST * sizeof(uint32_t),
+	      "tree_slot");
+static_assert(sizeof(struct folio) == 4 && FOLIO_CHUNK_SHIFT == CHUNK_WORD_SHIFT, "struct folio");
+static_assert(sizeof(struct folio_chunk) == SLAB_CHUNK_BYTES &&
+		      FOLIO_CHUNK_ALIGN == SLAB_EXTRA_BYTES,
+	      "struct folio_chunk");
+WORD_AT(xa_node, marks[PAGECACHE_TAG_DIRTY], NODE_WORD_DIRTY);
+WORD_AT(xa_node, marks[PAGECACHE_TAG_WRITEBACK], NODE_WORD_WRITEBACK);
+WORD_AT(xa_node, marks[PAGECACHE_TAG_TOWRITE], NODE_WORD_TOWRITE);
+WORD_AT(xa_node, parent, NODE_WORD_PARENT);
+static_assert(sizeof(struct xa_node) == NODE_WORD_BYTES && NODE_WORD_BYTES == NODE_WORD_SIZE * 4 &&
+		      XA_CHUNK_SHIFT == 6,
+	      "struct xa_node");
+static_assert(PG_locked == PG_LOCKED && PG_dirty == PG_DIRTY && PG_writeback == PG_WRITEBACK &&
+		      PG_uptodate == PG_UPTODATE && PG_cached == PG_CACHED &&
+		      FOLIO_ORDER_MASK == PG_ORDER && FOLIO_ORDER_SHIFT == PG_ORDER_SHIFT,
+	      "flags");
+static_assert(EEXIST == ERRNO_EEXIST && ENOSPC == ERRNO_ENOSPC, "on every system");
 
 /**
  * struct mapping - an open mapping
@@ -456,9 +478,9 @@ static napi_value begin_pass(napi_env env, napi_callback_info info)
 	pass->wbc = (struct writeback_control){
 		.range_start = (int64_t)pass->start << shift,
 		.range_end = (int64_t)pass->end << shift,
-		.sync_mode = (pass->mode & PASS_SYNC_ALL) != 0 ? WB_SYNC_ALL : WB_SYNC_NONE,
-		.tagged_writepages = (pass->mode & PASS_TAGGED) != 0,
-		.range_cyclic = (pass->mode & PASS_CYCLIC) != 0,
+		.sync_mode = (pass->mode & PASS_MODE_SYNC_ALL) != 0 ? WB_SYNC_ALL : WB_SYNC_NONE,
+		.tagged_writepages = (pass->mode & PASS_MODE_TAGGED) != 0,
+		.range_cyclic = (pass->mode & PASS_MODE_CYCLIC) != 0,
 		/* No lookup leaves this index, so that pass_out() sees the first one. */
 		.index = UINT64_MAX - 1,
 	};
@@ -483,13 +505,13 @@ static void pass_out(struct pass *pass, pgoff_t index_before, bool found)
 		}
 	}
 	if (found) {
-		pass->status = PASS_FOLIO;
+		pass->status = PASS_STATUS_FOLIO;
 	} else if (pass->wbc.blocked != NULL) {
-		pass->status = PASS_BLOCKED;
+		pass->status = PASS_STATUS_BLOCKED;
 		pass->slot = folio_slot(pass->wbc.blocked);
 		pass->blocked_on = pass->wbc.blocked_on;
 	} else {
-		pass->status = PASS_DONE;
+		pass->status = PASS_STATUS_DONE;
 	}
 }
 

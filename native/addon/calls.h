@@ -5,8 +5,9 @@
  * JavaScript and the core share memory that JavaScript allocates and keeps alive: one control block
  * per instance for arguments and results, a block per pass, the folios, and the nodes of their
  * trees. So the calls of a loop take no arguments and return nothing, which makes them cheap; the
- * control block names the mapping and the pass. lib/native/layout.ts has the same layouts; the
- * static_asserts in calls.c compare the two.
+ * control block names the mapping and the pass. lib/native/layout.ts has the layouts:
+ * layout.mjs makes layout.h of it when the addon is built, and calls.c asserts that the structs
+ * agree.
  *
  * Nothing here calls back into JavaScript: where the core would wait, it returns, and TypeScript
  * decides.
@@ -18,20 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layout.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Counted up with every change of a layout or a call, so that TypeScript refuses an older build. */
-#define LAYOUT_VERSION 7
-
-/* The minimum size of each block of shared memory. */
-#define CONTROL_BYTES 256
-#define PASS_BYTES 832
-/* A slab of n chunks of folios has n times both. */
-#define FOLIO_CHUNK_BYTES 16384
-#define SLAB_EXTRA_BYTES 4096
-#define NODE_BYTES 48
 
 struct instance;
 
