@@ -9,6 +9,7 @@ export default defineConfig({
     // times as long as a quiet one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     // With --coverage: the tests must reach every line and branch of the TypeScript backend.
     coverage: {
       provider: 'v8',
