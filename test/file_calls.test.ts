@@ -91,7 +91,8 @@ describe.skipIf(nativeMissing !== null || process.platform !== 'linux')(
         buffer.fill(i)
         wait.push(calls.write(file, buffer, (i % 3) * MIB))
         const into = Buffer.alloc(1)
-        wait.push(Promise.resolve(calls.read(file, into, (i % 3) * MIB)).then(() => assert.equal(into[0], i)))
+        // A read that has to wait may see later writes, too.
+        wait.push(Promise.resolve(calls.read(file, into, (i % 3) * MIB)).then(() => assert(into[0] >= i)))
       }
       buffer.fill(0)
       assert(wait.some((each) => each instanceof Promise), 'nobody was held back')

@@ -3,6 +3,7 @@
 import fs, { constants } from 'node:fs'
 import { type InspectOptions, inspect, promisify, types } from 'node:util'
 import { describe, invalid, notCloneable, WritebackError } from '../errors.js'
+import { byteLength, checkBytes } from './bytes.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Result } from './engine.js'
 import { type OpenFlags, parseFlags } from './flags.js'
 import { type BlockDevice, checkDevice } from './js/device.js'
@@ -253,9 +254,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
    */
   async read(into: NodeJS.ArrayBufferView, position: number): Promise<number> {
     const file = this.#readable()
-    const plain = checkBytes('into', into)
-    checkPosition('position', position, plain.length)
-    const result = file.read(plain, position)
+    const view = checkBytes('into', into)
+    checkPosition('position', position, byteLength(view))
+    const result = file.read(view, position)
     return this.#result(typeof result === 'number' ? result : await this.#call(result), 'read')
   }
 
@@ -263,9 +264,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
   readSync(into: NodeJS.ArrayBufferView, position: number): number {
     this.#checkBlocking()
     const file = this.#readable()
-    const plain = checkBytes('into', into)
-    checkPosition('position', position, plain.length)
-    return this.#result(file.readSync(plain, position), 'read')
+    const view = checkBytes('into', into)
+    checkPosition('position', position, byteLength(view))
+    return this.#result(file.readSync(view, position), 'read')
   }
 
   /**
@@ -282,9 +283,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
    */
   async write(bytes: NodeJS.ArrayBufferView, position: number): Promise<number> {
     const file = this.#writable()
-    const plain = checkBytes('bytes', bytes)
-    checkPosition('position', position, plain.length)
-    const result = file.write(plain, position)
+    const view = checkBytes('bytes', bytes)
+    checkPosition('position', position, byteLength(view))
+    const result = file.write(view, position)
     const count = this.#result(typeof result === 'number' ? result : await this.#call(result), 'write')
     if (this.#flags.sync !== 'no' && count > 0) {
       const dataOnly = this.#flags.sync === 'data'
@@ -297,9 +298,9 @@ export class CachedFile implements AsyncDisposable, Disposable {
   writeSync(bytes: NodeJS.ArrayBufferView, position: number): number {
     this.#checkBlocking()
     const file = this.#writable()
-    const plain = checkBytes('bytes', bytes)
-    checkPosition('position', position, plain.length)
-    const count = this.#result(file.writeSync(plain, position), 'write')
+    const view = checkBytes('bytes', bytes)
+    checkPosition('position', position, byteLength(view))
+    const count = this.#result(file.writeSync(view, position), 'write')
     if (this.#flags.sync !== 'no' && count > 0) {
       this.#result(file.fsyncSync(position, position + count - 1, this.#flags.sync === 'data'), 'write')
     }
@@ -534,7 +535,7 @@ export class CachedFile implements AsyncDisposable, Disposable {
 
   /** A device has no blocking calls. */
   #checkBlocking(): void {
-    if (this.#open().fd < 0) {
+    if (!this.#open().blocking) {
       throw new WritebackError('EINVAL', `${describe(this.#path)} is a device: it has no blocking calls`)
     }
   }
@@ -591,31 +592,6 @@ function isDevice(value: string | Buffer | URL | DeviceOptions): value is Device
   return (
     typeof value === 'object' && value !== null && !Buffer.isBuffer(value) && Object.hasOwn(value, 'device')
   )
-}
-
-/** The accessors of every view, which neither a subclass nor the object itself can override. */
-function accessors(prototype: object) {
-  const accessor = <T>(name: string): ((view: object) => T) => {
-    const { get } = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
-    return (view) => Reflect.apply(get as () => T, view, [])
-  }
-  return {
-    buffer: accessor<ArrayBufferLike>('buffer'),
-    byteOffset: accessor<number>('byteOffset'),
-    byteLength: accessor<number>('byteLength'),
-  }
-}
-
-const typedArrays = accessors(Object.getPrototypeOf(Uint8Array.prototype))
-const dataViews = accessors(DataView.prototype)
-
-/** The same bytes as a plain Uint8Array: a subclass would run its own code when it is used. */
-function checkBytes(what: string, value: unknown): Uint8Array {
-  if (!ArrayBuffer.isView(value)) throw invalid(what, value, 'a Buffer, a TypedArray or a DataView')
-  const { buffer, byteOffset, byteLength } = types.isDataView(value) ? dataViews : typedArrays
-  const length = byteLength(value)
-  // There is no view of a detached buffer, whose length is 0.
-  return length === 0 ? new Uint8Array(0) : new Uint8Array(buffer(value), byteOffset(value), length)
 }
 
 /** A byte offset such that the `length` bytes from it have safe offsets, too. */

@@ -3,8 +3,8 @@
 // native/file in C.
 //
 // Before it calls an engine, CachedFile has
-// - checked every argument, and made each view a plain Uint8Array that is not detached; position + length is
-//   a safe integer
+// - checked every argument, and made each view a Uint8Array; position + length is a safe integer. The view may
+//   be of a subclass, with methods and properties of its own: an engine uses its memory only
 // - refused calls on a closed handle, writes to a read-only one and reads of a write-only one
 // - opened the file by node:fs, so that messages, path types and the permission model are node:fs's. The
 //   engine owns the descriptor from the call of open() on, whatever that returns. A handle that may write is
@@ -69,10 +69,9 @@ export interface Engine {
 
 /** One handle: its cursor in the error sequence, and its reference to the inode. */
 export interface EngineFile {
-  /**
-   * A descriptor of the file, open as long as the handle: CachedFile calls fstat(2) on it. -1: a device,
-   * without blocking calls.
-   */
+  /** Whether it has blocking calls: a device has none. */
+  readonly blocking: boolean
+  /** A descriptor of the file, open as long as the handle: CachedFile calls fstat(2) on it. -1: a device. */
   readonly fd: number
   /** i_size. */
   readonly size: number

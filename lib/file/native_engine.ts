@@ -79,6 +79,7 @@ const CHOICES = new Map<boolean | 'auto', number>([
 const WRITERS = 32
 
 class NativeFile implements EngineFile {
+  readonly blocking = true
   readonly #calls: FileCalls
   readonly #handle: number
 

@@ -273,8 +273,8 @@ static int read_page(struct inode *inode, char *into, pgoff_t index, size_t offs
 	if (folio_test_cached(folio))
 		frame = *folio_frame(folio);
 	if (frame != 0) {
-		memcpy(into, frame_bytes(frame) + offset, n);
 		frame_mark_accessed(frame);
+		memcpy(into, frame_bytes(frame) + offset, n);
 	}
 	folio_unlock(mapping, folio);
 	folio_put(mapping, folio);

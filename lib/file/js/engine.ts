@@ -3,6 +3,7 @@
 
 import fs from 'node:fs'
 import { WritebackError } from '../../errors.js'
+import { plainBytes } from '../bytes.js'
 import type { CachedFileStats, Engine, EngineFile, EngineOptions, Limits, Result } from '../engine.js'
 import { errno, errnoOf, noRegularFile } from '../system_error.js'
 import { type BlockDevice, DeviceStorage } from './device.js'
@@ -167,6 +168,7 @@ export class JsEngine implements Engine {
 
 /** A handle. */
 class JsFile implements EngineFile {
+  readonly blocking: boolean
   readonly #inode: Inode
   readonly #flusher: Flusher
   /** How far it has seen the file's error sequence. */
@@ -181,6 +183,7 @@ class JsFile implements EngineFile {
 
   /** Takes over a count of the inode's handles. */
   constructor(inode: Inode, flusher: Flusher) {
+    this.blocking = inode.storage.fd >= 0
     this.#inode = inode
     this.#flusher = flusher
     this.#wbErr = inode.wbErr.sample()
@@ -206,7 +209,8 @@ class JsFile implements EngineFile {
     return { ...this.#inode.stats }
   }
 
-  read(into: Uint8Array, position: number): Result | Promise<Result> {
+  read(view: Uint8Array, position: number): Result | Promise<Result> {
+    const into = plainBytes(view)
     const inode = this.#inode
     this.#follow(into.length, position)
     if (inode.changes === null) {
@@ -224,7 +228,8 @@ class JsFile implements EngineFile {
     return startNumbered(this.#inode.read(into, position, this.#ahead))
   }
 
-  readSync(into: Uint8Array, position: number): Result {
+  readSync(view: Uint8Array, position: number): Result {
+    const into = plainBytes(view)
     const inode = this.#inode
     this.#follow(into.length, position)
     const done = inode.readNow(into, position)
@@ -252,7 +257,8 @@ class JsFile implements EngineFile {
     void this.#inode.readAhead(first, this.#ahead)
   }
 
-  write(bytes: Uint8Array, position: number): Result | Promise<Result> {
+  write(view: Uint8Array, position: number): Result | Promise<Result> {
+    const bytes = plainBytes(view)
     const inode = this.#inode
     if (position + bytes.length > inode.storage.maxSize) return errno('ENOSPC')
     const done = inode.changes === null ? inode.writeNow(bytes, position) : 0
@@ -267,7 +273,8 @@ class JsFile implements EngineFile {
     return held === null ? done : held.then(() => done)
   }
 
-  writeSync(bytes: Uint8Array, position: number): Result {
+  writeSync(view: Uint8Array, position: number): Result {
+    const bytes = plainBytes(view)
     if (this.#inode.truncating !== null) return errno('EBUSY')
     const done = this.#inode.writeNow(bytes, position)
     if (done < bytes.length) {
