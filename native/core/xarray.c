@@ -17,16 +17,38 @@
 #include <string.h>
 #ifdef _WIN32
 #include <windows.h>
-#define cpu_relax() SwitchToThread()
+#define cond_resched() SwitchToThread()
 #else
 #include <sched.h>
-#define cpu_relax() sched_yield()
+#define cond_resched() sched_yield()
+#endif
+#if defined(__x86_64__)
+#define cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define cpu_relax() __asm__ volatile("yield")
+#else
+#define cpu_relax() ((void)0)
 #endif
 
+/*
+ * How often a thread looks at a lock before it gives its processor to another thread, which may be
+ * the owner. An owner that is running releases the lock before that.
+ */
+#define SPINS 100
+
+/* xa_lock() while another thread holds the lock. */
 void xa_lock_slow(struct xarray *xa)
 {
-	while (atomic_flag_test_and_set_explicit(&xa->xa_lock, memory_order_acquire))
-		cpu_relax();
+	unsigned int spins = 0;
+
+	do {
+		while (atomic_load_explicit(&xa->xa_lock, memory_order_relaxed)) {
+			if (++spins % SPINS == 0)
+				cond_resched();
+			else
+				cpu_relax();
+		}
+	} while (atomic_exchange_explicit(&xa->xa_lock, true, memory_order_acquire));
 }
 
 static xa_entry_t xa_mk_node(uint32_t number)
@@ -77,7 +99,7 @@ void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	     void (*free)(void *memory))
 {
 	memset(xa, 0, sizeof(*xa));
-	atomic_flag_clear(&xa->xa_lock);
+	atomic_store(&xa->xa_lock, false);
 	xa->xa_nr_nodes = 1;
 	xa->xa_shared = shared;
 	xa->xa_alloc = alloc;

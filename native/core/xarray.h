@@ -91,7 +91,7 @@ struct xarray {
 	uint32_t xa_nr_free;
 	uint32_t xa_head;
 	uint32_t xa_hint;
-	atomic_flag xa_lock;
+	_Atomic bool xa_lock;
 	bool xa_shared;
 	bool xa_host_nodes;
 	void *(*xa_alloc)(size_t size);
@@ -197,14 +197,15 @@ void xa_lock_slow(struct xarray *xa);
 
 static inline void xa_lock(struct xarray *xa)
 {
-	if (unlikely(xa->xa_shared))
+	if (unlikely(xa->xa_shared) &&
+	    unlikely(atomic_exchange_explicit(&xa->xa_lock, true, memory_order_acquire)))
 		xa_lock_slow(xa);
 }
 
 static inline void xa_unlock(struct xarray *xa)
 {
 	if (unlikely(xa->xa_shared))
-		atomic_flag_clear_explicit(&xa->xa_lock, memory_order_release);
+		atomic_store_explicit(&xa->xa_lock, false, memory_order_release);
 }
 
 void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),

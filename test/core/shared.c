@@ -261,7 +261,7 @@ static void look_at_lock(int signal)
 	if (!is_tagging)
 		return;
 	nr_inside++;
-	if (atomic_flag_test_and_set(&mapping.i_pages.xa_lock))
+	if (atomic_exchange(&mapping.i_pages.xa_lock, true))
 		return;
 	xa_unlock(&mapping.i_pages);
 	nr_free++;
@@ -300,7 +300,7 @@ static void dirty_victim(int signal)
 {
 	(void)signal;
 	nr_interrupts++;
-	if (!is_removing || atomic_flag_test_and_set(&mapping.i_pages.xa_lock))
+	if (!is_removing || atomic_exchange(&mapping.i_pages.xa_lock, true))
 		return;
 	xa_unlock(&mapping.i_pages);
 	folio_mark_dirty(&mapping, victim);
@@ -425,7 +425,7 @@ static void hold_up(void (*call)(void))
 	xa_unlock(&mapping.i_pages);
 	CHECK(pthread_join(thread, NULL) == 0);
 	/* The function has released the lock. */
-	CHECK(!atomic_flag_test_and_set(&mapping.i_pages.xa_lock));
+	CHECK(!atomic_exchange(&mapping.i_pages.xa_lock, true));
 	xa_unlock(&mapping.i_pages);
 }
 
