@@ -516,6 +516,22 @@ uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff
 }
 
 /**
+ * filemap_block_dirty - whether all pages of a block are dirty
+ * @mapping: the page cache, of single pages
+ * @index: a page of the block, which has XA_CHUNK_SIZE of them, and begins at a multiple of that
+ */
+bool filemap_block_dirty(struct address_space *mapping, pgoff_t index)
+{
+	XA_STATE(xas, &mapping->i_pages, index);
+	bool dirty;
+
+	xa_lock(&mapping->i_pages);
+	dirty = xas_load(&xas) != 0 && xas.xa_node->marks[PAGECACHE_TAG_DIRTY] == UINT64_MAX;
+	xa_unlock(&mapping->i_pages);
+	return dirty;
+}
+
+/**
  * folio_start_writeback - the write of the folio's data begins
  * @mapping: the page cache
  * @folio: the folio, locked, not under writeback

@@ -75,6 +75,7 @@ int folio_wait_writeback(struct address_space *mapping, struct folio *folio);
 
 bool folio_mark_dirty(struct address_space *mapping, struct folio *folio);
 uint64_t filemap_dirty_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
+bool filemap_block_dirty(struct address_space *mapping, pgoff_t index);
 void folio_start_writeback(struct address_space *mapping, struct folio *folio, bool keep_write);
 void folio_end_writeback(struct address_space *mapping, struct folio *folio);
 

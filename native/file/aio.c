@@ -43,10 +43,10 @@ int io_submit(aio_context context, struct iocb *iocb)
 	return syscall(SYS_io_submit, context, 1L, &iocb) == 1 ? 0 : -errno;
 }
 
-/* Sleeps until a request is done. Returns how many are, @max at most. */
-int io_getevents(aio_context context, unsigned int max, struct io_event *events)
+/* Sleeps until @min requests are done. Returns how many are, @max at most. */
+int io_getevents(aio_context context, unsigned int min, unsigned int max, struct io_event *events)
 {
-	long nr = syscall(SYS_io_getevents, context, 1L, (long)max, events, NULL);
+	long nr = syscall(SYS_io_getevents, context, (long)min, (long)max, events, NULL);
 
 	return nr >= 0 ? (int)nr : -errno;
 }

@@ -47,7 +47,7 @@ unsigned int direct_alignment(int fd);
 /* Each returns a negative errno when it fails. */
 int io_setup(unsigned int nr, aio_context *context);
 int io_submit(aio_context context, struct iocb *iocb);
-int io_getevents(aio_context context, unsigned int max, struct io_event *events);
+int io_getevents(aio_context context, unsigned int min, unsigned int max, struct io_event *events);
 
 /* A pwritev(2) of the pieces, which stay as they are until it is done. */
 static inline void prepare_pwritev(struct iocb *iocb, int fd, const struct iovec *iov, int nr,

@@ -403,8 +403,10 @@ static int write_page(struct inode *inode, const char *bytes, pgoff_t index, siz
 		if (err == 0) {
 			memcpy(frame_bytes(*folio_frame(folio)) + offset, bytes, n);
 			extend_size(inode, (int64_t)(index << PAGE_SHIFT) + (int64_t)(offset + n));
-			if (folio_mark_dirty(mapping, folio))
+			if (folio_mark_dirty(mapping, folio)) {
 				writeback_account_dirtied(inode);
+				writeback_note_written(inode, index);
+			}
 		} else if (*folio_frame(folio) == 0) {
 			give_up_folio(inode, folio);
 			break;

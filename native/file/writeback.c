@@ -34,6 +34,14 @@
  * device if no call asked.
  */
 #define DIRECT_MIN (16U << PAGE_SHIFT)
+/*
+ * Pages of a block that is written behind a sequential writer, how many have to be dirty before
+ * that begins (8 MiB: shorter files may be removed soon, or written again), and how many blocks
+ * wait for the flusher at most.
+ */
+#define BLOCK_PAGES XA_CHUNK_SIZE
+#define WRITE_BEHIND_MIN 2048
+#define NR_BEHIND 256U
 /* How long memory that no page needs stays the engine's where there is no interval, at least. */
 #define TRIM_MS 5000
 /* How often a thread that waits sees the flusher without a write that succeeds, or without one to
@@ -85,6 +93,16 @@ struct write {
 };
 
 /**
+ * struct block - pages to be written behind a sequential writer
+ * @inode: whose, with a reference
+ * @index: the first of BLOCK_PAGES
+ */
+struct block {
+	struct inode *inode;
+	pgoff_t index;
+};
+
+/**
  * struct bdi - the write-back of the process
  * @lock: protects what follows, up to @nr_dirty
  * @flush: the flusher waits for something to do
@@ -97,6 +115,9 @@ struct write {
  * @nr_in_flight: writes that were submitted and are not done
  * @reaping: a thread waits for the device
  * @dirty: the dirty inodes, a ring; the flusher's next one is first
+ * @behind: blocks for the flusher, which takes those from the first on
+ * @first_behind: the first one
+ * @nr_behind: how many there are
  * @kicked: the flusher is to look
  * @frames_wanted: threads that wait for a frame
  * @nr_progress: counts what @progress says
@@ -122,6 +143,9 @@ static struct {
 	bool populator_started;
 	bool populate_wanted;
 	struct inode *dirty;
+	struct block behind[NR_BEHIND];
+	uint32_t first_behind;
+	uint32_t nr_behind;
 	uint32_t nr_waiting;
 	uint64_t nr_progress;
 	uint64_t nr_stuck;
@@ -245,6 +269,31 @@ void inode_forget(struct inode *inode)
 	pthread_mutex_lock(&bdi.lock);
 	unlist_inode(inode);
 	pthread_mutex_unlock(&bdi.lock);
+}
+
+/*
+ * A writer has begun with the page. Where it begins a block, it may have written the block before
+ * it from the first page to the last: then it is not likely to come back, and the device can take
+ * those pages while it goes on.
+ */
+void writeback_note_written(struct inode *inode, pgoff_t index)
+{
+	bool queued = false;
+
+	if (index % BLOCK_PAGES != 0 || index == 0 ||
+	    atomic_load_explicit(&bdi.nr_dirty, memory_order_relaxed) < WRITE_BEHIND_MIN ||
+	    !filemap_block_dirty(&inode->mapping, index - 1))
+		return;
+	pthread_mutex_lock(&bdi.lock);
+	if (bdi.nr_behind < NR_BEHIND) {
+		inode_get(inode);
+		bdi.behind[(bdi.first_behind + bdi.nr_behind++) % NR_BEHIND] =
+			(struct block){inode, index - BLOCK_PAGES};
+		queued = true;
+	}
+	pthread_mutex_unlock(&bdi.lock);
+	if (queued)
+		kick_flusher();
 }
 
 /* A page of the inode has become dirty. */
@@ -439,10 +488,11 @@ static void complete_write(struct write *write, int64_t result)
 }
 
 /*
- * Waits until the device has done a write, and ends it. Each end is progress: of the threads that
- * see it, one waits for the device next. The lock is held, and released meanwhile.
+ * Ends the writes that the device has done, after waiting for @min of them. Each end is progress:
+ * of the threads that see it, one waits for the device next. The lock is held, and released
+ * meanwhile.
  */
-static void reap_writes(void)
+static void reap_writes(unsigned int min)
 {
 	struct io_event events[REAP_BATCH];
 	int nr;
@@ -450,9 +500,9 @@ static void reap_writes(void)
 	bdi.reaping = true;
 	pthread_mutex_unlock(&bdi.lock);
 	do
-		nr = io_getevents(bdi.aio, REAP_BATCH, events);
+		nr = io_getevents(bdi.aio, min, REAP_BATCH, events);
 	while (nr == -EINTR);
-	assert(nr > 0);
+	assert(nr >= (int)min);
 	pthread_mutex_lock(&bdi.lock);
 	bdi.nr_in_flight -= (uint32_t)nr;
 	bdi.reaping = false;
@@ -466,7 +516,7 @@ static void reap_writes(void)
 static void wait_for_write(void)
 {
 	if (bdi.nr_in_flight > 0 && !bdi.reaping)
-		reap_writes();
+		reap_writes(1);
 	else
 		wait_for_progress();
 }
@@ -609,8 +659,8 @@ static void wait_for_pass(struct pass *pass)
 	pthread_mutex_unlock(&bdi.lock);
 }
 
-/* One pass of writeback_iter(), to the end of its writes. */
-static void do_writepages(struct inode *inode, struct writeback_control *wbc, struct pass *pass)
+/* One pass of writeback_iter(): starts its writes. */
+static void start_writepages(struct inode *inode, struct writeback_control *wbc, struct pass *pass)
 {
 	struct address_space *mapping = &inode->mapping;
 	struct write *write = get_write();
@@ -640,8 +690,14 @@ static void do_writepages(struct inode *inode, struct writeback_control *wbc, st
 		start_write(write);
 	else
 		put_write(write);
-	wait_for_pass(pass);
 	requeue_inode(inode);
+}
+
+/* One pass of writeback_iter(), to the end of its writes. */
+static void do_writepages(struct inode *inode, struct writeback_control *wbc, struct pass *pass)
+{
+	start_writepages(inode, wbc, pass);
+	wait_for_pass(pass);
 }
 
 /* Waits for the writeback of others: filemap_fdatawait_range(). */
@@ -768,14 +824,25 @@ int inode_fsync(struct inode *inode, int64_t start, int64_t end, bool data_only)
 	return err != 0 ? err : sync_device(inode, data_only);
 }
 
-/* The next inode that the flusher has to write, with a reference. The lock is held. */
-static struct inode *next_dirty(int64_t now, bool background, int64_t *wake_at)
+/*
+ * The next inode that the flusher has to write, with a reference, or NULL: for the background limit
+ * some pages of it, else all. The lock is held.
+ */
+static struct inode *next_dirty(int64_t now, bool background, int64_t *wake_at,
+				struct writeback_control *wbc)
 {
 	uint32_t expire = atomic_load(&bdi.dirty_expire);
 	struct inode *inode = bdi.dirty;
 
 	if (inode == NULL)
 		return NULL;
+	*wbc = (struct writeback_control){
+		.nr_to_write = background ? MAX_WRITEBACK_PAGES : INT64_MAX,
+		.sync_mode = WB_SYNC_NONE,
+		.range_cyclic = background,
+		.range_end = INT64_MAX,
+		.tagged_writepages = !background,
+	};
 	do {
 		int64_t due = background ? now : inode->dirtied_when + expire;
 
@@ -821,21 +888,55 @@ static void wait_for_work(int64_t wake_at)
 	pthread_cond_timedwait(&bdi.flush, &bdi.lock, &until);
 }
 
-/* Writes some pages of the inode; all of them if not for the background limit. */
-static void flush_inode(struct inode *inode, bool background)
+/*
+ * Starts writes, and does not wait for them: the device would be idle between one pass and the
+ * next. Returns false if there was nothing to write.
+ */
+static bool flush_inode(struct inode *inode, struct writeback_control *wbc)
 {
-	struct pass pass = {0};
-	struct writeback_control wbc = {
-		.nr_to_write = background ? MAX_WRITEBACK_PAGES : INT64_MAX,
-		.sync_mode = WB_SYNC_NONE,
-		.range_cyclic = background,
-		.range_end = INT64_MAX,
-		.tagged_writepages = !background,
-	};
+	/* An error of an earlier call's write may end this one early: the flusher comes back. */
+	static struct pass pass;
+	int64_t nr_to_write = wbc->nr_to_write;
 
-	do_writepages(inode, &wbc, &pass);
+	pthread_mutex_lock(&bdi.lock);
+	pass.error = 0;
+	pthread_mutex_unlock(&bdi.lock);
+	start_writepages(inode, wbc, &pass);
 	if (frames_are_short())
-		sync_inodes(frames_limit() / 16);
+		sync_inodes(frames_limit() / 8);
+	return wbc->nr_to_write < nr_to_write;
+}
+
+/*
+ * The next blocks to write behind a writer, as many as one write takes: their inode, with a
+ * reference, or NULL. The lock is held.
+ */
+static struct inode *next_behind(struct writeback_control *wbc)
+{
+	struct block *block = &bdi.behind[bdi.first_behind];
+	struct inode *inode = block->inode;
+	pgoff_t start = block->index;
+	pgoff_t end = start;
+
+	if (bdi.nr_behind == 0)
+		return NULL;
+	do {
+		/* The first reference stays. */
+		if (end != start)
+			inode_put(inode);
+		end += BLOCK_PAGES;
+		bdi.first_behind = (bdi.first_behind + 1) % NR_BEHIND;
+		bdi.nr_behind--;
+		block = &bdi.behind[bdi.first_behind];
+	} while (bdi.nr_behind > 0 && block->inode == inode && block->index == end &&
+		 end - start < WRITE_PAGES);
+	*wbc = (struct writeback_control){
+		.nr_to_write = INT64_MAX,
+		.sync_mode = WB_SYNC_NONE,
+		.range_start = (int64_t)(start << PAGE_SHIFT),
+		.range_end = (int64_t)(end << PAGE_SHIFT) - 1,
+	};
+	return inode;
 }
 
 /*
@@ -865,22 +966,31 @@ static void *flusher_thread(void *unused)
 		int64_t now = now_ms();
 		int64_t pause = interval != 0 ? interval : TRIM_MS;
 		int64_t wake_at = now + pause;
-		bool background, wanted;
-		struct inode *inode = NULL;
+		bool background, wanted, started;
+		struct writeback_control wbc;
+		struct inode *inode;
 
 		/* A kick that comes after this finds the flusher asleep, or the lock taken. */
 		atomic_store(&bdi.kicked, false);
 		wanted = atomic_load(&bdi.frames_wanted) != 0 || writeback_over_limit();
 		background = wanted || over_background();
-		if (background || interval != 0)
-			inode = next_dirty(now, background, &wake_at);
+		inode = next_behind(&wbc);
+		if (inode == NULL && (background || interval != 0))
+			inode = next_dirty(now, background, &wake_at, &wbc);
+		started = false;
 		if (inode != NULL) {
 			pthread_mutex_unlock(&bdi.lock);
-			flush_inode(inode, background);
+			started = flush_inode(inode, &wbc);
 			inode_put(inode);
 			pthread_mutex_lock(&bdi.lock);
-			continue;
 		}
+		/* No other thread waits for the writes that the flusher started. */
+		if (started && bdi.nr_in_flight > 0 && !bdi.reaping)
+			reap_writes(0);
+		else if (!started && bdi.nr_in_flight > 0)
+			wait_for_write();
+		if (inode != NULL || bdi.nr_in_flight > 0)
+			continue;
 		if (wanted) {
 			pthread_mutex_unlock(&bdi.lock);
 			sync_inodes(1);

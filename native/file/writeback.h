@@ -13,6 +13,7 @@ int writeback_start(void);
 int start_engine_thread(void *(*function)(void *));
 void writeback_set_limits(const struct file_limits *limits);
 void writeback_account_dirtied(struct inode *inode);
+void writeback_note_written(struct inode *inode, pgoff_t index);
 void writeback_account_cleaned(struct inode *inode);
 bool writeback_over_limit(void);
 void balance_dirty_pages(void);

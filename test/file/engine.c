@@ -98,6 +98,47 @@ static void test_background(void)
 	unlink(path);
 }
 
+static uint64_t folios_written(struct file *file)
+{
+	struct file_stats stats;
+
+	file_stat(file, &stats);
+	return stats.folios_written;
+}
+
+/*
+ * Once 8 MiB are dirty, the flusher writes each block of 256 KiB that a writer has left behind,
+ * below the background limit. A block that has a hole is not written.
+ */
+static void test_write_behind(void)
+{
+	const char *path = test_path("behind");
+	struct file *file = test_open(path, O_RDWR | O_CREAT);
+	const int64_t block = 64 * PAGE;
+
+	test_limits(64 * MIB, 32 * MIB, 48 * MIB, 1000000, 0);
+	fill('w');
+	for (int64_t at = 0; at < 16 * MIB; at += block)
+		CHECK(file_write(file, bytes, (size_t)block - PAGE, at) == block - PAGE);
+	sleep_ms(50);
+	CHECK(folios_written(file) == 0);
+	CHECK(file_fsync(file, 0, INT64_MAX, true) == 0);
+
+	CHECK(file_write(file, bytes, 8 * MIB, 16 * MIB) == 8 * MIB);
+	sleep_ms(50);
+	CHECK(dirty_pages(file) == 8 * MIB / PAGE);
+	for (int64_t at = 0; at <= 8 * MIB; at += 3 * PAGE)
+		CHECK(file_write(file, bytes, 3 * PAGE, 24 * MIB + at) == 3 * PAGE);
+	/* All but what was written before the 8 MiB were dirty, and the last block. */
+	for (int i = 0; dirty_pages(file) > 8 * MIB / PAGE + 64; i++) {
+		CHECK(i < 5000);
+		sleep_ms(2);
+	}
+	CHECK(file_close(file, false) == 0);
+	CHECK(test_contents(path, buffer, sizeof(buffer)) == sizeof(buffer));
+	unlink(path);
+}
+
 static atomic_bool writes_held;
 
 static void hold_write(void)
@@ -642,6 +683,7 @@ int main(int argc, char **argv)
 		return end_open(argv[2]);
 	test_expiry();
 	test_background();
+	test_write_behind();
 	test_throttle();
 	test_reclaim();
 	test_used_once();

@@ -231,9 +231,10 @@ int __wrap_io_submit(aio_context context, struct iocb *iocb)
 	return __real_io_submit(context, iocb);
 }
 
-REAL(int, io_getevents, aio_context context, unsigned int max, struct io_event *events)
+REAL(int, io_getevents, aio_context context, unsigned int min, unsigned int max,
+     struct io_event *events)
 {
-	int nr = interrupted() ? -EINTR : __real_io_getevents(context, max, events);
+	int nr = interrupted() ? -EINTR : __real_io_getevents(context, min, max, events);
 
 	for (int i = 0; i < nr; i++) {
 		struct failure *failure = (struct failure *)(uintptr_t)(events[i].data & ~1ULL);
