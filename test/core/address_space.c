@@ -339,6 +339,8 @@ static void test_dirty_range(bool shared)
 	CHECK(filemap_dirty_range(&mapping, 60, 207) == 131);
 	CHECK(state_of(clean) == PG_dirty && marks_of(&mapping, clean) == DIRTY);
 	CHECK(state_of(cleaned) == (PG_dirty | PG_locked | PG_writeback));
+	CHECK(filemap_block_dirty(&mapping, 64) && filemap_block_dirty(&mapping, 127));
+	CHECK(!filemap_block_dirty(&mapping, 63) && !filemap_block_dirty(&mapping, 1000));
 	/* The folio's dirty flag is set, so the call does not check its mark. */
 	xa_lock(&mapping.i_pages);
 	{
