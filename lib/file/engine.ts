@@ -3,8 +3,8 @@
 // native/file in C.
 //
 // Before it calls an engine, CachedFile has
-// - checked every argument, and made each view a Uint8Array; position + length is a safe integer. The view may
-//   be of a subclass, with methods and properties of its own: an engine uses its memory only
+// - checked every argument, and made each view a Uint8Array; position + length is a safe integer. The view
+//   may be of a subclass, with methods and properties of its own: an engine uses its memory only
 // - refused calls on a closed handle, writes to a read-only one and reads of a write-only one
 // - opened the file by node:fs, so that messages, path types and the permission model are node:fs's. The
 //   engine owns the descriptor from the call of open() on, whatever that returns. A handle that may write is

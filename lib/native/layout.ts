@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The layouts of the memory that is shared with the core: places are numbers of 32-bit words, or of doubles
-// where the name says F64. The build of the addon makes a C header of this file (native/addon/layout.mjs), and
-// native/addon/calls.c asserts that its structs agree. They are const enums, so that they stand as numbers in
-// the compiled loops.
+// where the name says F64. The build of the addon makes a C header of this file (native/addon/layout.mjs),
+// and native/addon/calls.c asserts that its structs agree. They are const enums, so that they stand as
+// numbers in the compiled loops.
 
 /**
  * Counted up with every change of a layout or a call: an addon that was built from other sources is refused.
