@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The page of `writeback-iter view`, in a real browser.
 
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -446,12 +449,38 @@ describe.skipIf(missing)('in Chromium', () => {
   test.skipIf(toolMissing('firefox-esr'))('Firefox draws the same page', async () => {
     const png = join(folder, 'firefox.png')
     const html = written(join(broken, 'writeback-ends.txt.gz'))
-    const { status, stderr } = spawnSync(
+    // Firefox takes the picture at the load event, when the page may not have drawn yet. So an image of the page comes
+    // only after it has drawn.
+    let picture: ServerResponse | undefined
+    const server = createServer((request, response) => {
+      if (request.url === '/picture') {
+        picture = response
+        return
+      }
+      response.end()
+      picture?.end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const [before, after] = readFileSync(html, 'utf8').split(
+      /<meta http-equiv="Content-Security-Policy"[^>]*>/,
+    )
+    writeFileSync(
+      html,
+      `${before}<script>
+        new Image().src = '${origin}/picture'
+        const drawn = () => requestAnimationFrame(() => { new Image().src = '${origin}/drawn' })
+        const look = () => (window.view === undefined ? setTimeout(look, 1) : requestAnimationFrame(drawn))
+        look()
+      </script>${after}`,
+    )
+    await promisify(execFile)(
       'firefox-esr',
       ['--headless', '--window-size', '1200,800', '--screenshot', png, pathToFileURL(html).href],
-      { env: { ...process.env, HOME: folder, MOZ_HEADLESS: '1' }, encoding: 'utf8', timeout: 240_000 },
+      { env: { ...process.env, HOME: folder, MOZ_HEADLESS: '1' }, timeout: 240_000 },
     )
-    expect(status, stderr).toBe(0)
+    server.closeAllConnections()
+    server.close()
     await page.goto('about:blank')
     // Pixels of the map's 40 folios under writeback, and of the frames around the finding and its folio.
     const counts = await page.evaluate<number[]>(`(async () => {
