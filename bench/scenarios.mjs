@@ -286,13 +286,15 @@ function fileScenarios(quick) {
     scenario('files', '65,536 random 4 KiB writes, fsync, first run', 'first', [...SIDES, 'device']),
     scenario('files', '1 GiB by 64 KiB, fsync, memory 64 MiB', 'sequential', [...SIDES, 'device']),
     scenario('files', 'open, 4 KiB, fsync, close, unlink', 'create', SIDES, quick ? 2 : 100),
-    scenario('files', '200,000 cached random 4 KiB reads', 'reads', SIDES),
+    scenario('files', '200,000 cached random 4 KiB reads of 256 MiB', 'reads', [...SIDES, 'memory']),
+    scenario('files', '200,000 cached random 4 KiB reads of 1 MiB', 'reads of 1 MiB', [...SIDES, 'memory']),
     scenario('files', 'longest stall in await fsync() of 256 MiB', 'stall', SIDES),
     ...SQLITE_MODES.map((mode) => scenario(SQLITE, mode, mode, SIDES)),
     scenario('files: CPU', '50,000 random 4 KiB writes over 8 GiB', 'sparse', SIDES),
     scenario('files: memory', '1 GiB written, memory 64 MiB', 'memory, written', SIDES),
     scenario('files: memory', '1 GiB read, memory 64 MiB', 'memory, read', SIDES),
     scenario('files: worker threads', '65,536 pages', 'threads', ['1', '2']),
+    scenario('files: worker threads', '65,536 copies in memory', 'copies', ['1', '2']),
   ]
 }
 

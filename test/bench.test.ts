@@ -112,7 +112,7 @@ describe.skipIf(nativeMissing !== null)('npm run bench -- --quick', () => {
     const { status, stdout, stderr } = bench('--filter', 'files')
     expect(status, stderr).toBe(0)
     expect(stdout).toMatch(
-      /^ +native +js +fs +device +js \/ native\nthe built-in workload .*\n(?:.* fsync, .* +[\d.,]+ ×\n){3}/m,
+      /^ +native +js +fs +device +memory +js \/ native\nthe built-in workload .*\n(?:.* fsync, .* +[\d.,]+ ×\n){3}/m,
     )
     expect(stdout).toMatch(/^SQLite, WAL, FULL +fs [\d.]+, native [\d.]+ +[\d.]+ × +≥ 1 × +1.5 × /m)
     expect(stdout).toMatch(/^two worker threads .* 1 [\d.]+, 2 [\d.]+ /m)

@@ -449,8 +449,8 @@ describe.skipIf(missing)('in Chromium', () => {
   test.skipIf(toolMissing('firefox-esr'))('Firefox draws the same page', async () => {
     const png = join(folder, 'firefox.png')
     const html = written(join(broken, 'writeback-ends.txt.gz'))
-    // Firefox takes the picture at the load event, when the page may not have drawn yet. So an image of the page comes
-    // only after it has drawn.
+    // Firefox takes the picture at the load event, when the page may not have drawn yet. So an image of the
+    // page comes only after it has drawn.
     let picture: ServerResponse | undefined
     const server = createServer((request, response) => {
       if (request.url === '/picture') {

@@ -42,17 +42,35 @@ function writeByDevice(path, bytes) {
   return JSON.parse(stdout).jobs[0].write.runtime
 }
 
+/** Memory that is read as a file is: no cache is faster than its copies. @param {number} bytes */
+function openMemory(bytes) {
+  const memory = Buffer.alloc(bytes, 1)
+  return {
+    /** @param {Uint8Array} into @param {number} position */
+    readSync: (into, position) => into.set(memory.subarray(position, position + into.length)),
+  }
+}
+
 /** The most memory that the process had, in MiB. */
 function peakMemory() {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(fs.readFileSync('/proc/self/status', 'latin1'))?.[1]) / 1024
 }
 
-/** @param {string} path @param {number} threads @param {number} pages - of all threads together */
+/**
+ * Threads write to one file, or, without a path, copy the same bytes into memory: no cache is faster.
+ * @param {string | null} path @param {number} threads @param {number} pages - of all threads together
+ */
 async function writeByWorkers(path, threads, pages) {
+  const memory = path === null ? new SharedArrayBuffer(pages * PAGE) : null
   const program = `
-    const { parentPort, workerData: { path, first, pages } } = require('node:worker_threads')
+    const { parentPort, workerData: { path, memory, first, pages } } = require('node:worker_threads')
+    const open = (CachedFile) => {
+      if (path !== null) return CachedFile.openSync(path, { engine: 'native' })
+      const bytes = Buffer.from(memory)
+      return { writeSync: (page, position) => bytes.set(page, position), closeSync: () => {} }
+    }
     import('writeback-iter/file').then(({ CachedFile }) => {
-      const file = CachedFile.openSync(path, { engine: 'native' })
+      const file = open(CachedFile)
       const page = Buffer.alloc(${PAGE}, 1)
       const write = () => {
         for (let i = first; i < first + pages; i++) file.writeSync(page, i * ${PAGE})
@@ -69,7 +87,7 @@ async function writeByWorkers(path, threads, pages) {
   const each = pages / threads
   const workers = Array.from(
     { length: threads },
-    (_, i) => new Worker(program, { eval: true, workerData: { path, first: i * each, pages: each } }),
+    (_, i) => new Worker(program, { eval: true, workerData: { path, memory, first: i * each, pages: each } }),
   )
   const all = () =>
     Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))))
@@ -83,7 +101,7 @@ async function writeByWorkers(path, threads, pages) {
 }
 
 /**
- * @param {string} name - 'fs', an engine of a CachedFile, 'device', or a number of threads
+ * @param {string} name - 'fs', an engine of a CachedFile, 'device', 'memory', or a number of threads
  * @param {{ scale: number }} shape - by how much the work is smaller
  * @returns {Record<string, import('./shape.mjs').Operation | import('./shape.mjs').AsyncOperation>}
  */
@@ -118,6 +136,20 @@ export function open(name, { scale }) {
     file.fsyncSync()
     file.closeSync()
   }
+
+  /** Cached pages in random order. @param {number} pages */
+  const reads = (pages) => ({
+    prepare: () => fill(pages * PAGE),
+    run: () => {
+      const file = name === 'memory' ? openMemory(pages * PAGE) : openFile('r')
+      for (let at = 0; at < pages * PAGE; at += PIECE) file.readSync(into, at)
+      const order = randomNumbers(200_000 / scale, pages)
+      const buffer = into.subarray(0, PAGE)
+      const begin = performance.now()
+      for (const number of order) file.readSync(buffer, number * PAGE)
+      return performance.now() - begin
+    },
+  })
 
   return {
     builtin: {
@@ -168,18 +200,8 @@ export function open(name, { scale }) {
         return (user + system) / 1000
       },
     },
-    reads: {
-      prepare: () => fill(pages * PAGE),
-      run: () => {
-        const file = openFile('r')
-        for (let at = 0; at < pages * PAGE; at += PIECE) file.readSync(into, at)
-        const order = randomNumbers(200_000 / scale, pages)
-        const buffer = into.subarray(0, PAGE)
-        const begin = performance.now()
-        for (const number of order) file.readSync(buffer, number * PAGE)
-        return performance.now() - begin
-      },
-    },
+    reads: reads(pages),
+    'reads of 1 MiB': reads(MIB / PAGE),
     'memory, written': {
       prepare: () => configure({ memory: SMALL_MEMORY }),
       run: () => {
@@ -226,6 +248,10 @@ export function open(name, { scale }) {
         configure({ memory: 512 * MIB, dirtyBackground: 300 * MIB, dirty: 300 * MIB })
       },
       run: () => writeByWorkers(path, Number(name), pages),
+    },
+    copies: {
+      prepare: nothing,
+      run: () => writeByWorkers(null, Number(name), pages),
     },
   }
 }
