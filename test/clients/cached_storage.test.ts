@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // random-access-storage on CachedFile, as hypercore uses it.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { random } from '../../lib/cli/workload.js'
 import { engines } from '../engines.js'
 import { CachedStorage } from './cached_storage.mjs'
+import { whileOpenElsewhere } from './other_process.js'
 
 type Callback<T = void> = (error: Error | null, result: T) => void
 
@@ -169,26 +168,9 @@ describe.each(engines)('random-access-storage on CachedFile, $engine', ({ engine
   })
 
   test('a file that another process has open is locked', async () => {
-    const holder = spawn(
-      process.execPath,
-      [
-        '--input-type=module',
-        '--eval',
-        `import { CachedFile } from 'writeback-iter/file'
-         const file = CachedFile.openSync(process.argv[1], { engine: '${engine}' })
-         process.stdout.write('open')
-         setInterval(() => file, 1000)`,
-        path(),
-      ],
-      { cwd: __dirname, stdio: ['ignore', 'pipe', 'inherit'] },
+    await whileOpenElsewhere(engine, [path()], () =>
+      expect(make().open()).rejects.toMatchObject({ code: 'ELOCKED' }),
     )
-    try {
-      await once(holder.stdout, 'data')
-      await expect(make().open()).rejects.toMatchObject({ code: 'ELOCKED' })
-    } finally {
-      holder.kill('SIGKILL')
-      await once(holder, 'close')
-    }
     const storage = make()
     await storage.open()
     await storage.close()

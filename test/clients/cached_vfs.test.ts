@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What SQLite requires of a VFS (https://www.sqlite.org/c3ref/io_methods.html), of that in docs/sqlite.md.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +8,7 @@ import * as VFS from '@journeyapps/wa-sqlite/src/VFS.js'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { engines } from '../engines.js'
 import { CachedVFS } from './cached_vfs.mjs'
+import { whileOpenElsewhere } from './other_process.js'
 
 const CREATE = VFS.SQLITE_OPEN_CREATE | VFS.SQLITE_OPEN_READWRITE
 const DATABASE = CREATE | VFS.SQLITE_OPEN_MAIN_DB
@@ -175,30 +174,12 @@ describe.each(engines)('the VFS of docs/sqlite.md, $engine', ({ engine }) => {
   })
 
   test('another process keeps xOpen of a database out: SQLITE_BUSY', async () => {
-    const holder = spawn(
-      process.execPath,
-      [
-        '--input-type=module',
-        '--eval',
-        `import { CachedFile } from 'writeback-iter/file'
-         const files = process.argv.slice(1).map((path) => CachedFile.openSync(path, { engine: '${engine}' }))
-         process.stdout.write('open')
-         setInterval(() => files, 1000)`,
-        path(),
-        path('file-journal'),
-      ],
-      { cwd: __dirname, stdio: ['ignore', 'pipe', 'inherit'] },
-    )
-    try {
-      await once(holder.stdout, 'data')
+    await whileOpenElsewhere(engine, [path(), path('file-journal')], () => {
       expect(open(DATABASE)).toBe(VFS.SQLITE_BUSY)
       // A journal needs no lock: only the connection to its database opens it.
       expect(open(JOURNAL, path('file-journal'))).toBe(VFS.SQLITE_OK)
       vfs.jClose(FILE)
-    } finally {
-      holder.kill('SIGKILL')
-      await once(holder, 'close')
-    }
+    })
     expect(open(DATABASE)).toBe(VFS.SQLITE_OK)
     vfs.jClose(FILE)
   })
