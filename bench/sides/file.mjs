@@ -5,6 +5,7 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CachedFile } from 'writeback-iter/file'
+import { randomNumbers } from './random.mjs'
 
 const PAGE = 4096
 
@@ -14,13 +15,9 @@ const PAGE = 4096
  */
 function shuffled(count) {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
-  let state = 1
+  const random = randomNumbers(count, 2 ** 32)
   for (let i = count - 1; i > 0; i--) {
-    // xorshift32
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    const j = (state >>> 0) % (i + 1)
+    const j = random[count - 1 - i] % (i + 1)
     const swapped = order[i]
     order[i] = order[j]
     order[j] = swapped
