@@ -99,7 +99,6 @@ void xa_init(struct xarray *xa, bool shared, void *(*alloc)(size_t size),
 	     void (*free)(void *memory))
 {
 	memset(xa, 0, sizeof(*xa));
-	atomic_store(&xa->xa_lock, false);
 	xa->xa_nr_nodes = 1;
 	xa->xa_shared = shared;
 	xa->xa_alloc = alloc;
